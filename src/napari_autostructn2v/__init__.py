@@ -1,0 +1,59 @@
+"""Removes structured noise from electron tomograms and other image stacks, with no clean data.
+
+The public names are loaded when they are first used, so that importing the package (as napari does to list
+its plugins) does not import PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from napari_autostructn2v.analysis import NoiseAnalysis, analyze
+    from napari_autostructn2v.bundle import Model, load_model
+    from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
+    from napari_autostructn2v.pipeline import Result, denoise
+    from napari_autostructn2v.prediction import predict
+    from napari_autostructn2v.training import train
+
+_HOMES = {
+    "AnalysisConfig": "config",
+    "Config": "config",
+    "Model": "bundle",
+    "NoiseAnalysis": "analysis",
+    "Result": "pipeline",
+    "TrainingConfig": "config",
+    "analyze": "analysis",
+    "denoise": "pipeline",
+    "load_model": "bundle",
+    "predict": "prediction",
+    "train": "training",
+}
+
+__all__ = [
+    "AnalysisConfig",
+    "Config",
+    "Model",
+    "NoiseAnalysis",
+    "Result",
+    "TrainingConfig",
+    "__version__",
+    "analyze",
+    "denoise",
+    "load_model",
+    "predict",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The napari plugin: layers, widgets and threads over the engine. It holds no mathematics."""

@@ -1,0 +1,150 @@
+"""A dock widget that uses a saved model on another stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+
+from napari_autostructn2v._napari import worker
+from napari_autostructn2v._napari.bindings import Bindings
+from napari_autostructn2v._napari.image_layers import contrast_limits
+from napari_autostructn2v._napari.jobs import Cancelled, Failure, Job, Stream
+from napari_autostructn2v._napari.layer_combo import ImageLayerCombo
+from napari_autostructn2v._napari.panels import button, message_label, progress_text, show_message
+from napari_autostructn2v._napari.placement import Placement
+from napari_autostructn2v._napari.session import Progress
+from napari_autostructn2v._napari.workspace import unwrapped, watch_closing
+from napari_autostructn2v.events import Event, SliceDone
+from napari_autostructn2v.stack import as_stack
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Image
+
+
+def apply_model(path: Path, array: Any) -> Stream:
+    """Load a model and denoise an array with it."""
+    from napari_autostructn2v.bundle import load_model
+    from napari_autostructn2v.prediction import predict
+
+    model = load_model(path)
+    return (yield from predict(as_stack(array, model.mode), model))
+
+
+class ApplyModelWidget(QWidget):  # type: ignore[misc]  # qtpy is untyped
+    """Model file, layer, run: the result appears beside the layer."""
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = unwrapped(napari_viewer)
+        self._job: Job | None = None
+        self._source: Image | None = None
+        self._placement: Placement | None = None
+        self._progress = Progress("Starting")
+        self.path = QLineEdit()
+        self.path.setPlaceholderText("model.zip")
+        self.path.setToolTip("A model saved by this plugin or by autostructn2v run")
+        self.browse = button("…", "Choose a model file", self._browse)
+        self.browse.setMaximumWidth(40)
+        self.layer = ImageLayerCombo(self._viewer)
+        self.layer.setToolTip("The image layer to denoise, of the same kind as the one the model was trained on")
+        self.run = button("Denoise", "Denoise the layer with the model", self.start, main=True)
+        self.cancel = button("Cancel", "Stop and drop what is done", self.stop)
+        self.bar = QProgressBar()
+        self.bar.setToolTip("Slices done, and the time left")
+        self.message = message_label()
+
+        row = QHBoxLayout()
+        row.addWidget(self.path)
+        row.addWidget(self.browse)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Model", row)
+        form.addRow("Image", self.layer)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        for widget in (self.run, self.bar, self.cancel, self.message):
+            layout.addWidget(widget)
+        layout.addStretch()
+
+        self.path.textChanged.connect(lambda: self._refresh())
+        self.layer.chosen.connect(lambda: self._refresh())
+        Bindings(self).connect(self._viewer.layers.events.removed, self._on_layer_removed)
+        self.destroyed.connect(self._cancel_job)
+        watch_closing(self._viewer, self._cancel_job)
+        self._refresh()
+
+    def start(self) -> None:
+        """Denoise the chosen layer with the chosen model."""
+        layer = self.layer.layer()
+        if layer is None or self._job is not None:
+            return
+        if layer.rgb:
+            self._refresh(f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels.")
+            return
+        array = layer.data[0] if layer.multiscale else layer.data
+        self._source, self._placement = layer, Placement.of(layer)
+        self._progress = Progress("Denoising")
+        self._job = Job("apply", apply_model(Path(self.path.text().strip()), array))
+        self._refresh()
+        worker.start(self._job, self._receive, self._complete, self._crash)
+
+    def stop(self) -> None:
+        """Cancel."""
+        self._cancel_job()
+        self._refresh()
+
+    def _cancel_job(self) -> None:
+        job, self._job = self._job, None
+        if job is not None:
+            job.control.cancelled.set()
+
+    def _receive(self, job: Job, event: Event) -> None:
+        if job is self._job and isinstance(event, SliceDone):
+            self._progress.done, self._progress.total = event.done, event.total
+            self._show_progress()
+
+    def _complete(self, job: Job, outcome: Any) -> None:
+        if job is not self._job or isinstance(outcome, Cancelled):
+            return
+        self._job = None
+        if isinstance(outcome, Failure):
+            self._refresh(outcome.message)
+            return
+        assert self._placement is not None
+        self._viewer.add_image(
+            outcome,
+            name=f"{self._placement.name} denoised",
+            contrast_limits=contrast_limits(outcome),
+            **self._placement.beside(1, outcome.ndim),
+        )
+        self._refresh()
+
+    def _crash(self, job: Job, error: BaseException) -> None:
+        self._complete(job, Failure(f"{type(error).__name__}: {error}"))
+
+    def _on_layer_removed(self, event: Any) -> None:
+        if self._job is not None and event.value is self._source:
+            self.stop()
+
+    def _browse(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Choose a model", self.path.text(), "Model (*.zip)")
+        if chosen:
+            self.path.setText(chosen)
+
+    def _refresh(self, error: str = "") -> None:
+        idle = self._job is None
+        self.run.setEnabled(idle and bool(self.path.text().strip()) and self.layer.layer() is not None)
+        for widget in (self.path, self.browse, self.layer):
+            widget.setEnabled(idle)
+        self.bar.setVisible(not idle)
+        self.cancel.setVisible(not idle)
+        show_message(self.message, error, "error", self._viewer.theme)
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        self.bar.setRange(0, self._progress.total)
+        self.bar.setValue(self._progress.done)
+        self.bar.setFormat(progress_text(self._progress))

@@ -1,0 +1,95 @@
+"""The preview and the results of a run as layers beside its image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psygnal import Signal
+
+from napari_autostructn2v._napari.jobs import StageOutput
+from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v.events import Preview
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+    from napari.viewer import Viewer
+
+    from napari_autostructn2v._napari.session import Session
+
+COLUMN = {"stage1": 1, "stage2": 2}
+TITLE = {"stage1": "stage 1", "stage2": "denoised"}
+
+
+class ImageLayers:
+    """Shows what a session's stages make of the image, next to it."""
+
+    appeared = Signal()
+    """There is a first preview, or a result."""
+
+    def __init__(self, viewer: Viewer, session: Session) -> None:
+        self._viewer = viewer
+        self._session = session
+        self.placement: Placement | None = None
+        self.preview: Image | None = None
+        self.results: dict[str, Image] = {}
+        session.previewed.connect(self._on_preview)
+        session.stage_finished.connect(self._on_stage_finished)
+        session.changed.connect(self._on_changed)
+
+    def start(self, source: Layer) -> None:
+        """Place what follows beside ``source``; the results of a run before it stay as ordinary layers."""
+        self.placement = Placement.of(source)
+        self.results = {}
+
+    def _on_preview(self, event: Preview) -> None:
+        job = self._session.job
+        if self.placement is None or job is None:
+            return
+        limits = contrast_limits(event.denoised)
+        if self.preview is None:
+            active = self._viewer.layers.selection.active
+            self.preview = self._viewer.add_image(
+                event.denoised.copy(),
+                name=f"{self.placement.name} preview",
+                contrast_limits=limits,
+                metadata=dict(NOT_A_SOURCE),
+                **self.placement.beside(COLUMN[job.kind], 2),
+            )
+            self._viewer.layers.selection.active = active
+            self.appeared.emit()
+        elif self.preview in self._viewer.layers:  # a preview that the person deleted stays deleted
+            self.preview.data[...] = event.denoised
+            self.preview.contrast_limits = limits
+            self.preview.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def _on_changed(self) -> None:
+        if self._session.job is None:
+            self._drop_preview()
+
+    def _on_stage_finished(self, kind: str, output: StageOutput) -> None:
+        self._drop_preview()
+        if self.placement is None:
+            return
+        old = self.results.pop(kind, None)
+        if old is not None and old in self._viewer.layers:
+            self._viewer.layers.remove(old)
+        self.results[kind] = self._viewer.add_image(
+            output.denoised,
+            name=f"{self.placement.name} {TITLE[kind]}",
+            contrast_limits=contrast_limits(output.denoised),
+            **self.placement.beside(COLUMN[kind], output.denoised.ndim),
+        )
+        self.appeared.emit()
+
+    def _drop_preview(self) -> None:
+        preview, self.preview = self.preview, None
+        if preview is not None and preview in self._viewer.layers:
+            self._viewer.layers.remove(preview)
+
+
+def contrast_limits(denoised: np.ndarray) -> tuple[float, float]:
+    """Limits that a few extreme pixels of the middle slice do not move."""
+    plane = denoised[denoised.shape[0] // 2] if denoised.ndim == 3 else denoised
+    low, high = np.percentile(plane, [0.5, 99.5])
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)

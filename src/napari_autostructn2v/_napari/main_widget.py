@@ -1,0 +1,214 @@
+"""The dock widget that leads from data to result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import create_worker
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QPoint, QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygon
+from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_autostructn2v._napari.bindings import Bindings
+from napari_autostructn2v._napari.files import voxel_size
+from napari_autostructn2v._napari.panels import (
+    DataPanel,
+    ResultPanel,
+    ReviewPanel,
+    StagePanel,
+    message_label,
+    show_message,
+)
+from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.workspace import workspace_of
+from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.io import write_stack
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+MIN_WIDTH = 300
+STACK_FILES = "TIFF (*.tif);;MRC (*.mrc);;OME-Zarr (*.zarr)"
+MODEL_FILES = "Model (*.zip)"
+
+# which sections are open in a phase
+OPEN = {
+    Phase.DATA: {Phase.DATA, Phase.STAGE1},
+    Phase.STAGE1: {Phase.STAGE1},
+    Phase.REVIEW: {Phase.REVIEW},
+    Phase.STAGE2: {Phase.STAGE2},
+    Phase.RESULT: {Phase.RESULT, Phase.REVIEW},
+}
+
+
+class StructuredDenoisingWidget(QWidget):  # type: ignore[misc]  # qtpy is untyped
+    """Data, stage 1, review, stage 2, result: five sections over one session.
+
+    The session belongs to the viewer: a dock that is closed and opened again goes on where it was.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.workspace = workspace_of(napari_viewer)
+        self.session = self.workspace.session
+        self._phase: Phase | None = None
+        self.message = message_label()
+        self.message.setToolTip("What happened last")
+        self.data = DataPanel(self.workspace)
+        self.stage1 = StagePanel(self.workspace, "stage1")
+        self.review = ReviewPanel(self.workspace)
+        self.stage2 = StagePanel(self.workspace, "stage2")
+        self.result = ResultPanel(self.workspace, self._save_result, self._save_model)
+        self.panels = (self.data, self.stage1, self.review, self.stage2, self.result)
+        self.sections = {
+            phase: _section(title, panel)
+            for phase, title, panel in zip(
+                Phase, ("Data", "Stage 1", "Review", "Stage 2", "Result"), self.panels, strict=True
+            )
+        }
+        self._lay_out()
+
+        bindings = Bindings(self)
+        bindings.connect(self.session.changed, self._refresh)
+        bindings.connect(self.session.reviewed, self.review.refresh)
+        bindings.connect(self.session.progressed, self._show_progress)
+        bindings.connect(self.workspace.viewer.events.theme, self._on_theme)
+        self._find_device()
+        self._on_theme()
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(2, 2, 2, 2)
+        column.setSpacing(2)
+        column.addWidget(self.message)
+        for section in self.sections.values():
+            column.addWidget(section)
+        column.addStretch()
+        area = QScrollArea()  # without it five open sections make the window grow beyond the screen
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area)
+        self.setMinimumWidth(MIN_WIDTH)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As narrow as it can be: the picture needs the room."""
+        return QSize(MIN_WIDTH + 20, 600)
+
+    def _on_theme(self, event: Any = None) -> None:
+        colour = get_theme(self.workspace.viewer.theme).text.as_hex()
+        for section in self.sections.values():
+            section.setExpandedIcon(_arrow(colour, 90))
+            section.setCollapsedIcon(_arrow(colour, 0))
+        self._refresh()
+
+    def _refresh(self, event: Any = None) -> None:
+        session = self.session
+        text, kind = (session.error, "error") if session.error else ("\n".join(session.notices), "warning")
+        show_message(self.message, text, kind, self.workspace.viewer.theme)
+        for panel in self.panels:
+            panel.refresh()
+        if session.phase is not self._phase:
+            self._enter(session.phase)
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        for each, section in self.sections.items():
+            if each in OPEN[phase]:
+                section.expand(animate=False)
+            else:
+                section.collapse(animate=False)
+
+    def _show_progress(self) -> None:
+        self.stage1.show_progress()
+        self.stage2.show_progress()
+
+    def _find_device(self) -> None:
+        """Say which device will be used; importing PyTorch for that takes seconds, so in a thread."""
+        if self.session.device:
+            return
+        worker = create_worker(device_name, _start_thread=False, _ignore_errors=True)
+        worker.returned.connect(self.session.know_device)
+        worker.start()
+
+    def _save_result(self) -> None:
+        run, layer = self.session.run, self.workspace.source_layer
+        if run is None or run.denoised is None:
+            return
+        path = self._ask("Save the denoised stack", f"{run.source.name}_denoised.tif", STACK_FILES)
+        if path is not None:
+            voxels = None if layer is None else voxel_size(layer)
+            self._save(path, write_stack, path, run.denoised, voxel_size=voxels, overwrite=True)
+
+    def _save_model(self) -> None:
+        run = self.session.run
+        if run is None or run.model is None:
+            return
+        path = self._ask("Save the trained model", f"{run.source.name}_model.zip", MODEL_FILES)
+        if path is not None:
+            self._save(path, run.model.save, path, overwrite=True)
+
+    def _ask(self, title: str, name: str, kinds: str) -> Path | None:
+        """A path to write to; the dialog has asked about overwriting."""
+        chosen, kind = QFileDialog.getSaveFileName(self, title, name, kinds)
+        if not chosen:
+            return None
+        path = Path(chosen)
+        return path if path.suffix else path.with_suffix(kind[kind.index("*") + 1 : -1])
+
+    def _save(self, path: Path, write: Callable[..., Any], *args: Any, **options: Any) -> None:
+        """Write in a thread: a large stack takes a while, and the window stays alive."""
+        worker = create_worker(written, write, *args, _start_thread=False, _ignore_errors=True, **options)
+        worker.returned.connect(lambda problem: self.session.tell(f"Saved {path}.", problem))
+        self.session.tell(f"Saving {path.name} …")
+        worker.start()
+
+
+def _section(title: str, panel: QWidget) -> QCollapsible:
+    section = QCollapsible(title)
+    section.setDuration(0)
+    section.layout().setContentsMargins(0, 0, 0, 0)
+    section.layout().setSpacing(0)
+    section.content().layout().setContentsMargins(6, 4, 2, 6)
+    section.addWidget(panel)
+    section.toggleButton().setToolTip(f"Open or close {title}")
+    return section
+
+
+def _arrow(colour: str, angle: float) -> QIcon:
+    """A triangle that points right, turned clockwise. QCollapsible's own keep their colour in every theme."""
+    pixmap = QPixmap(32, 32)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.translate(16, 16)
+    painter.rotate(angle)
+    painter.setBrush(QColor(colour))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.drawPolygon(QPolygon([QPoint(-6, -10), QPoint(-6, 10), QPoint(9, 0)]))
+    painter.end()
+    return QIcon(pixmap)
+
+
+def device_name() -> str:
+    """The device that ``"auto"`` takes here, in words."""
+    from napari_autostructn2v.device import choose_device, describe_device
+
+    return describe_device(choose_device())
+
+
+def written(write: Callable[..., Any], *args: Any, **options: Any) -> str:
+    """Call ``write``; return what went wrong that the person can do something about, or nothing."""
+    try:
+        write(*args, **options)
+    except AutoStructN2VError as error:
+        return str(error)
+    return ""

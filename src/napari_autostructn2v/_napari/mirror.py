@@ -1,0 +1,118 @@
+"""Point-symmetric editing of a Labels layer: napari's own tools, mirrored live, one undo step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+
+class Mirror:
+    """Keeps a 2D Labels layer of odd sizes point-symmetric, whichever tool changes it.
+
+    The mirrored pixels go into the very undo step of the stroke: a dab arrives inside napari's open history
+    block, where writing through ``data_setitem`` joins it; a polygon or a call of ``layer.paint`` has
+    committed its step already, and that step, which napari hands over as ``event.value``, is extended.
+
+    Parameters
+    ----------
+    layer
+        The layer; its data must be symmetric.
+    protected
+        Pixels that keep their value whatever is painted, bool, shape of the layer.
+    on_edit
+        Called after a stroke, an undo or a redo, when the data are symmetric again.
+    """
+
+    def __init__(self, layer: Labels, protected: np.ndarray, on_edit: Callable[[], None]) -> None:
+        self._layer = layer
+        self._protected = protected
+        self._on_edit = on_edit
+        self._last = np.array(layer.data)
+        self._busy = False
+        self._dabbed = False
+        self._step: list[Any] | None = None  # a committed undo step whose change is yet to come
+        layer.events.paint.connect(self._on_paint)
+        layer.events.labels_update.connect(self._on_labels_update)
+        layer.events.set_data.connect(self._on_set_data)
+
+    def disconnect(self) -> None:
+        """Leave the layer as any other."""
+        self._layer.events.paint.disconnect(self._on_paint)
+        self._layer.events.labels_update.disconnect(self._on_labels_update)
+        self._layer.events.set_data.disconnect(self._on_set_data)
+
+    def write(self, data: np.ndarray) -> None:
+        """Show other, symmetric data: no edit, no undo step."""
+        if np.array_equal(self._layer.data, data):
+            return
+        self._busy = True
+        try:
+            self._layer.data[...] = data
+            self._last[...] = data
+            self._layer.refresh(extent=False)
+        finally:
+            self._busy = False
+
+    def _changed(self) -> np.ndarray:
+        return np.asarray(self._layer.data != self._last)
+
+    def _complete(self, step: list[Any] | None) -> None:
+        """Mirror what changed since the last time, into the open undo step or into ``step``."""
+        changed = self._changed()
+        if not changed.any():
+            return
+        data = self._layer.data
+        wanted = data.copy()
+        missing = changed[::-1, ::-1] & ~changed
+        wanted[missing] = data[::-1, ::-1][missing]
+        wanted[self._protected] = self._last[self._protected]
+        index = np.nonzero(wanted != data)
+        if index[0].size:
+            self._busy = True
+            try:
+                if step is None:
+                    self._layer.data_setitem(index, wanted[index])
+                else:
+                    step.append((index, data[index].copy(), wanted[index].copy()))
+                    data[index] = wanted[index]
+                    self._layer.refresh(extent=False)
+            finally:
+                self._busy = False
+        self._last[...] = self._layer.data
+
+    def _on_labels_update(self, event: Any) -> None:
+        if self._busy:
+            return
+        step, self._step = self._step, None
+        self._dabbed = self._dabbed or step is None
+        self._complete(step)
+        if step is not None:
+            self._on_edit()
+
+    def _on_paint(self, event: Any) -> None:
+        # After a stroke the data have changed already; a polygon announces itself before it writes.
+        if self._busy:
+            return
+        if not self._dabbed and not self._changed().any():
+            self._step = event.value
+        else:
+            self._complete(event.value)
+            self._on_edit()
+        self._dabbed = False
+
+    def _on_set_data(self, event: Any) -> None:
+        # Undo, redo and replaced data end here. So does a dab before the first draw, half done: that one is
+        # not symmetric yet and its labels_update follows.
+        if self._busy:
+            return
+        changed = self._changed()
+        data = self._layer.data
+        if not changed.any() or (data != data[::-1, ::-1]).any() or changed[self._protected].any():
+            return
+        self._last[...] = data
+        self._on_edit()

@@ -1,0 +1,373 @@
+"""The five sections of the main dock widget. Each shows the session and passes on what is clicked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_autostructn2v._napari.layer_combo import ImageLayerCombo
+from napari_autostructn2v._napari.plot import LossPlot
+from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.session import Losses, Phase, Progress
+from napari_autostructn2v.config import PRESETS, Config
+
+if TYPE_CHECKING:
+    from napari_autostructn2v._napari.workspace import Workspace
+
+MODE_NAMES = {"2d": "2D, slice by slice", "2.5d": "2.5D, with both neighbours"}
+PLOT_INTERVAL_MS = 200
+# on light and on dark; napari's own error red is too dark to read as text on its dark theme
+COLOURS = {"error": ("#b00020", "#ff7b72"), "warning": ("#8a5a00", "#e8b44c"), "text": ("#3b3a39", "#f0f1f2")}
+
+
+def message_label() -> QLabel:
+    """A label for text of any length that can be selected and copied."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def button(text: str, tooltip: str, on_click: Any, *, main: bool = False) -> QPushButton:
+    """A push button; the main one of a section stands out."""
+    made = QPushButton(text)
+    made.setToolTip(tooltip)
+    made.clicked.connect(lambda: on_click())
+    if main:
+        font = made.font()
+        font.setBold(True)
+        made.setFont(font)
+    return made
+
+
+def show_message(label: QLabel, text: str, kind: str, theme: str) -> None:
+    """Show a text in the theme's colour for ``"error"``, ``"warning"`` or ``"text"``; hide the label if none."""
+    label.setText(text)
+    label.setVisible(bool(text))
+    label.setStyleSheet(f"color: {COLOURS[kind][is_dark(theme)]};")
+
+
+def is_dark(theme: str) -> bool:
+    """Whether the window's background is dark."""
+    return sum(get_theme(theme).background.as_rgb_tuple()[:3]) < 3 * 128
+
+
+class DataPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
+    """Which layer, and how."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self._workspace, self._session = workspace, workspace.session
+        self.layer = ImageLayerCombo(workspace.viewer)
+        self.layer.setToolTip("The image layer to denoise: one stack (Z, Y, X) or one slice (Y, X)")
+        self.mode = QComboBox()
+        for key, name in MODE_NAMES.items():
+            self.mode.addItem(name, key)
+        self.mode.setToolTip(
+            "2.5D looks at the slices above and below as well: better where noise or structure continues "
+            "along z, about 20 slices or more"
+        )
+        self.preset = QComboBox()
+        self.preset.addItems(PRESETS)
+        self.preset.setToolTip("fast to try things, balanced as the default, high to publish")
+        self.steps = QSpinBox()
+        self.steps.setRange(0, 1_000_000)
+        self.steps.setSingleStep(50)
+        self.steps.setToolTip("Training steps of each stage; 0 takes what the preset says")
+        self.unattended = QCheckBox("Go on without review")
+        self.unattended.setToolTip(
+            "Run stage 2 right after stage 1 with the kernel as found, or end where no gain is expected"
+        )
+        self.message = message_label()
+        self.device = QLabel("Device: looking …")
+        self.device.setToolTip("Where the training runs. A GPU is taken when there is one")
+
+        self.message.setToolTip("Whether these data can be denoised as they are")
+
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Image", self.layer)
+        form.addRow("Mode", self.mode)
+        form.addRow("Preset", self.preset)
+        form.addRow("Steps", self.steps)
+        form.addRow(self.unattended)
+        form.addRow(self.device)
+        form.addRow(self.message)
+
+        if workspace.chosen is not None:
+            self.layer.choose(workspace.chosen)
+        self.layer.chosen.connect(workspace.choose)
+        if self.layer.layer() is not workspace.chosen:
+            workspace.choose(self.layer.layer())
+        configure = self._session.configure
+        self.mode.currentIndexChanged.connect(lambda: configure(mode=self.mode.currentData()))
+        self.preset.currentTextChanged.connect(lambda text: configure(preset=text))
+        self.steps.valueChanged.connect(lambda value: configure(steps=value or None))
+        self.unattended.toggled.connect(lambda on: configure(unattended=on))
+
+    def refresh(self) -> None:
+        """Show the session."""
+        session, settings = self._session, self._session.settings
+        preset_steps = Config.from_preset(settings.preset).stage1.steps
+        self.steps.setSpecialValueText(f"as the preset: {preset_steps}")
+        for widget, show in (
+            (self.mode, lambda: self.mode.setCurrentIndex(self.mode.findData(settings.mode))),
+            (self.preset, lambda: self.preset.setCurrentText(settings.preset)),
+            (self.steps, lambda: self.steps.setValue(settings.steps or 0)),
+            (self.unattended, lambda: self.unattended.setChecked(settings.unattended)),
+        ):
+            with QSignalBlocker(widget):
+                show()
+            widget.setEnabled(session.job is None)
+        self.layer.setEnabled(session.job is None)
+        if session.device:
+            self.device.setText(f"Device: {session.device}")
+        text, kind = (session.problem, "error") if session.problem else (session.hint, "warning")
+        if session.source is None:
+            text, kind = "Open a stack, or one of File ▸ Open Sample ▸ Structured denoising.", "text"
+        show_message(self.message, text, kind, self._workspace.viewer.theme)
+
+
+class StagePanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
+    """A stage at work: progress, curves, stop and cancel."""
+
+    def __init__(self, workspace: Workspace, kind: str) -> None:
+        super().__init__()
+        self._session, self._kind = workspace.session, kind
+        self.run = button(
+            "Run stage 1",
+            "Train a network to predict single hidden pixels, denoise the stack with it, and look at the noise",
+            self._session.start_stage1,
+            main=True,
+        )
+        self.run.setVisible(kind == "stage1")
+        self.bar = QProgressBar()
+        self.bar.setToolTip("What is being done, how far it is, and the time left")
+        self.plot = LossPlot(workspace.viewer)
+        self.stop = button(
+            "Stop and keep",
+            "End the training now, keep the best network so far, and go on with it",
+            self._session.stop_early,
+        )
+        self.cancel = button("Cancel", "Drop this stage and go back", self._session.cancel)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.run)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.plot)
+        row = QHBoxLayout()
+        row.addWidget(self.stop)
+        row.addWidget(self.cancel)
+        layout.addLayout(row)
+        self._timer = QTimer(self)
+        self._timer.setInterval(PLOT_INTERVAL_MS)
+        self._timer.timeout.connect(self._redraw)
+
+    @property
+    def _running(self) -> bool:
+        job = self._session.job
+        return job is not None and job.kind == self._kind
+
+    def refresh(self) -> None:
+        """Show the session."""
+        session = self._session
+        self.run.setEnabled(session.ready)
+        self.run.setText("Run stage 1 again" if session.phase > Phase.STAGE1 else "Run stage 1")
+        self.stop.setVisible(self._running)
+        self.cancel.setVisible(self._running)
+        self.plot.setVisible(self._kind in session.losses)
+        self.show_progress()
+        if self._running:
+            self._timer.start()
+        else:
+            self._timer.stop()
+            self._redraw()
+
+    def show_progress(self) -> None:
+        """Show how far the stage is."""
+        progress = self._session.progress
+        self.bar.setVisible(self._running)
+        if not self._running or progress is None:
+            return
+        self.bar.setRange(0, progress.total)  # 0 of 0 is a bar that only says "busy"
+        self.bar.setValue(progress.done)
+        self.bar.setFormat(progress_text(progress))
+        self.stop.setEnabled(progress.activity == "Training" and progress.done < progress.total)
+        self.plot.setVisible(self._kind in self._session.losses)
+
+    def _redraw(self) -> None:
+        self.plot.show_losses(self._session.losses.get(self._kind, Losses()))
+
+
+def progress_text(progress: Progress) -> str:
+    """The activity, how much of it is done, and the time left."""
+    if not progress.total:
+        return f"{progress.activity} …"
+    text = f"{progress.activity} {progress.done} / {progress.total}"
+    left = progress.seconds_left
+    if left is None:
+        return text
+    minutes, seconds = divmod(round(left), 60)
+    return f"{text} · {minutes}:{seconds:02d} left"
+
+
+class ReviewPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
+    """What was found in the noise, and what to do with it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self._workspace, self._session = workspace, workspace.session
+        session = self._session
+        self.verdict = message_label()
+        self.verdict.setToolTip("What the noise looks like and whether stage 2 is expected to help")
+        self.numbers = message_label()
+        self.numbers.setToolTip("Size of what was found")
+        self.to_spectrum = button(
+            "Edit peaks", "Fly to the spectrum and paint or erase peaks (brush 2, eraser 1, Ctrl+Z)",
+            lambda: self._edit(PEAKS, SPECTRUM),
+        )  # fmt: skip
+        self.to_kernel = button(
+            "Edit kernel", "Fly to the kernel and paint or erase its pixels (brush 2, eraser 1, Ctrl+Z)",
+            lambda: self._edit(KERNEL, LAGS),
+        )  # fmt: skip
+        self.to_image = button("Back to image", "Fly back to the image and its results", self._to_image)
+        self.sensitivity = QDoubleSpinBox()
+        self.sensitivity.setRange(1.0, 100.0)
+        self.sensitivity.setSingleStep(0.5)
+        self.sensitivity.setDecimals(1)
+        self.sensitivity.setKeyboardTracking(False)
+        self.sensitivity.setToolTip(
+            "How far a peak must stand out from its surroundings, in robust standard deviations: lower finds "
+            "more peaks, and more by chance. Your edits are kept"
+        )
+        self.sensitivity.valueChanged.connect(lambda value: session.configure(sensitivity=value))
+        self.reset_kernel = button(
+            "Reset kernel edits", "Let the kernel follow from the peaks again", session.reset_kernel_edits
+        )
+        self.reset_all = button("Reset all edits", "Back to the peaks and the kernel as found", session.reset_edits)
+        self.regenerate = button(
+            "Regenerate", "Analyse the noise again; your edits are put on top", session.regenerate
+        )
+        self.skip = button("Skip stage 2", "Take the result of stage 1 as it is", session.skip)
+        self.approve = button(
+            "Approve and run stage 2", "Train again with this kernel and denoise the stack", session.approve, main=True
+        )
+
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.verdict, 0, 0, 1, 2)
+        grid.addWidget(self.numbers, 1, 0, 1, 2)
+        grid.addWidget(self.to_spectrum, 2, 0)
+        grid.addWidget(self.to_kernel, 2, 1)
+        grid.addWidget(self.to_image, 3, 0, 1, 2)
+        grid.addWidget(QLabel("Peak threshold"), 4, 0)
+        grid.addWidget(self.sensitivity, 4, 1)
+        grid.addWidget(self.reset_kernel, 5, 0)
+        grid.addWidget(self.reset_all, 5, 1)
+        grid.addWidget(self.regenerate, 6, 0)
+        grid.addWidget(self.skip, 6, 1)
+        grid.addWidget(self.approve, 7, 0, 1, 2)
+
+    def refresh(self) -> None:
+        """Show the session."""
+        session, review = self._session, self._session.review
+        free = review is not None and session.job is None
+        for widget in (self.to_spectrum, self.to_kernel):
+            widget.setEnabled(review is not None)
+        self.to_image.setEnabled(self._workspace.images.placement is not None)
+        for widget in (self.regenerate, self.skip, self.approve):
+            widget.setEnabled(free)
+        analysing = session.job is not None and session.job.kind == "analysis"
+        self.sensitivity.setEnabled(free or analysing)
+        with QSignalBlocker(self.sensitivity):
+            self.sensitivity.setValue(session.settings.sensitivity)
+        self.approve.setText(
+            "Run stage 2 again" if session.run is not None and session.run.stage2 else "Approve and run stage 2"
+        )
+        if review is None:
+            self.verdict.setText("Run stage 1 first: the noise is measured on what it takes out.")
+            self.numbers.setText("")
+            self.numbers.hide()
+        else:
+            analysis = review.analysis
+            self.verdict.setText(("Analysing …  " if analysing else "") + analysis.verdict.summary)
+            rows, columns = analysis.kernel.shape[-2:]
+            slices = " in 3 slices (z−1 | z | z+1)" if analysis.kernel.ndim == 3 else ""
+            self.numbers.setText(
+                f"{int(review.peaks.sum())} peak bins; kernel {rows} × {columns}, "
+                f"{int(analysis.kernel.sum())} pixels{slices}." + (" Edited by hand." if review.edited else "")
+            )
+            self.numbers.show()
+        self.reset_kernel.setEnabled(free and review is not None and bool(review.kernel_edits.added | review.kernel_edits.erased))
+        self.reset_all.setEnabled(free and review is not None and review.edited)
+
+    def _edit(self, key: str, under: str) -> None:
+        self._workspace.review.show()
+        layers = self._workspace.review.layers
+        if key not in layers:
+            return
+        viewer = self._workspace.viewer
+        viewer.layers.selection.active = layers[key]
+        layers[key].mode = "paint"
+        self._workspace.flight.to([layers[under], layers[key]])
+
+    def _to_image(self) -> None:
+        for layer in self._workspace.review.layers.values():
+            layer.mode = "pan_zoom"
+        self._workspace.fly_to_images()
+
+
+class ResultPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
+    """What came out, and where it goes."""
+
+    def __init__(self, workspace: Workspace, save_result: Any, save_model: Any) -> None:
+        super().__init__()
+        self._session = workspace.session
+        self.summary = message_label()
+        self.save_result = button(
+            "Save result …", "Write the denoised stack as .tif, .mrc or .zarr with its voxel size", save_result,
+            main=True,
+        )  # fmt: skip
+        self.save_model = button(
+            "Save model …", "Write the trained network as one .zip, to use it on other stacks", save_model
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.summary)
+        row = QHBoxLayout()
+        row.addWidget(self.save_result)
+        row.addWidget(self.save_model)
+        layout.addLayout(row)
+
+    def refresh(self) -> None:
+        """Show the session."""
+        run = self._session.run
+        there = run is not None and run.denoised is not None
+        self.save_result.setEnabled(there)
+        self.save_model.setEnabled(there)
+        if run is None or not there:
+            text = "Nothing is denoised yet."
+        elif run.stage2 is not None:
+            text = f"{run.source.name} is denoised by both stages."
+        elif run.skipped:
+            text = f"{run.source.name} is denoised by stage 1; stage 2 was skipped."
+        else:
+            text = "Stage 1 is done and can be saved as it is."
+        self.summary.setText(text)

@@ -1,0 +1,76 @@
+"""Where layers go: results in a row beside the image, what is reviewed in a row below it, never over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+
+NOT_A_SOURCE = {"napari_autostructn2v": "view"}
+"""Metadata of layers that show something about the data and are no data to denoise."""
+
+GAP = 0.05
+"""Distance between neighbours as a share of the image's size."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The geometry of the image layer at the moment its run started."""
+
+    name: str
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    units: tuple[Any, ...]
+    low: np.ndarray
+    """Upper left corner in world coordinates (y, x)."""
+    size: np.ndarray
+    """Height and width in world coordinates."""
+
+    @classmethod
+    def of(cls, layer: Layer) -> Placement:
+        """Take the geometry of ``layer``."""
+        low, high = _extent(layer)
+        return cls(
+            layer.name, tuple(layer.scale), tuple(layer.translate), tuple(layer.units), low, high - low
+        )
+
+    def beside(self, column: int, ndim: int) -> dict[str, Any]:
+        """Layer arguments for an array on the image's grid, ``column`` places to its right.
+
+        An array with fewer axes than the image, as a single slice, takes the last ones.
+        """
+        translate = np.array(self.translate[-ndim:], dtype=float)
+        translate[-1] += column * self.size[1] * (1 + GAP)
+        return {"scale": self.scale[-ndim:], "translate": translate, "units": self.units[-ndim:]}
+
+    def below(self, column: int, shape: tuple[int, int]) -> dict[str, Any]:
+        """Layer arguments for a picture of its own grid, fitted into the cell below ``column``.
+
+        It gets the image's unit although its axes are no lengths: napari shows no common scale bar for
+        layers of different units.
+        """
+        pixel = float(np.min(self.size / np.array(shape)))
+        corner = self.low + self.size * (1 + GAP) * np.array([1, column])
+        return {
+            "scale": (pixel, pixel),
+            "translate": tuple(corner + pixel / 2),
+            "units": self.units[-2:],
+        }
+
+
+def _extent(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.asarray(layer.extent.world)[:, -2:]
+    half = np.abs(np.asarray(layer.scale[-2:])) / 2  # world extents end at the centres of the outer pixels
+    return low - half, high + half
+
+
+def slice_shown(layer: Image, point: tuple[float, ...]) -> int:
+    """Index of the slice of ``layer`` that a viewer at ``point`` shows."""
+    if layer.ndim < 3:
+        return 0
+    world = np.asarray(point)[-layer.ndim :]
+    return int(np.clip(round(float(layer.world_to_data(world)[-3])), 0, layer.data.shape[-3] - 1))

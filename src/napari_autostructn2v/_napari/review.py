@@ -1,0 +1,63 @@
+"""The review as a value: an automatic analysis, the person's edits over it, and what follows from both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from napari_autostructn2v.analysis import NoiseAnalysis
+from napari_autostructn2v.config import AnalysisConfig
+from napari_autostructn2v.kernel import Edits, embed_kernel, trim_kernel
+
+
+@dataclass(frozen=True, eq=False)
+class Review:
+    """Peaks drive the kernel; kernel pixels set or erased by hand win over the ones that follow from peaks."""
+
+    automatic: NoiseAnalysis
+    peak_edits: Edits = field(default_factory=Edits)
+    kernel_edits: Edits = field(default_factory=Edits)
+
+    @cached_property
+    def peaks(self) -> np.ndarray:
+        """Spectrum bins that make the kernel, edits included, bool (T, T)."""
+        return self.peak_edits.apply(self.automatic.peaks)
+
+    @cached_property
+    def from_peaks(self) -> NoiseAnalysis:
+        """The analysis with the edited peaks, before any edit of the kernel."""
+        if self.peak_edits == Edits():
+            return self.automatic
+        return self.automatic.with_peaks(self.peaks)
+
+    @cached_property
+    def kernel_grid(self) -> np.ndarray:
+        """The kernel on the whole grid of lags it can be painted on, bool (L, L) or (3, L, L)."""
+        size = self.automatic.autocorrelation.shape[-1]
+        return self.kernel_edits.apply(embed_kernel(self.from_peaks.kernel, size))
+
+    @cached_property
+    def analysis(self) -> NoiseAnalysis:
+        """The analysis with all edits: its kernel is what the second stage trains with."""
+        if self.kernel_edits == Edits():
+            return self.from_peaks
+        return self.from_peaks.with_kernel(trim_kernel(self.kernel_grid))
+
+    def with_peaks(self, peaks: np.ndarray) -> Review:
+        """The review after a stroke left the peaks as ``peaks``, bool (T, T)."""
+        return replace(self, peak_edits=self.peak_edits.updated(self.peaks, peaks))
+
+    def with_config(self, config: AnalysisConfig) -> Review:
+        """The review of the same measurement with other thresholds; the edits stay on top."""
+        return replace(self, automatic=self.automatic.with_config(config))
+
+    def with_kernel_grid(self, grid: np.ndarray) -> Review:
+        """The review after a stroke left the kernel as ``grid``, bool, shape of :attr:`kernel_grid`."""
+        return replace(self, kernel_edits=self.kernel_edits.updated(self.kernel_grid, grid))
+
+    @property
+    def edited(self) -> bool:
+        """Whether the person changed anything."""
+        return self.peak_edits != Edits() or self.kernel_edits != Edits()

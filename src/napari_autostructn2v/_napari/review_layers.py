@@ -1,0 +1,238 @@
+"""Spectrum, peaks, autocorrelation and kernel as layers below the image: what the person reviews and edits."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.colormaps import Colormap, DirectLabelColormap
+
+from napari_autostructn2v._napari.mirror import Mirror
+from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.review import Review
+
+if TYPE_CHECKING:
+    from napari.layers import Labels, Layer
+    from napari.viewer import Viewer
+
+    from napari_autostructn2v._napari.session import Session
+
+SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"
+
+# Blue against orange is told apart by every kind of colour vision; no correlation is black.
+SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation")
+PEAK_COLOUR = (0.0, 0.95, 0.85, 0.6)
+KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
+GRID_COLOUR = "#73737f"
+GRID_WIDTH = 0.06
+
+
+def side_by_side(slices: np.ndarray, gap: float) -> np.ndarray:
+    """Slices z-1, z and z+1 in a row with a column of ``gap`` between: (3, L, L) to (L, 3 L + 2).
+
+    Turning the whole picture by 180° mirrors each pixel through the centre in z, y and x, so that the
+    mirrored editor needs no other rule here. (L, L) stays as it is.
+    """
+    if slices.ndim == 2:
+        return slices
+    column = np.full((slices.shape[1], 1), gap, dtype=slices.dtype)
+    return np.hstack([slices[0], column, slices[1], column, slices[2]])
+
+
+def from_side_by_side(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Undo :func:`side_by_side` for an array that had ``shape``."""
+    if len(shape) == 2:
+        return picture
+    step = shape[2] + 1
+    return np.stack([picture[:, start : start + shape[2]] for start in (0, step, 2 * step)])
+
+
+def grid_lines(shape: tuple[int, ...]) -> np.ndarray:
+    """Lines around every pixel of :func:`side_by_side`, so that each is seen as a square of its own.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, 2, 2): start and direction of each line, in pixels.
+    """
+    rows, columns = shape[-2:]
+    lines = []
+    for left in (0, columns + 1, 2 * columns + 2) if len(shape) == 3 else (0,):
+        lines += [((y - 0.5, left - 0.5), (0, columns)) for y in range(rows + 1)]
+        lines += [((-0.5, left + x - 0.5), (rows, 0)) for x in range(columns + 1)]
+    return np.array(lines, dtype=float)
+
+
+class ReviewLayers:
+    """Views of a session's review. Strokes on them become edits of the session; it tells them what to show."""
+
+    def __init__(self, viewer: Viewer, session: Session, placement: Callable[[], Placement | None]) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._placement = placement
+        self.layers: dict[str, Layer] = {}
+        self._mirrors: dict[str, Mirror] = {}
+        self._shown: Any = None
+        session.reviewed.connect(self.show)
+        viewer.mouse_drag_callbacks.append(self._activate_pressed)
+
+    def close(self) -> None:
+        """Let go of the viewer; the layers stay as any others."""
+        if self._activate_pressed in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._activate_pressed)
+        self._release()
+
+    def show(self) -> None:
+        """Make the layers show the session's review; without one there are none."""
+        review, placement = self._session.review, self._placement()
+        if review is None or placement is None:
+            self._remove()
+            return
+        # layers of another image or another grid are of no use here
+        grid = (placement, review.automatic.spectrum.shape, review.automatic.autocorrelation.shape)
+        if grid != self._shown or any(layer not in self._viewer.layers for layer in self.layers.values()):
+            self._remove()
+            self._add(review, placement)
+            self._shown = grid
+        self._update(review)
+
+    def _add(self, review: Review, placement: Placement) -> None:
+        active = self._viewer.layers.selection.active
+        spectrum, lags = self._pictures(review)
+        self._session_grid = review.kernel_grid.shape
+        place: dict[str, Any] = {"metadata": dict(NOT_A_SOURCE), **placement.below(0, spectrum.shape)}
+        place_lags: dict[str, Any] = {"metadata": dict(NOT_A_SOURCE), **placement.below(1, lags.shape)}
+        peaks = review.peaks.astype(np.uint8)
+        kernel = side_by_side(review.kernel_grid, False).astype(np.uint8)
+        add_image, add_labels = self._viewer.add_image, self._viewer.add_labels
+        self.layers = {
+            SPECTRUM: add_image(spectrum, name="spectrum", colormap="inferno", **place),
+            PEAKS: add_labels(peaks, name="peaks", colormap=_one_colour(PEAK_COLOUR), **place),
+            LAGS: add_image(lags, name="autocorrelation", colormap=SIGNED, **place_lags),
+            KERNEL: add_labels(kernel, name="kernel", colormap=_one_colour(KERNEL_COLOUR), **place_lags),
+            GRID: self._viewer.add_vectors(
+                grid_lines(review.kernel_grid.shape), name="kernel grid", edge_width=GRID_WIDTH,
+                edge_color=GRID_COLOUR, vector_style="line", **place_lags,
+            ),
+        }
+        for key in (PEAKS, KERNEL):
+            layer: Any = self.layers[key]
+            layer.brush_size = 1
+            layer.opacity = 1.0
+        self._mirrors = {
+            PEAKS: Mirror(self.labels(PEAKS), _centre(peaks.shape), self._on_peaks),
+            KERNEL: Mirror(self.labels(KERNEL), _fixed(self._session_grid), self._on_kernel),
+        }
+        for key, text in ((SPECTRUM, _frequency), (PEAKS, _frequency), (LAGS, _lag), (KERNEL, _lag)):
+            _explain(self.layers[key], text, placement, self._session_grid)
+        self._viewer.layers.selection.active = active
+
+    def _update(self, review: Review) -> None:
+        spectrum, lags = self._pictures(review)
+        for key, picture in ((SPECTRUM, spectrum), (LAGS, lags)):
+            layer: Any = self.layers[key]
+            if layer.data is not picture:
+                layer.data = picture
+        self.layers[SPECTRUM].contrast_limits = tuple(np.percentile(spectrum, [1, 99.8]))  # type: ignore[attr-defined]
+        off_centre = np.where(_centre(lags.shape), 0, np.nan_to_num(lags))
+        reach = max(float(np.abs(off_centre).max()), 0.02)
+        self.layers[LAGS].contrast_limits = (-reach, reach)  # type: ignore[attr-defined]
+        self._mirrors[PEAKS].write(review.peaks.astype(np.uint8))
+        self._mirrors[KERNEL].write(side_by_side(review.kernel_grid, False).astype(np.uint8))
+
+    @staticmethod
+    def _pictures(review: Review) -> tuple[np.ndarray, np.ndarray]:
+        return review.automatic.spectrum, side_by_side(review.from_peaks.autocorrelation, np.nan)
+
+    def labels(self, key: str) -> Labels:
+        """The editable layer ``peaks`` or ``kernel``."""
+        return self.layers[key]  # type: ignore[return-value]
+
+    def _remove(self) -> None:
+        self._release()
+        for layer in self.layers.values():
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self.layers, self._shown = {}, None
+
+    def _release(self) -> None:
+        for mirror in self._mirrors.values():
+            mirror.disconnect()
+        self._mirrors = {}
+
+    def _on_peaks(self) -> None:
+        self._session.edit_peaks(np.asarray(self.labels(PEAKS).data) > 0)
+
+    def _on_kernel(self) -> None:
+        picture = np.asarray(self.labels(KERNEL).data) > 0
+        self._session.edit_kernel(from_side_by_side(picture, self._session_grid))
+
+    def _activate_pressed(self, viewer: Viewer, event: Any) -> None:
+        """Let a press on the peaks or the kernel paint there, whichever of the two is active."""
+        editable = [self.layers[key] for key in (KERNEL, PEAKS) if key in self.layers]
+        active = viewer.layers.selection.active
+        if viewer.dims.ndisplay != 2 or active not in editable:
+            return
+        for layer in editable:
+            position = np.asarray(layer.world_to_data(event.position))[-2:]
+            if layer.visible and (position >= -0.5).all() and (position <= np.array(layer.data.shape) - 0.5).all():
+                if layer is not active:
+                    layer.mode = active.mode  # type: ignore[attr-defined, union-attr]
+                    viewer.layers.selection.active = layer
+                return
+
+
+
+def _one_colour(colour: tuple[float, ...]) -> DirectLabelColormap:
+    # whatever label the brush is set to, it means "yes"
+    return DirectLabelColormap(color_dict={None: colour, 0: (0, 0, 0, 0)})
+
+
+def _centre(shape: tuple[int, ...]) -> np.ndarray:
+    mask = np.zeros(shape, dtype=bool)
+    mask[tuple(n // 2 for n in shape)] = True
+    return mask
+
+
+def _fixed(grid: tuple[int, ...]) -> np.ndarray:
+    """Pixels of the kernel's picture that nobody may change: the centre, and the gaps between slices."""
+    return side_by_side(_centre(grid), True)
+
+
+def _explain(
+    layer: Layer, text: Callable[..., str], placement: Placement, grid: tuple[int, ...]
+) -> None:
+    """Say in the status bar what is under the cursor, in the units of the image."""
+    original = layer.get_status
+
+    def get_status(self: Layer, position: Any = None, **kwargs: Any) -> dict[str, Any]:
+        # napari calls this in another thread: nothing but numbers is read here
+        status = original(position, **kwargs)
+        if position is not None:
+            index = np.round(np.asarray(self.world_to_data(position))[-2:]).astype(int)
+            if (index >= 0).all() and (index < np.array(self.data.shape)).all():
+                status["coordinates"] += "  " + text(index, self.data.shape, placement, grid)
+        return status
+
+    layer.get_status = types.MethodType(get_status, layer)  # type: ignore[method-assign]
+
+
+def _frequency(index: np.ndarray, shape: tuple[int, ...], placement: Placement, grid: tuple[int, ...]) -> str:
+    cycles = (index - np.array(shape) // 2) / np.array(shape)  # per pixel
+    if not cycles.any():
+        return "DC: the mean of the image"
+    spacing = np.abs(np.array(placement.scale[-2:], dtype=float))
+    period = 1 / np.hypot(*(cycles / spacing))
+    return f"period {1 / np.hypot(*cycles):.3g} px = {period:.3g} {placement.units[-1]}"
+
+
+def _lag(index: np.ndarray, shape: tuple[int, ...], placement: Placement, grid: tuple[int, ...]) -> str:
+    width = grid[-1]
+    block, column = divmod(int(index[1]), width + 1) if len(grid) == 3 else (1, int(index[1]))
+    if column == width:
+        return "between two slices"
+    dy, dx = int(index[0]) - grid[-2] // 2, column - width // 2
+    depth = f"slice z{block - 1:+d}, " if len(grid) == 3 and block != 1 else ""
+    return f"neighbour at {depth}dy {dy:+d}, dx {dx:+d} px"

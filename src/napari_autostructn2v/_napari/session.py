@@ -1,0 +1,460 @@
+"""What a person does with one stack: data, stage 1, review, stage 2, result. Knows no window and no layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from psygnal import Signal
+
+from napari_autostructn2v._napari.jobs import (
+    Cancelled,
+    Failure,
+    Job,
+    JobKind,
+    StageOutput,
+    blind_point,
+    look_at_noise,
+    stage,
+)
+from napari_autostructn2v._napari.review import Review
+from napari_autostructn2v.config import AnalysisConfig, Config, Mode, Preset
+from napari_autostructn2v.errors import AutoStructN2VError, StackError
+from napari_autostructn2v.events import (
+    Event,
+    Notice,
+    Preview,
+    SliceDone,
+    StageStarted,
+    Step,
+    TrainingStarted,
+    Validation,
+)
+from napari_autostructn2v.kernel import Edits
+from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
+
+if TYPE_CHECKING:
+    from napari_autostructn2v.bundle import Model
+
+
+class Phase(IntEnum):
+    """Where the person is. Later phases have everything the earlier ones left."""
+
+    DATA = 0
+    STAGE1 = 1
+    REVIEW = 2
+    STAGE2 = 3
+    RESULT = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is chosen before a stage runs."""
+
+    mode: Mode = "2d"
+    preset: Preset = "balanced"
+    steps: int | None = None
+    """Training steps of each stage; None takes the preset's."""
+    sensitivity: float = AnalysisConfig().sensitivity
+    unattended: bool = False
+    """Go on after the first stage without waiting for the person."""
+
+    def config(self) -> Config:
+        """The engine's settings."""
+        config = Config.from_preset(self.preset)
+        updates: dict[str, Any] = {
+            "analysis": config.analysis.model_copy(update={"sensitivity": self.sensitivity})
+        }
+        if self.steps is not None:
+            for which in ("stage1", "stage2"):
+                updates[which] = getattr(config, which).model_copy(update={"steps": self.steps})
+        return config.model_copy(update=updates)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The data as chosen: a name and an array, never computed whole."""
+
+    name: str
+    array: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A stack on its way through both stages. Fixed when stage 1 starts, whatever is chosen afterwards."""
+
+    source: Source
+    stack: Stack
+    mode: Mode
+    stage1: StageOutput | None = None
+    stage2: StageOutput | None = None
+    skipped: bool = False
+
+    @property
+    def denoised(self) -> np.ndarray | None:
+        """The best result so far, float32, shape of the input."""
+        output = self.stage2 or self.stage1
+        return None if output is None else output.denoised
+
+    @property
+    def model(self) -> Model | None:
+        """The model that made :attr:`denoised`."""
+        output = self.stage2 or self.stage1
+        return None if output is None else output.model
+
+
+@dataclass
+class Progress:
+    """How far the running job is in what it does at this moment."""
+
+    activity: str
+    done: int = 0
+    total: int = 0
+    first: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left at the pace so far, or None before there is a pace."""
+        paced = self.done - self.first
+        if paced < 1 or self.total <= self.done:
+            return None
+        return (time.monotonic() - self.since) / paced * (self.total - self.done)
+
+
+@dataclass
+class Losses:
+    """The curves of one training."""
+
+    training: list[tuple[int, float]] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Session:
+    """State of one viewer's denoising. Views listen to its signals and change it through its methods only.
+
+    A job is started by emitting it; whoever runs it (a thread in napari, a loop in a test) hands each event
+    to :meth:`receive` and the end to :meth:`complete` or :meth:`crash`. What a job says after it was
+    cancelled is ignored, so that cancelling takes effect at once.
+    """
+
+    changed = Signal()
+    """Source, settings, phase, job, message: anything a panel shows except the following."""
+    progressed = Signal(Progress)
+    reviewed = Signal()
+    """The review is new or edited."""
+    previewed = Signal(Preview)
+    job_started = Signal(Job)
+    stage_finished = Signal(str, StageOutput)
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.source: Source | None = None
+        self.problem = ""
+        """Why the chosen data cannot be denoised as they are."""
+        self.error = ""
+        self.notices: list[str] = []
+        self.phase = Phase.DATA
+        self.run: Run | None = None
+        self.review: Review | None = None
+        self.job: Job | None = None
+        self.progress: Progress | None = None
+        self.device = ""
+        self.losses: dict[str, Losses] = {}
+        self._z: int | None = None
+        self._kept: tuple[Run, Review] | None = None
+
+    # ------------------------------------------------------------------ data and settings
+
+    def choose(self, source: Source | None, problem: str = "") -> None:
+        """Take these data, or none. ``problem`` is why they cannot be used, where the window knows that."""
+        self.source = source
+        self.problem = problem or self._check()
+        self.changed.emit()
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings by name."""
+        before, self.settings = self.settings, replace(self.settings, **changes)
+        if self.settings == before:
+            return
+        if self.source is not None and "mode" in changes:
+            self.problem = self._check()
+        if self.settings.sensitivity != before.sensitivity:
+            self._edit(lambda review: review.with_config(self.settings.config().analysis))
+        self.changed.emit()
+
+    def look_at(self, z: int) -> None:
+        """Let the next previews show slice ``z``."""
+        self._z = z
+        if self.job is not None:
+            self.job.control.z = z
+
+    def know_device(self, name: str) -> None:
+        """Take in which device will compute."""
+        self.device = name
+        self.changed.emit()
+
+    def tell(self, notice: str, error: str = "") -> None:
+        """Show a notice in place of those before it, or an error."""
+        self.error, self.notices = error, [] if error else [notice]
+        self.changed.emit()
+
+    @property
+    def ready(self) -> bool:
+        """Whether stage 1 can start."""
+        return self.source is not None and not self.problem and self.job is None
+
+    @property
+    def hint(self) -> str:
+        """A warning about the chosen data in the chosen mode, or nothing."""
+        if self.source is None or self.problem:
+            return ""
+        stack = as_stack(self.source.array)
+        return few_slices_notice(stack, self.settings.mode) or ""
+
+    # ------------------------------------------------------------------ the way through
+
+    def start_stage1(self) -> None:
+        """Train on single pixels, denoise, analyse what was taken out."""
+        if not self.ready or self.source is None:
+            return
+        mode = self.settings.mode
+        self._keep_edits()
+        self.run = Run(self.source, as_stack(self.source.array, mode), mode)
+        self.review = None
+        self.losses = {}
+        self.phase = Phase.STAGE1
+        self.reviewed.emit()
+        config = self.settings.config()
+        self._start(
+            "stage1", lambda run: stage(run.stack, blind_point(mode), config, "stage1", run.source.name)
+        )
+
+    def approve(self) -> None:
+        """Train again with the reviewed kernel, and denoise."""
+        if self.review is None or self.job is not None:
+            return
+        kernel = self.review.analysis.kernel
+        self.phase = Phase.STAGE2
+        self.losses.pop("stage2", None)
+        config = self.settings.config()
+        self._start("stage2", lambda run: stage(run.stack, kernel, config, "stage2", run.source.name))
+
+    def skip(self) -> None:
+        """Take the first stage's result as the result."""
+        if self.review is None or self.run is None or self.job is not None:
+            return
+        self.run = replace(self.run, stage2=None, skipped=True)
+        self.phase = Phase.RESULT
+        self.changed.emit()
+
+    def regenerate(self) -> None:
+        """Analyse the noise again; what the person edited is put on top again."""
+        if self.run is None or self.run.stage1 is None or self.job is not None:
+            return
+        denoised, config = self.run.stage1.denoised, self.settings.config().analysis
+        self._start("analysis", lambda run: look_at_noise(run.stack, denoised, run.mode, config))
+
+    def stop_early(self) -> None:
+        """End the training, keep what it has learned, and go on with that."""
+        if self.job is not None:
+            self.job.control.stop_early.set()
+
+    def cancel(self, reason: str = "") -> None:
+        """Drop the running job and what it made."""
+        if self.job is None:
+            return
+        self.job.control.cancelled.set()
+        kind = self.job.kind
+        self._settle_back(kind)
+        self.notices.append(reason or "Cancelled.")
+        self.changed.emit()
+
+    # ------------------------------------------------------------------ the review
+
+    def edit_peaks(self, peaks: np.ndarray) -> None:
+        """Record that a stroke left the peaks as ``peaks``, bool (T, T); the kernel follows."""
+        self._edit(lambda review: review.with_peaks(peaks))
+
+    def edit_kernel(self, grid: np.ndarray) -> None:
+        """Record that a stroke left the kernel grid as ``grid``, bool (L, L) or (3, L, L)."""
+        self._edit(lambda review: review.with_kernel_grid(grid))
+
+    def reset_kernel_edits(self) -> None:
+        """Let the kernel follow from the peaks alone."""
+        self._edit(lambda review: replace(review, kernel_edits=Edits()))
+
+    def reset_edits(self) -> None:
+        """Drop all edits."""
+        self._edit(lambda review: Review(review.automatic))
+
+    def _edit(self, change: Callable[[Review], Review]) -> None:
+        if self.review is None:
+            return
+        before = self.review
+        self.review = change(before)
+        try:
+            self.review.analysis  # noqa: B018 - computed here, so that an edit the engine refuses changes nothing
+            self.error = ""
+        except AutoStructN2VError as error:
+            self.review, self.error = before, str(error)
+        self.reviewed.emit()
+
+    def _keep_edits(self) -> None:
+        if self.run is not None and self.review is not None and self.review.edited:
+            self._kept = self.run, self.review
+
+    def _with_kept_edits(self, review: Review) -> Review:
+        """What was painted before the same data went through stage 1 again is not lost."""
+        if self._kept is None or self.run is None:
+            return review
+        run, old = self._kept
+        self._kept = None
+        if run.source.array is not self.run.source.array or run.mode != self.run.mode:
+            return review
+        return replace(review, peak_edits=old.peak_edits, kernel_edits=old.kernel_edits)
+
+    # ------------------------------------------------------------------ what a job says
+
+    def receive(self, job: Job, event: Event) -> None:
+        """Take in an event of ``job``."""
+        if job is not self.job:
+            return
+        handler = self._HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    def complete(self, job: Job, outcome: object) -> None:
+        """Take in what ``job`` ended with."""
+        if job is not self.job or isinstance(outcome, Cancelled):
+            return
+        if isinstance(outcome, Failure):
+            self._settle_back(job.kind)
+            self.error = outcome.message
+            self.changed.emit()
+            return
+        self.job = self.progress = None
+        assert self.run is not None
+        if job.kind == "analysis":
+            edits = self.review or Review(outcome)  # type: ignore[arg-type]
+            self.review = replace(edits, automatic=outcome)
+            self.reviewed.emit()
+        elif isinstance(outcome, StageOutput):
+            self._take_in(job.kind, outcome)
+        self.changed.emit()
+        if job.kind == "stage1" and self.settings.unattended and self.review is not None:
+            if self.review.analysis.verdict.expect_gain:
+                self.approve()
+            else:
+                self.skip()
+
+    def crash(self, job: Job, error: BaseException) -> None:
+        """Take in that ``job`` broke in a way nobody foresaw."""
+        self.complete(job, Failure(f"{type(error).__name__}: {error}"))
+
+    def _take_in(self, kind: JobKind, output: StageOutput) -> None:
+        assert self.run is not None
+        if kind == "stage1":
+            assert output.analysis is not None
+            self.run = replace(self.run, stage1=output, stage2=None, skipped=False)
+            self.review = self._with_kept_edits(Review(output.analysis))
+            self.phase = Phase.REVIEW
+        else:
+            if self.review is not None:
+                output.model.provenance["edits"] = {
+                    "peaks": self.review.peak_edits.to_json(),
+                    "kernel": self.review.kernel_edits.to_json(),
+                }
+            self.run = replace(self.run, stage2=output, skipped=False)
+            self.phase = Phase.RESULT
+        self.stage_finished.emit(kind, output)
+        if kind == "stage1":
+            self.reviewed.emit()
+
+    def _start(self, kind: JobKind, stream: Callable[[Run], Any]) -> None:
+        assert self.run is not None
+        self.error, self.notices = "", []
+        try:
+            self.job = Job(kind, stream(self.run))
+        except AutoStructN2VError as error:
+            self._settle_back(kind)
+            self.error = str(error)
+            self.changed.emit()
+            return
+        self.job.control.z = self._z
+        self.progress = Progress("Starting")
+        self.changed.emit()
+        self.job_started.emit(self.job)
+
+    def _settle_back(self, kind: JobKind) -> None:
+        self.job = self.progress = None
+        if kind == "stage1":
+            self.phase, self.run = Phase.DATA, None
+        elif kind == "stage2" and self.run is not None:
+            done = self.run.stage2 is not None or self.run.skipped
+            self.phase = Phase.RESULT if done else Phase.REVIEW
+
+    def _check(self) -> str:
+        if self.source is None:
+            return ""
+        try:
+            as_stack(self.source.array, self.settings.mode)
+        except StackError as error:
+            return str(error)
+        return ""
+
+    # ------------------------------------------------------------------ one method an event
+
+    def _on_stage_started(self, event: StageStarted) -> None:
+        self._set_progress(Progress("Analysing the noise" if event.stage == "analysis" else "Preparing"))
+
+    def _on_training_started(self, event: TrainingStarted) -> None:
+        self.device = event.device
+        self._set_progress(Progress("Training", event.step, event.steps, first=event.step))
+
+    def _on_step(self, event: Step) -> None:
+        self._curves.training.append((event.step, event.loss))
+        self._advance("Training", event.step, event.steps)
+
+    def _on_validation(self, event: Validation) -> None:
+        self._curves.validation.append((event.step, event.loss))
+
+    def _on_slice_done(self, event: SliceDone) -> None:
+        self._advance("Denoising", event.done, event.total)
+
+    def _on_notice(self, event: Notice) -> None:
+        self.notices.append(event.message)
+        self.changed.emit()
+
+    def _on_preview(self, event: Preview) -> None:
+        self.previewed.emit(event)
+
+    _HANDLERS: ClassVar[dict[type, Callable[[Session, Any], None]]] = {
+        StageStarted: _on_stage_started,
+        TrainingStarted: _on_training_started,
+        Step: _on_step,
+        Validation: _on_validation,
+        SliceDone: _on_slice_done,
+        Notice: _on_notice,
+        Preview: _on_preview,
+    }
+
+    @property
+    def _curves(self) -> Losses:
+        kind = "stage1" if self.job is None else self.job.kind
+        return self.losses.setdefault(kind, Losses())
+
+    def _advance(self, activity: str, done: int, total: int) -> None:
+        if self.progress is None or self.progress.activity != activity:
+            self._set_progress(Progress(activity, done, total, first=done))
+            return
+        self.progress.done, self.progress.total = done, total
+        self.progressed.emit(self.progress)
+
+    def _set_progress(self, progress: Progress) -> None:
+        self.progress = progress
+        self.progressed.emit(progress)

@@ -1,0 +1,135 @@
+"""All that belongs to one viewer and outlives the dock widget: the session, its layers, its threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from qtpy.QtCore import QEvent, QObject
+
+from napari_autostructn2v._napari import worker
+from napari_autostructn2v._napari.camera import Flight
+from napari_autostructn2v._napari.image_layers import ImageLayers
+from napari_autostructn2v._napari.jobs import Job
+from napari_autostructn2v._napari.placement import Placement, slice_shown
+from napari_autostructn2v._napari.review_layers import ReviewLayers
+from napari_autostructn2v._napari.session import Phase, Session, Source
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+    from napari.viewer import Viewer
+
+_workspaces: WeakKeyDictionary[Any, Workspace] = WeakKeyDictionary()
+
+
+def workspace_of(viewer: Any) -> Workspace:
+    """The workspace of a viewer, the same for every dock widget opened in it."""
+    viewer = unwrapped(viewer)
+    if viewer not in _workspaces:
+        _workspaces[viewer] = Workspace(viewer)
+    return _workspaces[viewer]
+
+
+def unwrapped(viewer: Any) -> Viewer:
+    """The viewer itself. napari hands plugins a proxy, a new one each time and no key to remember by."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
+class _CloseWatch(QObject):  # type: ignore[misc]  # qtpy is untyped
+    """Tells when the main window closes: a dock widget is not told."""
+
+    def __init__(self, window: Any, on_close: Any) -> None:
+        super().__init__(window)
+        self._on_close = on_close
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
+        if event.type() == QEvent.Type.Close:
+            self._on_close()
+        return False
+
+
+def watch_closing(viewer: Viewer, on_close: Callable[[], None]) -> None:
+    """Call ``on_close`` when the viewer's window closes."""
+    _CloseWatch(viewer.window._qt_window, on_close)  # the window owns it; napari has no public event
+
+
+class Workspace:
+    """Binds a session to the layers and threads of a viewer."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer = viewer
+        self.session = Session()
+        self.flight = Flight(viewer)
+        self.images = ImageLayers(viewer, self.session)
+        self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement)
+        self.images.appeared.connect(self.fly_to_images)
+        self._chosen: Image | None = None
+        self._running: Image | None = None
+        self._phase = self.session.phase
+        self.session.changed.connect(self._on_changed)
+        self.session.job_started.connect(self._on_job_started)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+        viewer.dims.events.current_step.connect(self._on_slider)
+        watch_closing(viewer, self.close)
+
+    def choose(self, layer: Image | None) -> None:
+        """Take a layer's data as the session's source."""
+        self._chosen = layer
+        if layer is None:
+            self.session.choose(None)
+            return
+        problem = ""
+        if layer.rgb:
+            problem = f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels."
+        array = layer.data[0] if layer.multiscale else layer.data  # level 0 is the full resolution
+        self.session.choose(Source(layer.name, array), problem)
+
+    @property
+    def chosen(self) -> Image | None:
+        """The layer that the source is taken from."""
+        return self._chosen
+
+    @property
+    def source_layer(self) -> Image | None:
+        """The image layer of the present run, while it is there."""
+        return self._running
+
+    def fly_to_images(self) -> None:
+        """Show the image and what was made of it."""
+        self.flight.to(self._image_layers())
+
+    def _image_layers(self) -> list[Layer]:
+        layers = [self._running, self.images.preview, *self.images.results.values()]
+        return [layer for layer in layers if layer is not None]
+
+    def _on_changed(self) -> None:
+        before, self._phase = self._phase, self.session.phase
+        if before is Phase.STAGE1 and self._phase is Phase.REVIEW:
+            self.flight.to([*self._image_layers(), *self.review.layers.values()])
+
+    def close(self) -> None:
+        """The window closes: stop the thread, forget the viewer."""
+        self.session.cancel()
+        self.flight.stop()
+        self.review.close()
+        _workspaces.pop(self.viewer, None)
+
+    def _on_job_started(self, job: Job) -> None:
+        if job.kind == "stage1" and self._chosen is not None:
+            self._running = self._chosen
+            self.images.start(self._chosen)
+        self._on_slider()
+        worker.start(job, self.session.receive, self.session.complete, self.session.crash)
+
+    def _on_slider(self) -> None:
+        if self._running is not None:
+            self.session.look_at(slice_shown(self._running, tuple(np.asarray(self.viewer.dims.point))))
+
+    def _on_layer_removed(self, event: Any) -> None:
+        if event.value is not self._running or self._running is None:
+            return
+        self._running = None
+        self.session.cancel(f"The layer {event.value.name} was removed, so its job was cancelled.")

@@ -1,0 +1,156 @@
+"""A trained model, in memory and on disk.
+
+On disk it is one zip file: ``weights.safetensors`` holds the tensors, ``model.json`` everything else. Both are
+data: nothing in a bundle is ever executed, and loading one never unpickles.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_autostructn2v.config import Mode, TrainingConfig
+from napari_autostructn2v.errors import AutoStructN2VError, FileError, ModelError
+from napari_autostructn2v.io import write_atomically
+from napari_autostructn2v.kernel import validate_kernel
+from napari_autostructn2v.stack import Normalisation
+
+if TYPE_CHECKING:
+    from napari_autostructn2v.network import UNet
+
+FORMAT = "autostructn2v-model"
+FORMAT_VERSION = 1
+MAX_JSON_BYTES = 16 * 2**20
+MAX_WEIGHT_BYTES = 2 * 2**30
+
+
+@dataclass(eq=False)
+class Model:
+    """A trained network with all that is needed to use it again.
+
+    Attributes
+    ----------
+    network
+        On the CPU, in evaluation mode.
+    kernel
+        The blind spot it was trained with: bool (K, K), or (3, K, K) for 2.5D.
+    config
+        How it was trained.
+    normalisation
+        Mean and standard deviation of the stack it was trained on.
+    provenance
+        Versions, seed, name and shape of the input, scores: JSON-able values.
+    """
+
+    network: UNet
+    kernel: np.ndarray
+    config: TrainingConfig
+    normalisation: Normalisation
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mode(self) -> Mode:
+        """``2.5d`` if the network sees three slices: the kernel says so."""
+        return "2.5d" if self.kernel.ndim == 3 else "2d"
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model to one .zip file.
+
+        Raises
+        ------
+        FileError
+            If the file exists and ``overwrite`` is False, or cannot be written.
+        """
+        from safetensors.torch import save
+
+        description = _Description(
+            format=FORMAT,
+            version=FORMAT_VERSION,
+            kernel=self.kernel.astype(int).tolist(),
+            config=self.config,
+            mean=self.normalisation.mean,
+            std=self.normalisation.std,
+            provenance=self.provenance,
+        )
+        weights = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        path = Path(path)
+        with (
+            write_atomically(path, overwrite=overwrite) as beside,
+            zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive,
+        ):
+            archive.writestr("model.json", description.model_dump_json(indent=1))
+            archive.writestr("weights.safetensors", save(weights))
+        return path
+
+
+class _Description(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    format: str
+    version: int
+    kernel: list[Any]
+    config: TrainingConfig
+    mean: float
+    std: float = Field(gt=0)
+    provenance: dict[str, Any]
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model bundle.
+
+    Raises
+    ------
+    FileError
+        If there is no such file or it cannot be opened.
+    ModelError
+        If it is no model bundle, is damaged, or was written by a newer version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from napari_autostructn2v.network import UNet
+
+    path = Path(path)
+    damaged = f"The model {path.name} is damaged or no model of this program. Save it again, or train anew."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            text = _read_member(archive, "model.json", MAX_JSON_BYTES)
+            weights = _read_member(archive, "weights.safetensors", MAX_WEIGHT_BYTES)
+    except OSError as error:
+        raise FileError(f"The model {path} cannot be opened: {error.strerror or error}.") from error
+    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, EOFError, RuntimeError) as error:
+        raise ModelError(damaged) from error
+    try:
+        header = json.loads(text)
+        if header.get("format") == FORMAT and header.get("version", 0) > FORMAT_VERSION:
+            raise ModelError(
+                f"The model {path.name} was written by a newer version of this program. Update it to load the model."
+            )
+        description = _Description.model_validate(header)
+        kernel = validate_kernel(description.kernel)
+        config = description.config
+        network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
+        network.load_state_dict(load(weights))
+    except ModelError:
+        raise
+    except (AttributeError, ValidationError, AutoStructN2VError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(damaged) from error
+    return Model(
+        network=network.eval(),
+        kernel=kernel,
+        config=config,
+        normalisation=Normalisation(description.mean, description.std),
+        provenance=description.provenance,
+    )
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    if archive.getinfo(name).file_size > limit:
+        raise ValueError(f"{name} is larger than {limit} bytes")
+    return archive.read(name)

@@ -1,0 +1,337 @@
+"""The command line: the functions of the package, with progress bars and exit codes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from napari_autostructn2v.config import Config, Mode, Preset
+from napari_autostructn2v.errors import AutoStructN2VError, FileError
+from napari_autostructn2v.events import (
+    Event,
+    Notice,
+    SliceDone,
+    StageStarted,
+    Step,
+    TrainingStarted,
+    Validation,
+)
+
+Result = TypeVar("Result")
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Remove structured noise from electron tomograms and other image stacks, with no clean data.",
+)
+console = Console(stderr=True)
+
+
+class ExitCode(IntEnum):
+    """What a script can tell the outcome by. 2 is a wrong command line, as everywhere."""
+
+    OK = 0
+    FAILED = 3
+    INTERRUPTED = 130
+
+
+ModeOption = Annotated[Mode, typer.Option(help="2d: slice by slice; 2.5d: with both neighbouring slices.")]
+PresetOption = Annotated[Preset, typer.Option(help="fast to try, balanced, high to publish.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+SeedOption = Annotated[int, typer.Option(help="The same seed gives the same result on one processor.")]
+KernelOption = Annotated[
+    Path | None, typer.Option(help="Kernel to use instead of the one found: .npy, .tif or .json.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only errors.")]
+OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
+
+
+def main() -> None:
+    """Run the command line and exit with a code that a script can use."""
+    try:
+        app()
+    except AutoStructN2VError as error:
+        console.print(f"[red]Error:[/red] {error}", highlight=False)
+        sys.exit(ExitCode.FAILED)
+
+
+@app.command()
+def run(
+    input: Annotated[Path, typer.Argument(help="MRC, TIFF, OME-TIFF, OME-Zarr, or a folder of TIFF slices.")],
+    output: Annotated[Path, typer.Argument(help="Where to write the denoised stack; the suffix says how.")],
+    mode: ModeOption = "2d",
+    preset: PresetOption = "balanced",
+    kernel: KernelOption = None,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the run, which can be resumed. Default: OUTPUT's name + _run.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Denoise a stack: Stage 1, noise analysis, Stage 2.
+
+    After Ctrl-C, the same command goes on where it stopped.
+    """
+    from napari_autostructn2v import pipeline
+    from napari_autostructn2v.io import read_stack, write_stack
+    from napari_autostructn2v.kernel import load_kernel
+
+    _refuse_existing(output, overwrite)
+    image = read_stack(input)
+    events = pipeline.run(
+        image.array,
+        mode=mode,
+        config=Config.from_preset(preset),
+        kernel=None if kernel is None else load_kernel(kernel),
+        device=device,
+        seed=seed,
+        folder=run_dir or output.with_name(f"{output.name.split('.')[0]}_run"),
+        name=image.name,
+        voxel_size=image.voxel_size,
+    )
+    result = _follow(events, quiet)
+    write_stack(output, result.denoised, voxel_size=image.voxel_size, overwrite=overwrite)
+    if not quiet:
+        console.print(result.analysis.verdict.summary, f"Written: {output}", sep="\n", highlight=False)
+
+
+@app.command()
+def analyze(
+    input: Annotated[Path, typer.Argument(help="The raw stack.")],
+    denoised: Annotated[Path | None, typer.Option(help="The same stack after Stage 1, if there is one.")] = None,
+    mode: ModeOption = "2d",
+    out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: INPUT's name + _noise.")] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say what structure the noise has; write the kernel (.tif) and a picture (.png)."""
+    from napari_autostructn2v.analysis import analyze
+    from napari_autostructn2v.io import read_stack
+    from napari_autostructn2v.kernel import save_kernel
+    from napari_autostructn2v.report import draw_analysis
+
+    image = read_stack(input)
+    folder = _created(out or Path(f"{image.name}_noise"))
+    _refuse_existing(folder / "kernel.tif", overwrite)
+    _refuse_existing(folder / "noise.png", overwrite)
+    analysis = analyze(image.array, None if denoised is None else read_stack(denoised).array, mode=mode)
+    save_kernel(folder / "kernel.tif", analysis.kernel, overwrite=overwrite)
+    draw_analysis(folder / "noise.png", analysis, overwrite=overwrite)
+    if not quiet:
+        typer.echo(analysis.verdict.summary)
+        for z in analysis.kernel if analysis.kernel.ndim == 3 else [analysis.kernel]:
+            typer.echo("\n".join(" ".join("█" if pixel else "·" for pixel in row) for row in z) + "\n")
+        typer.echo(f"Written: {folder / 'kernel.tif'}, {folder / 'noise.png'}")
+
+
+@app.command()
+def apply(
+    model: Annotated[Path, typer.Argument(help="Model bundle (.zip).")],
+    inputs: Annotated[list[Path], typer.Argument(help="Stacks to denoise.")],
+    out: Annotated[Path, typer.Option(help="Folder for the denoised stacks.")],
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Denoise stacks with a trained model, in the formats they came in."""
+    from napari_autostructn2v.bundle import load_model
+    from napari_autostructn2v.io import read_stack, write_stack
+    from napari_autostructn2v.prediction import predict
+
+    trained = load_model(model)
+    folder = _created(out)
+    # a folder of slices has no suffix of its own
+    targets = [folder / (path.name if path.suffix else f"{path.name}.tif") for path in inputs]
+    if len(set(targets)) < len(targets):
+        raise FileError("Two of the inputs have the same name, and so would their outputs. Apply them in turn.")
+    for path, target in zip(inputs, targets, strict=True):
+        if target.resolve() == path.resolve():
+            raise FileError(f"{target} would replace its own input. Choose another folder with --out.")
+        _refuse_existing(target, overwrite)
+    for path, target in zip(inputs, targets, strict=True):
+        image = read_stack(path)
+        denoised = _follow(predict(image.array, trained, device=device), quiet, label=image.name)
+        write_stack(target, denoised, voxel_size=image.voxel_size, overwrite=overwrite)
+        if not quiet:
+            console.print(f"Written: {target}", highlight=False)
+
+
+@app.command()
+def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")]) -> None:
+    """Say what a stack or a model bundle holds."""
+    if file.suffix.lower() == ".zip":
+        from napari_autostructn2v.bundle import load_model
+
+        model = load_model(file)
+        shape = " × ".join(map(str, model.kernel.shape))
+        facts = {
+            "model": file.name,
+            "mode": model.mode.upper(),
+            "kernel": f"{shape}, {int(model.kernel.sum())} pixels",
+            "network": f"U-Net, {model.config.features} features, depth {model.config.depth}",
+            **{key.replace("_", " "): value for key, value in model.provenance.items()},
+        }
+    else:
+        from napari_autostructn2v.io import read_stack
+
+        image = read_stack(file)
+        size = image.voxel_size
+        facts = {
+            "file": file.name,
+            "format": image.format,
+            "shape": " × ".join(map(str, image.array.shape)) + " (" + "ZYX"[-len(image.array.shape) :] + ")",
+            "values": str(image.array.dtype),
+            "voxel size": "unknown" if size is None else f"{size.z:g} × {size.y:g} × {size.x:g} {size.unit} (ZYX)",
+        }
+    for key, value in facts.items():
+        typer.echo(f"{key + ':':18s} {value}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("demo"),
+    open: Annotated[bool, typer.Option("--open", help="Open the result in napari.")] = False,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Run both stages on a generated tomogram with the noise of a back-projection."""
+    from napari_autostructn2v import pipeline
+    from napari_autostructn2v.io import VoxelSize, write_stack
+    from napari_autostructn2v.metrics import psnr
+    from napari_autostructn2v.report import draw_report
+    from napari_autostructn2v.synthetic import sample
+
+    tomogram = sample("reconstruction", shape=(32, 192, 192))
+    voxels = VoxelSize(tomogram.voxel_size, tomogram.voxel_size, tomogram.voxel_size)
+    _created(out)
+    events = pipeline.run(
+        tomogram.noisy,
+        mode="2.5d",
+        config=Config.from_preset("balanced"),
+        device=device,
+        folder=out / "run",
+        name="built-in sample",
+        voxel_size=voxels,
+    )
+    result = _follow(events, quiet)
+    files = {
+        "noisy.mrc": tomogram.noisy,
+        "truth.mrc": tomogram.clean,
+        "denoised.mrc": result.denoised,
+        "denoised.tif": result.denoised,
+    }
+    for name, stack in files.items():
+        write_stack(out / name, stack, voxel_size=voxels, overwrite=True)
+    stacks = {"Noisy": tomogram.noisy, "Stage 1: Noise2Void": result.stage1, "Stage 2: StructN2V": result.denoised}
+    draw_report(out / "report.png", stacks, result.analysis, tomogram.clean, overwrite=True)
+    for title, stack in stacks.items():
+        typer.echo(f"{title + ':':21s} PSNR {psnr(stack, tomogram.clean):.2f} dB")
+    typer.echo(result.analysis.verdict.summary)
+    layers = [str(out / name) for name in ("noisy.mrc", "denoised.mrc", "truth.mrc", "run")]
+    python = Path(sys.executable)
+    typer.echo(f"Picture: {out / 'report.png'}")
+    typer.echo("Open all of it in napari:")
+    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    typer.echo(f"  {shown} -m napari {' '.join(layers)}")
+    if open:
+        subprocess.run([str(python), "-m", "napari", *layers], check=False)
+
+
+def _created(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"The folder {folder} cannot be made: {error.strerror}. Choose another one.") from error
+    return folder
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    # before hours of training, not after
+    if path.exists() and not overwrite:
+        raise FileError(f"{path} exists already. Choose another name, or allow it with --overwrite.")
+
+
+def _follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") -> Result:
+    """Run a stream of events to its end under progress bars; Ctrl-C closes it, so that it can be resumed."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=quiet,
+    )
+    with _interruptible() as interrupted, progress:
+        bars = _Bars(progress, label)
+        while True:
+            if interrupted:
+                events.close()
+                progress.stop()
+                console.print("Stopped. The same command goes on from here.")
+                raise typer.Exit(ExitCode.INTERRUPTED)
+            try:
+                bars.show(next(events))
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+
+
+class _Bars:
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._stage = label
+        self._training: TaskID | None = None
+        self._prediction: TaskID | None = None
+
+    def show(self, event: Event) -> None:
+        """Move the bar that an event belongs to."""
+        match event:
+            case StageStarted(stage=stage):
+                self._stage = {"stage1": "Stage 1", "analysis": "Noise analysis", "stage2": "Stage 2"}[stage]
+                self._training = self._prediction = None
+            case TrainingStarted(steps=steps, step=step, device=device):
+                self._training = self._progress.add_task(
+                    f"{self._stage}: training on {device}", total=steps, completed=step, note=""
+                )
+            case Step(step=step) if self._training is not None:
+                self._progress.update(self._training, completed=step)
+            case Validation(loss=loss) if self._training is not None:
+                self._progress.update(self._training, note=f"validation loss {loss:.4f}")
+            case SliceDone(done=done, total=total):
+                if self._prediction is None:
+                    self._prediction = self._progress.add_task(f"{self._stage}: denoising", total=total, note="")
+                self._progress.update(self._prediction, completed=done)
+            case Notice(message=message):
+                self._progress.console.print(message, highlight=False)
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """A list that holds something after Ctrl-C: to be looked at between two steps, never in the middle of one."""
+    seen: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if seen:  # asked twice: at once
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,74 @@
+"""Which device computes, and what it is good at."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+
+import torch
+
+from napari_autostructn2v.errors import DeviceError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device to compute on.
+
+    Parameters
+    ----------
+    name
+        ``"auto"`` takes a GPU when there is one; otherwise a PyTorch device name such as ``"cpu"``, ``"cuda"``,
+        ``"cuda:1"`` or ``"mps"``.
+
+    Raises
+    ------
+    DeviceError
+        If that device is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise DeviceError(f"The device {name!r} is not available here. Use 'auto' or 'cpu'.") from error
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words, for example ``GPU (NVIDIA RTX A4000)`` or ``CPU (8 threads)``."""
+    if device.type == "cuda":
+        return f"GPU ({torch.cuda.get_device_name(device)})"
+    if device.type == "mps":
+        return "GPU (Apple)"
+    return f"CPU ({torch.get_num_threads()} threads)"
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 arithmetic is in the hardware; emulated, it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Tell glibc to keep large freed blocks.
+
+    A training step frees and allocates the same large tensors again and again; given back to the system each
+    time, they cost up to half the step on a CPU. Other systems' allocators need no telling.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # musl has no such knob
+        return
+    m_trim_threshold, m_mmap_threshold, one_gib = -1, -3, 1 << 30
+    mallopt(m_mmap_threshold, one_gib)
+    mallopt(m_trim_threshold, one_gib)

@@ -1,0 +1,103 @@
+"""What a long operation says while it runs.
+
+Every long operation of the engine is a generator that yields these and returns its result. Closing the
+generator cancels it at the next event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+Result = TypeVar("Result")
+
+Stage = Literal["stage1", "analysis", "stage2"]
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A stage of the pipeline begins."""
+
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class TrainingStarted:
+    """The network is built; ``step`` is above 0 when a checkpoint was picked up."""
+
+    device: str
+    steps: int
+    step: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step is done. ``loss`` is the mean squared error on normalised values."""
+
+    step: int
+    steps: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The loss on held-out patches with fixed sites, comparable between any two moments."""
+
+    step: int
+    loss: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Slice ``z`` denoised by the network as it is now, in the value scale of the stack, shape (Y, X)."""
+
+    step: int
+    z: int
+    denoised: np.ndarray
+
+
+@dataclass(frozen=True)
+class CheckpointWritten:
+    """The training can be picked up from here."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class SliceDone:
+    """Slice ``z`` of the result is written; ``done`` of ``total`` slices are."""
+
+    z: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know, in a sentence."""
+
+    message: str
+
+
+Event = (
+    StageStarted | TrainingStarted | Step | Validation | Preview | CheckpointWritten | SliceDone | Notice
+)
+
+
+def finish(
+    events: Generator[Event, Any, Result], on_event: Callable[[Event], object] = lambda event: None
+) -> Result:
+    """Run a stream of events to its end and return its result, showing each event to ``on_event``."""
+    while True:
+        try:
+            on_event(next(events))
+        except StopIteration as end:
+            result: Result = end.value
+            return result

@@ -1,0 +1,179 @@
+"""Stacks in files: MRC, TIFF in its dialects, and OME-Zarr; read lazily, written slice by slice.
+
+The format libraries are imported when a file of theirs is opened, so importing this package is cheap.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_autostructn2v.errors import FileError, StackError
+from napari_autostructn2v.io.atomic import write_atomically
+from napari_autostructn2v.io.image import ImageFile, Unit, VoxelSize
+
+__all__ = [
+    "MRC_SUFFIXES",
+    "TIFF_SUFFIXES",
+    "ZARR_SUFFIXES",
+    "ImageFile",
+    "Unit",
+    "VoxelSize",
+    "read_stack",
+    "write_atomically",
+    "write_stack",
+]
+
+MRC_SUFFIXES = (".mrc", ".rec", ".map", ".st", ".ali")
+TIFF_SUFFIXES = (".tif", ".tiff")
+ZARR_SUFFIXES = (".zarr",)
+
+MAX_SLICE_PIXELS = 2**31
+"""A slice is worked on whole, in float32: above this (8 GiB) a size is a damaged header, or hopeless."""
+
+
+def read_stack(path: str | Path) -> ImageFile:
+    """Open a stack without reading its pixels.
+
+    Parameters
+    ----------
+    path
+        An MRC file (.mrc .rec .map .st .ali), a TIFF, OME-TIFF or ImageJ TIFF, an OME-Zarr folder (NGFF 0.4
+        or 0.5), or a folder of TIFF slices of one shape, taken in natural order (2 before 10).
+
+    Returns
+    -------
+    ImageFile
+        Its ``array`` has shape (Z, Y, X) or (Y, X) and reads a slice when it is indexed.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, cut short, not what its suffix says, or holds colours, channels, time points
+        or complex numbers.
+    """
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise FileError(f"There is no file {path}. Check its name and folder.")
+        image = _read(path)
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read: {error.strerror or error}. Check that you may read it and that its disk "
+            "is connected."
+        ) from error
+    _check(image)
+    return image
+
+
+def _read(path: Path) -> ImageFile:
+    if path.is_dir():
+        if path.suffix.lower() in ZARR_SUFFIXES or _is_zarr(path):
+            from napari_autostructn2v.io import ome_zarr
+
+            return ome_zarr.read(path)
+        from napari_autostructn2v.io import tiff
+
+        return tiff.read_folder(path)
+    suffix = path.suffix.lower()
+    if suffix in MRC_SUFFIXES:
+        from napari_autostructn2v.io import mrc
+
+        return mrc.read(path)
+    if suffix in TIFF_SUFFIXES:
+        from napari_autostructn2v.io import tiff
+
+        return tiff.read(path)
+    if suffix in ZARR_SUFFIXES:
+        raise FileError(f"{path.name} is a file, but OME-Zarr is a folder. If it is packed, unpack it first.")
+    raise FileError(
+        f"{path.name} ends in {suffix!r}, which is not known here. Known are {_known_suffixes()}, and a folder "
+        "of TIFF slices. Convert the file, or rename it if only its ending is wrong."
+    )
+
+
+def _check(image: ImageFile) -> None:
+    shape, kind, name = image.array.shape, np.dtype(image.array.dtype).kind, image.path.name
+    if kind == "c":
+        raise FileError(f"{name} holds complex numbers. Save their magnitude or real part, and open that.")
+    if kind not in "uifb":
+        raise FileError(f"{name} holds values of type {image.array.dtype}. Save it as integers or floats.")
+    if 0 in shape:
+        raise FileError(f"{name} holds no pixels: its shape is {shape}. Save it again.")
+    if int(shape[-1]) * int(shape[-2]) > MAX_SLICE_PIXELS:
+        raise FileError(
+            f"{name} says its slices have {shape[-2]} × {shape[-1]} pixels, more than fits in memory. Crop or bin "
+            "the stack; if it should be smaller, the file is damaged: copy it again."
+        )
+
+
+def write_stack(
+    path: str | Path, array: Any, *, voxel_size: VoxelSize | None = None, overwrite: bool = False
+) -> Path:
+    """Write a stack, slice by slice, in the format of the suffix.
+
+    The file appears under its name only when it is complete. Data types a format cannot hold become float32;
+    MRC has no unsigned bytes, so uint8 becomes uint16 there.
+
+    Parameters
+    ----------
+    path
+        Ends in .mrc (.rec .map .st .ali), .ome.tif (OME-TIFF), .tif (ImageJ TIFF) or .zarr (OME-Zarr). A .tif
+        beyond 4 GB, which ImageJ's own format cannot hold, is written as OME-TIFF.
+    array
+        Shape (Z, Y, X) or (Y, X); anything that can be sliced. Never read whole.
+    voxel_size
+        Written into the file; None if unknown.
+    overwrite
+        Replace what is there.
+
+    Returns
+    -------
+    pathlib.Path
+        Where it was written.
+
+    Raises
+    ------
+    FileError
+        If it exists and ``overwrite`` is False, the suffix is unknown, or it cannot be written.
+    StackError
+        If the array is no stack of real numbers.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (*MRC_SUFFIXES, *TIFF_SUFFIXES, *ZARR_SUFFIXES):
+        raise FileError(f"Cannot tell the format from the name {path.name}. End it in {_known_suffixes()}.")
+    if len(array.shape) not in (2, 3) or 0 in array.shape or np.dtype(array.dtype).kind not in "uifb":
+        raise StackError(
+            f"An array of shape {tuple(array.shape)} and type {array.dtype} cannot be written. "
+            "Give real numbers of shape (Z, Y, X) or (Y, X)."
+        )
+    if overwrite and os.path.isdir(path) and not (suffix in ZARR_SUFFIXES and _is_zarr(path)):
+        raise FileError(f"{path} is a folder of something else and is not replaced. Choose another name.")
+    with write_atomically(path, overwrite=overwrite) as beside:
+        if suffix in MRC_SUFFIXES:
+            from napari_autostructn2v.io import mrc
+
+            mrc.write(beside, array, voxel_size)
+        elif suffix in TIFF_SUFFIXES:
+            from napari_autostructn2v.io import tiff
+
+            tiff.write(beside, array, voxel_size)
+        else:
+            from napari_autostructn2v.io import ome_zarr
+
+            ome_zarr.write(beside, array, voxel_size)
+    return path
+
+
+def _is_zarr(folder: Path) -> bool:
+    return any(os.path.exists(folder / name) for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray"))
+
+
+def _known_suffixes() -> str:
+    return ", ".join((*MRC_SUFFIXES, ".tif", ".ome.tif", ".zarr"))

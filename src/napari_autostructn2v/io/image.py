@@ -1,0 +1,149 @@
+"""What a file holds: a lazy array and the size of its voxels."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from napari_autostructn2v.errors import ConfigError
+
+Unit = Literal["nm", "um", "angstrom", "pixel"]
+"""Unit of a voxel size; ``pixel`` says that the physical unit is not known."""
+
+_NANOMETRES = {"nm": 1.0, "um": 1e3, "angstrom": 0.1}
+
+# Spellings met in ImageJ, OME and NGFF files, after NFKC and lower-casing: what they are called here, times what.
+_SPELLINGS: dict[str, tuple[Unit, float]] = {
+    **dict.fromkeys(("å", "a", "angstrom", "angstroms", "ångström"), ("angstrom", 1.0)),
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre"), ("nm", 1.0)),
+    **dict.fromkeys(("um", "μm", "micron", "microns", "micrometer", "micrometre"), ("um", 1.0)),
+    **dict.fromkeys(("pm", "picometer"), ("nm", 1e-3)),
+    **dict.fromkeys(("mm", "millimeter"), ("um", 1e3)),
+    **dict.fromkeys(("cm", "centimeter"), ("um", 1e4)),
+    **dict.fromkeys(("m", "meter"), ("um", 1e6)),
+    **dict.fromkeys(("inch", "in"), ("um", 25400.0)),
+}
+
+
+@dataclass(frozen=True)
+class VoxelSize:
+    """Lengths of a voxel's edges. For a single slice, ``z`` means nothing and is only carried along.
+
+    Raises
+    ------
+    ConfigError
+        If a length is not positive or the unit unknown.
+    """
+
+    z: float
+    y: float
+    x: float
+    unit: Unit = "nm"
+
+    def __post_init__(self) -> None:
+        if self.unit not in get_args(Unit):
+            raise ConfigError(f"{self.unit!r} is no unit of a voxel size. Use {', '.join(get_args(Unit))}.")
+        if not all(math.isfinite(edge) and edge > 0 for edge in (self.z, self.y, self.x)):
+            raise ConfigError(
+                f"A voxel of {self.z} × {self.y} × {self.x} {self.unit} has no size. Give positive lengths."
+            )
+
+    def to(self, unit: Unit) -> VoxelSize:
+        """The same size in another unit.
+
+        Raises
+        ------
+        ConfigError
+            If one of the two units is ``pixel``, whose length nobody knows.
+        """
+        if unit == self.unit:
+            return self
+        if "pixel" in (unit, self.unit):
+            raise ConfigError(f"A voxel size in {self.unit} cannot be turned into {unit}.")
+        factor = _NANOMETRES[self.unit] / _NANOMETRES[unit]
+        z, y, x = (_rounded(edge * factor, 12) for edge in (self.z, self.y, self.x))
+        return VoxelSize(z, y, x, unit)
+
+
+@dataclass
+class ImageFile:
+    """An opened file.
+
+    Attributes
+    ----------
+    array
+        Shape (Z, Y, X) or (Y, X). Pixels are read when it is indexed.
+    voxel_size
+        None if the file does not say.
+    name
+        File name without folder and suffix.
+    path
+        Where it was opened.
+    format
+        In words, such as ``"MRC"`` or ``"OME-TIFF"``.
+    """
+
+    array: Any
+    voxel_size: VoxelSize | None
+    name: str
+    path: Path
+    format: str
+
+
+def stack_name(path: Path) -> str:
+    """The file's name without its suffixes."""
+    stem = path.stem
+    return stem[:-4] if stem.lower().endswith(".ome") else stem
+
+
+def _rounded(value: float, digits: int) -> float:
+    """``value`` to so many significant digits."""
+    return float(f"{value:.{digits}g}")
+
+
+def measured(z: float, y: float, x: float, unit: str, digits: int = 12) -> VoxelSize | None:
+    """The voxel size a file states, its unit in any common spelling; None if it states none in effect."""
+    if not all(math.isfinite(edge) and edge > 0 for edge in (z, y, x)):
+        return None
+    name, factor = _SPELLINGS.get(unicodedata.normalize("NFKC", unit).lower().strip(), ("pixel", 1.0))
+    if name == "pixel" and z == y == x == 1:
+        return None
+    z, y, x = (_rounded(edge * factor, digits) for edge in (z, y, x))
+    return VoxelSize(z, y, x, name)
+
+
+def measured_by_axis(stated: dict[str, tuple[float, str]]) -> VoxelSize | None:
+    """As :func:`measured`, from length and unit of the axes ``"z"``, ``"y"``, ``"x"``; without ``"z"`` as ``"x"``.
+
+    The result is in the unit of x.
+    """
+    if "x" not in stated or "y" not in stated:
+        return None
+    edges = {axis: stated.get(axis, stated["x"]) for axis in "zyx"}
+    alone = {axis: measured(edge, edge, edge, unit) for axis, (edge, unit) in edges.items()}
+    known = {axis: size for axis, size in alone.items() if size is not None and size.unit != "pixel"}
+    if len(known) < 3:
+        return measured(edges["z"][0], edges["y"][0], edges["x"][0], "pixel")
+    unit = known["x"].unit
+    return VoxelSize(known["z"].to(unit).z, known["y"].to(unit).y, known["x"].x, unit)
+
+
+def stored_dtype(dtype: Any, supported: tuple[str, ...]) -> np.dtype[Any]:
+    """``dtype`` in native byte order where a format supports it, else float32."""
+    native = np.dtype(dtype).newbyteorder("=")
+    return native if native.name in supported else np.dtype(np.float32)
+
+
+def planes(array: Any, dtype: np.dtype[Any]) -> Iterator[np.ndarray]:
+    """The slices of a stack one after another, C-contiguous, shape (Y, X)."""
+    if len(array.shape) == 2:
+        yield np.ascontiguousarray(array[...], dtype=dtype)
+        return
+    for z in range(array.shape[0]):
+        yield np.ascontiguousarray(array[z], dtype=dtype)

@@ -1,0 +1,189 @@
+"""The kernel: which neighbours share noise with a pixel, and so must be hidden with it.
+
+A kernel is a boolean array of shape (K, K), or (3, K, K) for 2.5D where the first axis is slice z-1, z and
+z+1. Sizes are odd (rows and columns may differ), the centre is True, and it is point-symmetric, because an
+autocorrelation is: a neighbour at +d shares noise exactly as the one at -d does.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_autostructn2v.errors import FileError, KernelError
+
+POINT = np.ones((1, 1), dtype=bool)
+"""The kernel of standard Noise2Void: one blind pixel."""
+
+Offset = tuple[int, ...]
+
+
+def mirrored(array: np.ndarray) -> np.ndarray:
+    """The array seen through its centre: index +d becomes -d along every axis."""
+    return np.flip(array)
+
+
+def validate_kernel(array: Any) -> np.ndarray:
+    """Return ``array`` as a kernel.
+
+    Parameters
+    ----------
+    array
+        Anything that converts to an array of shape (K, L) or (3, K, L); non-zero means hidden.
+
+    Returns
+    -------
+    numpy.ndarray
+        Boolean kernel of the same shape.
+
+    Raises
+    ------
+    KernelError
+        If a size is even, the centre is missing, or it is not point-symmetric.
+    """
+    try:
+        kernel = np.asarray(array).astype(bool)
+    except (TypeError, ValueError) as error:
+        raise KernelError("The kernel is no rectangular array of numbers.") from error
+    if kernel.ndim not in (2, 3) or (kernel.ndim == 3 and kernel.shape[0] != 3):
+        raise KernelError(f"A kernel has shape (K, K), or (3, K, K) for 2.5D; this one has {kernel.shape}.")
+    if any(n % 2 == 0 for n in kernel.shape):
+        raise KernelError(
+            f"The kernel's size {kernel.shape} is even along an axis, so it has no centre pixel. "
+            "Add or remove one row or column."
+        )
+    if not kernel[centre(kernel.shape)]:
+        raise KernelError("The kernel's centre pixel is not set. It is the blind spot itself: set it.")
+    if (kernel != mirrored(kernel)).any():
+        raise KernelError(
+            "The kernel is not point-symmetric: for each pixel set at +d, set the one at -d as well."
+        )
+    return kernel
+
+
+def centre(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Index of the centre of an array of odd sizes."""
+    return tuple(n // 2 for n in shape)
+
+
+def trim_kernel(kernel: np.ndarray) -> np.ndarray:
+    """The smallest box around the centre that holds every pixel of the kernel; slices are never dropped."""
+    mid = centre(kernel.shape)[-2:]
+    rows, columns = np.nonzero(kernel.any(axis=0) if kernel.ndim == 3 else kernel)[-2:]
+    reach = [int(np.abs(index - m).max()) for index, m in zip((rows, columns), mid, strict=True)]
+    box = tuple(slice(m - r, m + r + 1) for m, r in zip(mid, reach, strict=True))
+    return kernel[(..., *box)].copy()
+
+
+def embed_kernel(kernel: np.ndarray, size: int) -> np.ndarray:
+    """The kernel in the middle of an empty (size, size) grid per slice.
+
+    Raises
+    ------
+    KernelError
+        If it does not fit.
+    """
+    if max(kernel.shape[-2:]) > size:
+        raise KernelError(f"A kernel of {kernel.shape[-2:]} pixels does not fit a grid of {size} × {size}.")
+    margins = [((size - n) // 2, (size - n) // 2) for n in kernel.shape[-2:]]
+    return np.pad(kernel, [(0, 0)] * (kernel.ndim - 2) + margins)
+
+
+def load_kernel(path: str | Path) -> np.ndarray:
+    """Read a kernel from .npy, .tif or .json (nested lists).
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    KernelError
+        If what it holds is no kernel.
+    """
+    path = Path(path)
+    try:
+        match path.suffix.lower():
+            case ".npy":
+                array: Any = np.load(path, allow_pickle=False)
+            case ".tif" | ".tiff":
+                import tifffile
+
+                array = tifffile.imread(path)
+            case ".json":
+                array = json.loads(path.read_text())
+            case suffix:
+                raise FileError(f"A kernel is a .npy, .tif or .json file; {path.name} ends in {suffix!r}.")
+    except FileError:
+        raise
+    except Exception as error:  # three formats, each with its own zoo of exceptions on damaged files
+        raise FileError(f"The kernel file {path} cannot be read: {error}") from error
+    return validate_kernel(array)
+
+
+def save_kernel(path: str | Path, kernel: np.ndarray, *, overwrite: bool = False) -> Path:
+    """Write a kernel as .npy, .tif or .json, chosen by the suffix.
+
+    Raises
+    ------
+    FileError
+        If the file exists, the suffix is none of these, or the folder cannot be written.
+    """
+    from napari_autostructn2v.io import write_atomically
+
+    path, kernel = Path(path), validate_kernel(kernel)
+    if path.suffix.lower() not in (".npy", ".tif", ".tiff", ".json"):
+        raise FileError(f"A kernel is saved as .npy, .tif or .json; {path.name} ends in {path.suffix!r}.")
+    with write_atomically(path, overwrite=overwrite) as beside:
+        match path.suffix.lower():
+            case ".npy":
+                with beside.open("wb") as file:
+                    np.save(file, kernel)
+            case ".json":
+                beside.write_text(json.dumps(kernel.astype(int).tolist()))
+            case _:
+                import tifffile
+
+                tifffile.imwrite(beside, kernel.astype(np.uint8))
+    return path
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What a person added to and erased from an automatic result, as offsets from the centre.
+
+    Kept apart from the result itself, so that moving a threshold recomputes the automatic part and puts the
+    person's part back on top. Offsets, not indices, so that the grid may change its size.
+    """
+
+    added: frozenset[Offset] = frozenset()
+    erased: frozenset[Offset] = frozenset()
+
+    def apply(self, automatic: np.ndarray) -> np.ndarray:
+        """A copy of ``automatic`` (boolean, odd sizes) with the edits on top; those off the grid wait."""
+        edited = automatic.copy()
+        for offsets, value in ((self.added, True), (self.erased, False)):
+            for offset in offsets:
+                index = tuple(o + m for o, m in zip(offset, centre(edited.shape), strict=True))
+                if all(0 <= i < n for i, n in zip(index, edited.shape, strict=True)):
+                    edited[index] = value
+        return edited
+
+    def updated(self, before: np.ndarray, after: np.ndarray) -> Edits:
+        """These edits and what a stroke changed from ``before`` to ``after``; the last stroke wins."""
+        changed = np.argwhere(before != after)
+        mid = np.array(centre(after.shape))
+        painted = frozenset(tuple(int(o) for o in index - mid) for index in changed if after[tuple(index)])
+        erased = frozenset(tuple(int(o) for o in index - mid) for index in changed if before[tuple(index)])
+        return Edits(added=(self.added - erased) | painted, erased=(self.erased - painted) | erased)
+
+    def to_json(self) -> dict[str, list[list[int]]]:
+        """The edits as plain lists."""
+        return {"added": sorted(map(list, self.added)), "erased": sorted(map(list, self.erased))}
+
+    @classmethod
+    def from_json(cls, data: dict[str, list[list[int]]]) -> Edits:
+        """The edits that :meth:`to_json` wrote."""
+        return cls(*(frozenset(tuple(map(int, o)) for o in data[key]) for key in ("added", "erased")))

@@ -1,0 +1,191 @@
+"""The whole way: Stage 1, noise analysis, Stage 2."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_autostructn2v.analysis import NoiseAnalysis, analyze
+from napari_autostructn2v.bundle import Model, load_model
+from napari_autostructn2v.config import Config, Mode, Preset
+from napari_autostructn2v.events import Event, Notice, StageStarted, finish
+from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.kernel import POINT, validate_kernel
+from napari_autostructn2v.prediction import predict
+from napari_autostructn2v.run_folder import RunFolder, TrainingStage
+from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
+from napari_autostructn2v.training import train
+
+
+@dataclass(eq=False)
+class Result:
+    """What a run makes of a stack.
+
+    Attributes
+    ----------
+    denoised
+        float32, shape and value scale of the input. The same as ``stage1`` where Stage 2 was not needed.
+    stage1
+        After Noise2Void alone, likewise.
+    analysis
+        What was found in the noise, with the kernel that was used.
+    model
+        Of the last stage that ran.
+    """
+
+    denoised: np.ndarray
+    stage1: np.ndarray
+    analysis: NoiseAnalysis
+    model: Model
+
+
+def denoise(
+    stack: Any,
+    *,
+    mode: Mode = "2d",
+    preset: Preset = "balanced",
+    kernel: np.ndarray | None = None,
+    config: Config | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> Result:
+    """Remove random and structured noise from a stack, with no clean data.
+
+    Parameters
+    ----------
+    stack
+        Shape (Z, Y, X) or (Y, X), any integer or float type; NumPy, memory map, Dask or Zarr.
+    mode
+        ``"2d"`` slice by slice, or ``"2.5d"``, which predicts a slice from its neighbours too.
+    preset
+        ``"fast"``, ``"balanced"`` or ``"high"``.
+    kernel
+        Blind spot for Stage 2, bool (K, K) or, for 2.5D, (3, K, K). Found by the noise analysis if None.
+    config
+        Settings instead of those of the preset.
+    device
+        ``"auto"`` takes a GPU when there is one; otherwise a PyTorch device name.
+    seed
+        The same seed gives the same result on the same processor.
+
+    Raises
+    ------
+    StackError
+        If the stack cannot be denoised as it is.
+    KernelError
+        If the kernel is none, or not one of the mode.
+    DeviceError
+        If the device is not there.
+    """
+    config = config or Config.from_preset(preset)
+    return finish(run(stack, mode=mode, config=config, kernel=kernel, device=device, seed=seed))
+
+
+def run(
+    stack: Any,
+    *,
+    mode: Mode,
+    config: Config,
+    kernel: np.ndarray | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    folder: Path | None = None,
+    name: str = "",
+    voxel_size: VoxelSize | None = None,
+) -> Generator[Event, Any, Result]:
+    """Both stages as a stream of events; the arguments beyond those of :func:`denoise` are for its record.
+
+    Parameters
+    ----------
+    stack, mode, config, kernel, device, seed
+        As for :func:`denoise`.
+    folder
+        Where the run is kept. If it holds this very run, cancelled or done, the run goes on from there.
+    name, voxel_size
+        Of the input.
+
+    Yields
+    ------
+    Event
+        ``StageStarted`` before each stage, and what the stages yield.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    RunFolderError
+        If the folder belongs to another run; and what :func:`denoise` raises.
+    """
+    stack = as_stack(stack, mode)
+    if kernel is not None:
+        kernel = validate_kernel(kernel)
+    if (notice := few_slices_notice(stack, mode)) is not None:
+        yield Notice(notice)
+    run_folder = None
+    if folder is not None:
+        run_folder = RunFolder(folder)
+        run_folder.open(
+            stack, mode=mode, config=config, kernel=kernel, seed=seed, name=name, voxel_size=voxel_size
+        )
+
+    def stage(which: TrainingStage, kernel: np.ndarray) -> Generator[Event, Any, tuple[Model, np.ndarray]]:
+        yield StageStarted(which)
+        model = yield from _trained(stack, kernel, config, which, device, seed, run_folder, name)
+        denoised = yield from predict(stack, model, device=device)
+        if run_folder is not None:
+            run_folder.write_denoised(which, denoised, voxel_size)
+        return model, denoised
+
+    # Stage 1 is 2D in 2.5D as well: with neighbours in sight, noise that they share would pass through them
+    model, stage1 = yield from stage("stage1", POINT)
+    yield StageStarted("analysis")
+    analysis = analyze(stack, stage1, mode=mode, config=config.analysis)
+    if kernel is not None:
+        analysis = analysis.with_kernel(kernel)
+    if run_folder is not None:
+        run_folder.write_analysis(analysis)
+    denoised = stage1
+    if kernel is not None or analysis.verdict.expect_gain:
+        model, denoised = yield from stage("stage2", analysis.kernel)
+    return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=model)
+
+
+def _trained(
+    stack: Stack,
+    kernel: np.ndarray,
+    config: Config,
+    stage: TrainingStage,
+    device: str,
+    seed: int,
+    folder: RunFolder | None,
+    name: str,
+) -> Generator[Event, Any, Model]:
+    settings = config.stage1 if stage == "stage1" else config.stage2
+    if folder is None:
+        return (yield from train(stack, kernel, settings, device=device, seed=seed, name=name))
+    if folder.model(stage).exists():
+        model = load_model(folder.model(stage))
+        if np.array_equal(model.kernel, kernel):
+            return model
+    losses = folder.losses(stage)
+    events = train(
+        stack, kernel, settings, device=device, seed=seed, checkpoint=folder.checkpoint(stage), name=name
+    )
+    try:
+        while True:
+            event = next(events)
+            losses.record(event)
+            yield event
+    except StopIteration as end:
+        model = end.value
+    finally:
+        events.close()  # cancelled: the training writes its checkpoint
+    model.save(folder.model(stage), overwrite=True)
+    folder.checkpoint(stage).unlink(missing_ok=True)
+    return model

@@ -1,0 +1,199 @@
+"""Averaged power spectra of the background of a stack, and what stands out from their rings.
+
+Spectra have odd sides, with zero frequency in the middle, so that seeing one through its centre is a flip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+
+import numpy as np
+from scipy import fft, ndimage
+
+from napari_autostructn2v.config import AnalysisConfig
+from napari_autostructn2v.stack import Stack
+
+EULER_GAMMA = 0.5772156649
+"""How far the mean log of a periodogram lies below the log of its mean."""
+
+MAX_SLICES = 64
+"""Slices looked at: noise is alike all over a stack, and more of them only cost time."""
+
+
+@dataclass(frozen=True, eq=False)
+class BackgroundSpectrum:
+    """Spectra of the flattest tiles of a stack.
+
+    Attributes
+    ----------
+    log_power
+        Mean log power, float64 (T, T), free of the bias of the logarithm.
+    standard_error
+        Of ``log_power`` at any one frequency, from the number of tiles.
+    power
+        Mean power, tiles scaled to equal power so that none outweighs the rest, float64 (T, T).
+    coherence
+        Share of the noise power that two neighbouring slices have in common, -1 to 1; 0 for one slice.
+    cross_power
+        Real part of the mean cross-spectrum of neighbouring slices, scaled alike, float64 (T, T); None for one slice.
+    tiles
+        How many tiles were averaged.
+    """
+
+    log_power: np.ndarray
+    standard_error: float
+    power: np.ndarray
+    coherence: float
+    cross_power: np.ndarray | None
+    tiles: int
+
+
+def tile_side(stack: Stack, config: AnalysisConfig) -> int:
+    """Side of the tiles: the configured one, or the largest odd one that fits the slices."""
+    return min(config.tile_size, (min(stack.shape[1:]) - 1) // 2 * 2 + 1)
+
+
+def background_spectrum(stack: Stack, denoised: Stack | None, config: AnalysisConfig) -> BackgroundSpectrum:
+    """Average the spectra of the flattest tiles.
+
+    Only there is noise alone: with all tiles, real structure that has a direction (a microtubule) is taken
+    for noise.
+
+    Parameters
+    ----------
+    stack
+        The raw data.
+    denoised
+        What Stage 1 made of it: it shows better than the raw data where there is nothing. None if there is
+        no Stage 1.
+    config
+        Tile size and share of background.
+    """
+    side = tile_side(stack, config)
+    window = _window(side)
+    log_power = np.zeros((side, side))
+    power = np.zeros((side, side))
+    cross = np.zeros((side, side))
+    tiles = _flattest_tiles(stack, denoised, side, config)
+    for z, group in groupby(tiles, key=lambda tile: tile[0]):
+        corners = [(y, x) for _, y, x in group]
+        spectra = fft.fft2(window * _detrended(_cut(stack.plane(z), corners, side)))
+        powers = np.abs(spectra) ** 2 + np.finfo(float).tiny
+        scale = 1 / powers.mean(axis=(1, 2), keepdims=True)
+        log_power += np.log(powers).sum(axis=0)
+        power += (powers * scale).sum(axis=0)
+        if stack.shape[0] > 1:
+            neighbour = z + 1 if z + 1 < stack.shape[0] else z - 1
+            beside = fft.fft2(window * _detrended(_cut(stack.plane(neighbour), corners, side)))
+            cross += (np.real(spectra * beside.conj()) * scale).sum(axis=0)
+    count = len(tiles)
+    # where the image is weakest, at high frequency, what two slices share is noise
+    high = fft.ifftshift(frequency_radius(side)) > 0.2
+    return BackgroundSpectrum(
+        log_power=fft.fftshift(log_power / count + EULER_GAMMA),
+        # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap by half tell less than they count
+        standard_error=float(np.pi / np.sqrt(6 * max(1.0, 0.76 * count))),
+        power=fft.fftshift(power / count),
+        coherence=float(cross[high].sum() / power[high].sum()),
+        cross_power=fft.fftshift(cross / count) if stack.shape[0] > 1 else None,
+        tiles=count,
+    )
+
+
+def _flattest_tiles(
+    stack: Stack, denoised: Stack | None, side: int, config: AnalysisConfig
+) -> list[tuple[int, int, int]]:
+    """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
+    depth, height, width = stack.shape
+    step = max(1, side // 2)
+    corners = [
+        (y, x) for y in _starts(height, side, step) for x in _starts(width, side, step)
+    ]
+    roughness = []
+    for z in np.unique(np.linspace(0, depth - 1, min(depth, MAX_SLICES)).round().astype(int)):
+        plane = (denoised or stack).plane(int(z)).astype(np.float64)
+        smooth = ndimage.gaussian_filter(plane, 2.0)
+        spread = _detrended(_cut(smooth, corners, side)).std(axis=(1, 2))
+        roughness += [(float(s), int(z), *corner) for s, corner in zip(spread, corners, strict=True)]
+    keep = max(round(config.flat_share * len(roughness)), min(config.min_tiles, len(roughness)))
+    return sorted(tile[1:] for tile in sorted(roughness)[:keep])  # type: ignore[misc]
+
+
+def _starts(size: int, side: int, step: int) -> list[int]:
+    starts = list(range(0, size - side + 1, step))
+    return starts if starts[-1] == size - side else [*starts, size - side]
+
+
+def _cut(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
+    view = np.lib.stride_tricks.sliding_window_view(plane, (side, side))
+    rows, columns = np.array(corners).T
+    return view[rows, columns]
+
+
+def _detrended(tiles: np.ndarray) -> np.ndarray:
+    """Tiles (n, T, T) less their quadratic trend: slow shading is neither noise nor structure."""
+    basis = _quadratic_basis(tiles.shape[-1])
+    flat = tiles.reshape(len(tiles), -1).astype(np.float64)
+    return (flat - (flat @ basis) @ basis.T).reshape(tiles.shape)
+
+
+@lru_cache(maxsize=4)
+def _quadratic_basis(side: int) -> np.ndarray:
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].reshape(2, -1)
+    basis, _ = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1))
+    return basis
+
+
+@lru_cache(maxsize=4)
+def _window(side: int) -> np.ndarray:
+    hann = np.hanning(side + 2)[1:-1]
+    return np.outer(hann, hann)
+
+
+def window_autocorrelation(side: int) -> np.ndarray:
+    """Circular autocorrelation of the tile's window, 1 at lag 0 in the middle, shape (T, T)."""
+    correlation = fft.ifft2(np.abs(fft.fft2(_window(side))) ** 2).real
+    return fft.fftshift(correlation / correlation[0, 0])
+
+
+@lru_cache(maxsize=8)
+def frequency_radius(side: int) -> np.ndarray:
+    """Distance of each bin from zero frequency, in cycles per pixel, shape (T, T)."""
+    axis = fft.fftshift(fft.fftfreq(side))
+    return np.hypot(axis[:, None], axis[None])
+
+
+@lru_cache(maxsize=8)
+def _rings(side: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each ring of radius r bins: its own bins, and those of the rings r-1 to r+1, as flat indices."""
+    radius = np.rint(frequency_radius(side) * side).astype(int).ravel()
+    return [
+        (np.flatnonzero(radius == r), np.flatnonzero(np.abs(radius - r) <= 1)) for r in range(radius.max() + 1)
+    ]
+
+
+def ring_median(image: np.ndarray) -> np.ndarray:
+    """Median of a centred (T, T) image over each ring and its two neighbours: what is the same all around."""
+    median = np.empty(image.size)
+    for own, around in _rings(image.shape[0]):
+        median[own] = np.median(image.ravel()[around])
+    return median.reshape(image.shape)
+
+
+def find_peaks(log_power: np.ndarray, standard_error: float, config: AnalysisConfig) -> np.ndarray:
+    """Frequencies whose power departs from their ring, up or down: bool (T, T), point-symmetric.
+
+    Up *or down*: the noise of a back-projection lacks the frequencies that a ramp filter takes away, and that
+    is as much a structure as a peak is. Seeds have to be certain and large; what touches a seed needs half
+    of both.
+    """
+    excess = log_power - ring_median(log_power)
+    excess = (excess + np.flip(excess)) / 2
+    # 1.2: the neighbours of a Hann-windowed bin are correlated with it, which averaging ±f does not help
+    significance = np.abs(excess) / (1.2 * standard_error)
+    usable = frequency_radius(log_power.shape[0]) >= config.min_frequency
+    seeds = usable & (significance >= config.sensitivity) & (np.abs(excess) >= config.min_excess)
+    grown = usable & (significance >= config.sensitivity / 2) & (np.abs(excess) >= config.min_excess / 2)
+    return np.asarray(ndimage.binary_propagation(seeds, structure=np.ones((3, 3)), mask=grown))

@@ -1,0 +1,147 @@
+"""A stack of slices as the engine sees it: (Z, Y, X), lazy, one float32 slice at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from napari_autostructn2v.config import Mode
+from napari_autostructn2v.errors import StackError
+
+MIN_SIDE = 16
+"""Smallest slice side in pixels: below it no network of two levels sees any context."""
+
+FEW_SLICES = 20
+"""Below this many slices 2.5D has little to learn from and is usually no better than 2D."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of the stack: the network works on z-scores."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """A checked stack over any array that can be sliced.
+
+    Parameters
+    ----------
+    array
+        Array-like of shape (Z, Y, X) or (Y, X): NumPy, memory map, Dask or Zarr. Never read whole.
+    """
+
+    array: Any
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+        shape = tuple(int(n) for n in self.array.shape)
+        return shape if len(shape) == 3 else (1, *shape)  # type: ignore[return-value]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape the array came with, which results have as well."""
+        return tuple(int(n) for n in self.array.shape)
+
+    def plane(self, z: int) -> np.ndarray:
+        """Slice ``z`` as float32, shape (Y, X).
+
+        Raises
+        ------
+        StackError
+            If the slice holds NaN or infinite values.
+        """
+        raw = np.asarray(self.array[z] if len(self.array.shape) == 3 else self.array[...])
+        plane = raw.astype(np.float32)
+        if not np.isfinite(plane).all():
+            bad = int(plane.size - np.isfinite(plane).sum())
+            raise StackError(
+                f"Slice {z} holds {bad} NaN or infinite values. Replace them first, for example by the "
+                "median of the stack, or crop the part that was not reconstructed."
+            )
+        return plane
+
+    def neighbours(self, z: int) -> tuple[int, int, int]:
+        """Slices z-1, z and z+1, mirrored at the ends, which 2.5D sees to predict slice z."""
+        last = self.shape[0] - 1
+        return (z - 1 if z > 0 else min(1, last), z, z + 1 if z < last else max(last - 1, 0))
+
+    @cached_property
+    def normalisation(self) -> Normalisation:
+        """Mean and standard deviation over all slices, in one pass.
+
+        Raises
+        ------
+        StackError
+            If values are not finite or all the same.
+        """
+        depth, height, width = self.shape
+        sums = np.zeros(2)
+        reference = float(self.plane(0).mean())  # shifted sums: float64 stays exact on large offsets
+        for z in range(depth):
+            shifted = self.plane(z).astype(np.float64) - reference
+            sums += shifted.sum(), np.square(shifted).sum()
+        mean, square = sums / (depth * height * width)
+        std = float(np.sqrt(max(square - mean**2, 0.0)))
+        if std <= 1e-6 * max(1.0, abs(reference)) * np.finfo(np.float32).eps / 1e-7:
+            raise StackError("All values of the stack are the same: there is nothing to denoise.")
+        return Normalisation(mean=float(mean + reference), std=std)
+
+
+def as_stack(array: Any, mode: Mode = "2d") -> Stack:
+    """Check that an array can be denoised, without reading its values.
+
+    Parameters
+    ----------
+    array
+        Shape (Y, X) or (Z, Y, X), any integer or float type; NumPy, memory map, Dask or Zarr.
+    mode
+        ``"2.5d"`` needs at least three slices.
+
+    Raises
+    ------
+    StackError
+        If the array is empty, complex, an RGB picture, too small, or has too few slices for the mode.
+    """
+    if isinstance(array, Stack):
+        stack = array
+    else:
+        stack = Stack(array if hasattr(array, "shape") and hasattr(array, "dtype") else np.asarray(array))
+    shape, kind = stack.input_shape, np.dtype(stack.array.dtype).kind
+    if kind == "c":
+        raise StackError("The data are complex numbers. Take their magnitude or real part first.")
+    if kind not in "uif":
+        raise StackError(f"The data type is {stack.array.dtype}. Convert it to integers or floats first.")
+    if 0 in shape:
+        raise StackError(f"The array is empty: its shape is {shape}.")
+    if len(shape) in (3, 4) and shape[-1] in (3, 4) and min(shape[-3:-1]) >= MIN_SIDE:
+        raise StackError(
+            f"The shape {shape} looks like an RGB picture. Convert it to grey values, or choose one channel."
+        )
+    if len(shape) not in (2, 3):
+        raise StackError(f"The array has {len(shape)} axes, {shape}. Give one stack (Z, Y, X) or one slice (Y, X).")
+    if min(shape[-2:]) < MIN_SIDE:
+        raise StackError(
+            f"Slices of {shape[-2]} × {shape[-1]} pixels are too small: at least {MIN_SIDE} × {MIN_SIDE} are needed."
+        )
+    if mode == "2.5d" and stack.shape[0] < 3:
+        raise StackError(
+            f"2.5D looks at three neighbouring slices and this stack has {stack.shape[0]}. Choose 2D instead."
+        )
+    return stack
+
+
+def few_slices_notice(stack: Stack, mode: Mode) -> str | None:
+    """A warning for 2.5D on a thin stack, or None."""
+    if mode == "2.5d" and stack.shape[0] < FEW_SLICES:
+        return (
+            f"2.5D on only {stack.shape[0]} slices learns little from the neighbours; "
+            f"below {FEW_SLICES} slices compare it with 2D."
+        )
+    return None
