@@ -137,7 +137,9 @@ class NoiseAnalysis:
         """
         kernel = validate_kernel(kernel)
         if (kernel.ndim == 3) != (self.mode == "2.5d"):
-            raise KernelError(f"The kernel has {kernel.ndim} axes, which does not go with {self.mode.upper()}.")
+            raise KernelError(
+                f"The kernel has {kernel.ndim} axes, which does not go with {self.mode.upper()}."
+            )
         kernel = trim_kernel(kernel)
         verdict = _judge(self.autocorrelation, kernel, self.far_scatter, bool(self.peaks.any()))
         return replace(self, kernel=kernel, verdict=verdict)
@@ -230,7 +232,7 @@ def _autocorrelation(power: np.ndarray, zero_lag: float | None = None) -> np.nda
 
 
 def _far_scatter(correlation: np.ndarray) -> float:
-    """Scatter of the autocorrelation at lags too far for a kernel: its standard error, or a long-range pattern."""
+    """Scatter of the autocorrelation beyond any kernel: its standard error, or a long-range pattern."""
     side = correlation.shape[0]
     radius = frequency_radius(side) * side
     return float(1.4826 * np.median(np.abs(correlation[(radius > 0.25 * side) & (radius < 0.45 * side)])))
@@ -287,8 +289,9 @@ def _judge(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float, any_
         if any_peaks and far_scatter > LONG_RANGE:
             return Verdict(
                 "long_range",
-                "The noise has a regular pattern that reaches across the whole field. A small kernel cannot hide "
-                "it, so Stage 2 is not expected to help; remove the pattern with a Fourier filter first.",
+                "The noise has a regular pattern that reaches across the whole field. A small kernel "
+                "cannot hide it, so Stage 2 is not expected to help; remove the pattern with a Fourier filter "
+                "first.",
                 expect_gain=False,
                 direction_deg=None,
                 length_px=1,
@@ -297,8 +300,8 @@ def _judge(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float, any_
         if stacked.shape[0] == 3:
             return Verdict(
                 "none",
-                "No structure found in the noise, and neighbouring slices do not share it. Stage 2 can use them to "
-                "predict the slice between, with a single blind pixel.",
+                "No structure found in the noise, and neighbouring slices do not share it. Stage 2 can use "
+                "them to predict the slice between, with a single blind pixel.",
                 expect_gain=True,
                 direction_deg=None,
                 length_px=1,
@@ -306,8 +309,8 @@ def _judge(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float, any_
             )
         return Verdict(
             "none",
-            "No structure found in the noise: it is independent from pixel to pixel, or alike in all directions. "
-            "Stage 1 has done what can be done; Stage 2 would add nothing.",
+            "No structure found in the noise: it is independent from pixel to pixel, or alike in all "
+            "directions. Stage 1 has done what can be done; Stage 2 would add nothing.",
             expect_gain=False,
             direction_deg=None,
             length_px=1,

@@ -40,7 +40,10 @@ def kernel_offsets(kernel: np.ndarray) -> Tensor:
 
 def sites_per_patch(kernel: np.ndarray, patch_size: int, masked_share: float, centre_share: float) -> int:
     """How many blind spots a patch gets: few enough that the hidden pixels keep a visible surrounding."""
-    share = min(centre_share, masked_share / int(kernel[kernel.shape[0] // 2].sum() if kernel.ndim == 3 else kernel.sum()))
+    share = min(
+        centre_share,
+        masked_share / int(kernel[kernel.shape[0] // 2].sum() if kernel.ndim == 3 else kernel.sum()),
+    )
     return max(1, round(share * patch_size**2))
 
 
@@ -136,11 +139,11 @@ def allowed_flips(kernel: np.ndarray) -> list[tuple[bool, bool, bool]]:
     allowed, since a kernel is point-symmetric.
     """
     stacked = kernel if kernel.ndim == 3 else kernel[None]
-    flips = []
-    for flip in itertools.product((False, True), repeat=3):
-        if stacked.shape[0] == 1 and flip[0]:
+    flips: list[tuple[bool, bool, bool]] = []
+    for z, y, x in itertools.product((False, True), repeat=3):
+        if z and stacked.shape[0] == 1:
             continue  # one slice: nothing to flip
-        axes = tuple(axis for axis, flipped in enumerate(flip) if flipped)
+        axes = tuple(axis for axis, flipped in enumerate((z, y, x)) if flipped)
         if (np.flip(stacked, axes) == stacked).all():
-            flips.append(flip)
+            flips.append((z, y, x))
     return flips

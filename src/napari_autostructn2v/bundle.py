@@ -1,6 +1,6 @@
 """A trained model, in memory and on disk.
 
-On disk it is one zip file: ``weights.safetensors`` holds the tensors, ``model.json`` everything else. Both are
+On disk it is one zip file: ``weights.safetensors`` holds the tensors, ``model.json`` the rest. Both are
 data: nothing in a bundle is ever executed, and loading one never unpickles.
 """
 
@@ -10,7 +10,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,7 +24,6 @@ from napari_autostructn2v.stack import Normalisation
 if TYPE_CHECKING:
     from napari_autostructn2v.network import UNet
 
-FORMAT = "autostructn2v-model"
 FORMAT_VERSION = 1
 MAX_JSON_BYTES = 16 * 2**20
 MAX_WEIGHT_BYTES = 2 * 2**30
@@ -70,7 +69,7 @@ class Model:
         from safetensors.torch import save
 
         description = _Description(
-            format=FORMAT,
+            format="autostructn2v-model",
             version=FORMAT_VERSION,
             kernel=self.kernel.astype(int).tolist(),
             config=self.config,
@@ -92,7 +91,7 @@ class Model:
 class _Description(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    format: str
+    format: Literal["autostructn2v-model"]
     version: int
     kernel: list[Any]
     config: TrainingConfig
@@ -128,9 +127,10 @@ def load_model(path: str | Path) -> Model:
         raise ModelError(damaged) from error
     try:
         header = json.loads(text)
-        if header.get("format") == FORMAT and header.get("version", 0) > FORMAT_VERSION:
+        if header.get("version", 0) > FORMAT_VERSION:
             raise ModelError(
-                f"The model {path.name} was written by a newer version of this program. Update it to load the model."
+                f"The model {path.name} was written by a newer version of this program. "
+                "Update it to load the model."
             )
         description = _Description.model_validate(header)
         kernel = validate_kernel(description.kernel)
@@ -139,7 +139,15 @@ def load_model(path: str | Path) -> Model:
         network.load_state_dict(load(weights))
     except ModelError:
         raise
-    except (AttributeError, ValidationError, AutoStructN2VError, ValueError, RuntimeError, SafetensorError) as error:
+    except (
+        AttributeError,
+        TypeError,
+        ValidationError,
+        AutoStructN2VError,
+        ValueError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         raise ModelError(damaged) from error
     return Model(
         network=network.eval(),

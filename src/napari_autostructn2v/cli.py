@@ -77,7 +77,8 @@ def run(
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the run, which can be resumed. Default: OUTPUT's name + _run.")
+        Path | None,
+        typer.Option(help="Folder of the run, which can be resumed. Default: OUTPUT's name + _run."),
     ] = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
@@ -112,9 +113,13 @@ def run(
 @app.command()
 def analyze(
     input: Annotated[Path, typer.Argument(help="The raw stack.")],
-    denoised: Annotated[Path | None, typer.Option(help="The same stack after Stage 1, if there is one.")] = None,
+    denoised: Annotated[
+        Path | None, typer.Option(help="The same stack after Stage 1, if there is one.")
+    ] = None,
     mode: ModeOption = "2d",
-    out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: INPUT's name + _noise.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to. Default: INPUT's name + _noise.")
+    ] = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -157,7 +162,9 @@ def apply(
     # a folder of slices has no suffix of its own
     targets = [folder / (path.name if path.suffix else f"{path.name}.tif") for path in inputs]
     if len(set(targets)) < len(targets):
-        raise FileError("Two of the inputs have the same name, and so would their outputs. Apply them in turn.")
+        raise FileError(
+            "Two of the inputs have the same name, and so would their outputs. Apply them in turn."
+        )
     for path, target in zip(inputs, targets, strict=True):
         if target.resolve() == path.resolve():
             raise FileError(f"{target} would replace its own input. Choose another folder with --out.")
@@ -195,7 +202,9 @@ def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")
             "format": image.format,
             "shape": " × ".join(map(str, image.array.shape)) + " (" + "ZYX"[-len(image.array.shape) :] + ")",
             "values": str(image.array.dtype),
-            "voxel size": "unknown" if size is None else f"{size.z:g} × {size.y:g} × {size.x:g} {size.unit} (ZYX)",
+            "voxel size": "unknown"
+            if size is None
+            else f"{size.z:g} × {size.y:g} × {size.x:g} {size.unit} (ZYX)",
         }
     for key, value in facts.items():
         typer.echo(f"{key + ':':18s} {value}")
@@ -236,7 +245,11 @@ def demo(
     }
     for name, stack in files.items():
         write_stack(out / name, stack, voxel_size=voxels, overwrite=True)
-    stacks = {"Noisy": tomogram.noisy, "Stage 1: Noise2Void": result.stage1, "Stage 2: StructN2V": result.denoised}
+    stacks = {
+        "Noisy": tomogram.noisy,
+        "Stage 1: Noise2Void": result.stage1,
+        "Stage 2: StructN2V": result.denoised,
+    }
     draw_report(out / "report.png", stacks, result.analysis, tomogram.clean, overwrite=True)
     for title, stack in stacks.items():
         typer.echo(f"{title + ':':21s} PSNR {psnr(stack, tomogram.clean):.2f} dB")
@@ -255,7 +268,9 @@ def _created(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(f"The folder {folder} cannot be made: {error.strerror}. Choose another one.") from error
+        raise FileError(
+            f"The folder {folder} cannot be made: {error.strerror}. Choose another one."
+        ) from error
     return folder
 
 
@@ -314,7 +329,9 @@ class _Bars:
                 self._progress.update(self._training, note=f"validation loss {loss:.4f}")
             case SliceDone(done=done, total=total):
                 if self._prediction is None:
-                    self._prediction = self._progress.add_task(f"{self._stage}: denoising", total=total, note="")
+                    self._prediction = self._progress.add_task(
+                        f"{self._stage}: denoising", total=total, note=""
+                    )
                 self._progress.update(self._prediction, completed=done)
             case Notice(message=message):
                 self._progress.console.print(message, highlight=False)
@@ -322,7 +339,7 @@ class _Bars:
 
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """A list that holds something after Ctrl-C: to be looked at between two steps, never in the middle of one."""
+    """A list that holds something after Ctrl-C: to look at between two steps, not in the middle of one."""
     seen: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:

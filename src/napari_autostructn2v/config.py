@@ -56,9 +56,7 @@ class TrainingConfig(_Settings):
 class AnalysisConfig(_Settings):
     """How noise is measured and turned into a kernel (see docs/architecture.md)."""
 
-    tile_size: int = Field(
-        63, ge=15, le=255, description="side of the tiles whose spectra are averaged, odd"
-    )
+    tile_size: int = Field(63, ge=15, le=255, description="side of the tiles whose spectra are averaged, odd")
     flat_share: float = Field(
         0.5, gt=0, le=1, description="share of the tiles, the flattest ones, taken as background"
     )
@@ -81,7 +79,9 @@ class AnalysisConfig(_Settings):
     @model_validator(mode="after")
     def _tile_is_odd(self) -> Self:
         if self.tile_size % 2 == 0:
-            raise ValueError(f"tile_size must be odd, so that the spectrum has a centre, got {self.tile_size}")
+            raise ValueError(
+                f"tile_size must be odd, so that the spectrum has a centre, got {self.tile_size}"
+            )
         if self.max_lag > self.tile_size // 2:
             raise ValueError(f"max_lag {self.max_lag} does not fit a tile of {self.tile_size} pixels")
         return self

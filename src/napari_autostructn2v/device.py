@@ -17,8 +17,8 @@ def choose_device(name: str = "auto") -> torch.device:
     Parameters
     ----------
     name
-        ``"auto"`` takes a GPU when there is one; otherwise a PyTorch device name such as ``"cpu"``, ``"cuda"``,
-        ``"cuda:1"`` or ``"mps"``.
+        ``"auto"`` takes a GPU when there is one; otherwise a PyTorch device name such as ``"cpu"``,
+        ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
 
     Raises
     ------

@@ -86,9 +86,7 @@ class Notice:
     message: str
 
 
-Event = (
-    StageStarted | TrainingStarted | Step | Validation | Preview | CheckpointWritten | SliceDone | Notice
-)
+Event = StageStarted | TrainingStarted | Step | Validation | Preview | CheckpointWritten | SliceDone | Notice
 
 
 def finish(

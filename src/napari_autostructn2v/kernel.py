@@ -75,8 +75,8 @@ def trim_kernel(kernel: np.ndarray) -> np.ndarray:
     mid = centre(kernel.shape)[-2:]
     rows, columns = np.nonzero(kernel.any(axis=0) if kernel.ndim == 3 else kernel)[-2:]
     reach = [int(np.abs(index - m).max()) for index, m in zip((rows, columns), mid, strict=True)]
-    box = tuple(slice(m - r, m + r + 1) for m, r in zip(mid, reach, strict=True))
-    return kernel[(..., *box)].copy()
+    y, x = (slice(m - r, m + r + 1) for m, r in zip(mid, reach, strict=True))
+    return kernel[..., y, x].copy()
 
 
 def embed_kernel(kernel: np.ndarray, size: int) -> np.ndarray:
@@ -146,7 +146,7 @@ def save_kernel(path: str | Path, kernel: np.ndarray, *, overwrite: bool = False
             case _:
                 import tifffile
 
-                tifffile.imwrite(beside, kernel.astype(np.uint8))
+                tifffile.imwrite(beside, kernel.astype(np.uint8), photometric="minisblack")
     return path
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.device import choose_device, keep_freed_memory
 from napari_autostructn2v.events import SliceDone
-from napari_autostructn2v.network import halo
+from napari_autostructn2v.network import UNet, halo
 from napari_autostructn2v.stack import Normalisation, Stack, as_stack
 
 TILE = 512
@@ -58,7 +58,7 @@ def predict(
         out = np.empty(stack.input_shape, dtype=np.float32)
     torch_device = choose_device(device)
     keep_freed_memory()
-    network = model.network.to(torch_device, memory_format=torch.channels_last).eval()
+    network = model.network.to(torch_device).channels_last().eval()
     depth = stack.shape[0]
     try:
         for z in range(depth):
@@ -71,7 +71,7 @@ def predict(
 
 
 def predict_plane(
-    stack: Stack, z: int, network: nn.Module, with_neighbours: bool, scale: Normalisation, device: torch.device
+    stack: Stack, z: int, network: UNet, with_neighbours: bool, scale: Normalisation, device: torch.device
 ) -> np.ndarray:
     """Slice ``z`` denoised, float32 (Y, X), in the value scale of the stack."""
     planes = stack.neighbours(z) if with_neighbours else (z,)
@@ -87,9 +87,9 @@ def predict_plane(
 _Box = tuple[slice, slice]
 
 
-def _tiles(height: int, width: int, network: nn.Module) -> Iterator[tuple[_Box, _Box, _Box]]:
+def _tiles(height: int, width: int, network: UNet) -> Iterator[tuple[_Box, _Box, _Box]]:
     """Tiles of a slice: where to read with the halo, what of that to keep, where it belongs."""
-    margin = halo(network.depth)  # type: ignore[arg-type]
+    margin = halo(network.depth)
     spans = [
         [(max(0, start - margin), start, min(start + TILE, size), min(start + TILE + margin, size))
          for start in range(0, size, TILE)]
@@ -104,9 +104,9 @@ def _tiles(height: int, width: int, network: nn.Module) -> Iterator[tuple[_Box, 
             )
 
 
-def _denoise_tile(image: Tensor, network: nn.Module) -> Tensor:
+def _denoise_tile(image: Tensor, network: UNet) -> Tensor:
     height, width = image.shape[1:]
-    multiple = 2**network.depth  # type: ignore[operator]
+    multiple: int = 2**network.depth
     padded = pad(image[None], (0, -width % multiple, 0, -height % multiple), mode="reflect")
     denoised: Tensor = network(padded.contiguous(memory_format=torch.channels_last))
     return denoised[0, :height, :width]

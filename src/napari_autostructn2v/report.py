@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis
 from napari_autostructn2v.io import write_atomically
+from napari_autostructn2v.kernel import embed_kernel
 from napari_autostructn2v.metrics import psnr
 
 if TYPE_CHECKING:
@@ -102,13 +103,15 @@ def _draw_noise(panels: list[Axes], analysis: NoiseAnalysis) -> None:
     correlation.imshow(middle[len(middle) // 2], cmap="RdBu_r", vmin=-limit, vmax=limit, extent=lags)
     correlation.set(title="Autocorrelation of the noise", xlabel="lag in pixels along X", ylabel="along Y")
 
-    stacked = analysis.kernel if analysis.kernel.ndim == 3 else analysis.kernel[None]
-    height, width = stacked.shape[1:]
-    gap = np.full((height, 1), 0.5)
-    pieces = [piece for z in stacked for piece in (z.astype(float), gap)][:-1]
-    kernel.imshow(np.hstack(pieces), cmap="gray_r", vmin=0, vmax=1)
-    slices = "Z-1 | Z | Z+1, each " if len(stacked) == 3 else ""
-    kernel.set(title=f"Kernel: {slices}{height} × {width}", xticks=[], yticks=[])
+    side = max(9, *analysis.kernel.shape[-2:])
+    grid = embed_kernel(analysis.kernel, side + 1 - side % 2).astype(float)
+    slices = grid if grid.ndim == 3 else grid[None]
+    gap = np.full((grid.shape[-2], 1), np.nan)
+    kernel.imshow(np.hstack([piece for z in slices for piece in (gap, z)][1:]), cmap="gray_r", vmin=0, vmax=1)
+    kernel.set_facecolor("0.8")
+    height, width = analysis.kernel.shape[-2:]
+    where = "Z-1 | Z | Z+1, each " if len(slices) == 3 else ""
+    kernel.set(title=f"Kernel: {where}{height} × {width}", xticks=[], yticks=[])
 
 
 def _save(figure: Figure, path: Path, overwrite: bool) -> Path:

@@ -75,7 +75,9 @@ class RunFolder:
                 before = json.loads(record.read_text())
                 different = [key for key, value in identity.items() if before[key] != value]
             except (ValueError, KeyError, TypeError) as error:
-                raise RunFolderError(f"{record} is damaged. Choose another run folder, or delete it.") from error
+                raise RunFolderError(
+                    f"{record} is damaged. Choose another run folder, or delete it."
+                ) from error
             if different:
                 raise RunFolderError(
                     f"The run folder {self.path} belongs to another run: {', '.join(different)} differ. "
@@ -83,7 +85,9 @@ class RunFolder:
                 )
             return
         if self.path.exists() and any(self.path.iterdir()):
-            raise RunFolderError(f"{self.path} holds other files. Choose an empty or a new folder for the run.")
+            raise RunFolderError(
+                f"{self.path} holds other files. Choose an empty or a new folder for the run."
+            )
         for part in ("stage1", "analysis", "stage2"):
             (self.path / part).mkdir(parents=True, exist_ok=True)
         voxels = None if voxel_size is None else asdict(voxel_size)
@@ -115,7 +119,7 @@ class RunFolder:
             ("autocorrelation", analysis.autocorrelation),
         ):
             with write_atomically(folder / f"{name}.tif", overwrite=True) as beside:
-                tifffile.imwrite(beside, image)
+                tifffile.imwrite(beside, image, photometric="minisblack")
         self._write_json(
             folder / "analysis.json",
             {
@@ -155,7 +159,10 @@ class Losses:
             case Validation(step=step, loss=loss):
                 self.rows.append((step, float(np.mean(self._since)) if self._since else float("nan"), loss))
                 self._since.clear()
-                with write_atomically(self.path, overwrite=True) as beside, beside.open("w", newline="") as file:
+                with (
+                    write_atomically(self.path, overwrite=True) as beside,
+                    beside.open("w", newline="") as file,
+                ):
                     writer = csv.writer(file)
                     writer.writerow(("step", "training_loss", "validation_loss"))
                     writer.writerows(self.rows)

@@ -37,7 +37,8 @@ class BackgroundSpectrum:
     coherence
         Share of the noise power that two neighbouring slices have in common, -1 to 1; 0 for one slice.
     cross_power
-        Real part of the mean cross-spectrum of neighbouring slices, scaled alike, float64 (T, T); None for one slice.
+        Real part of the mean cross-spectrum of neighbouring slices, scaled alike, float64 (T, T);
+        None for one slice.
     tiles
         How many tiles were averaged.
     """
@@ -93,7 +94,7 @@ def background_spectrum(stack: Stack, denoised: Stack | None, config: AnalysisCo
     high = fft.ifftshift(frequency_radius(side)) > 0.2
     return BackgroundSpectrum(
         log_power=fft.fftshift(log_power / count + EULER_GAMMA),
-        # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap by half tell less than they count
+        # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap tell less than they count
         standard_error=float(np.pi / np.sqrt(6 * max(1.0, 0.76 * count))),
         power=fft.fftshift(power / count),
         coherence=float(cross[high].sum() / power[high].sum()),
@@ -108,9 +109,7 @@ def _flattest_tiles(
     """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
     depth, height, width = stack.shape
     step = max(1, side // 2)
-    corners = [
-        (y, x) for y in _starts(height, side, step) for x in _starts(width, side, step)
-    ]
+    corners = [(y, x) for y in _starts(height, side, step) for x in _starts(width, side, step)]
     roughness = []
     for z in np.unique(np.linspace(0, depth - 1, min(depth, MAX_SLICES)).round().astype(int)):
         plane = (denoised or stack).plane(int(z)).astype(np.float64)
@@ -118,7 +117,7 @@ def _flattest_tiles(
         spread = _detrended(_cut(smooth, corners, side)).std(axis=(1, 2))
         roughness += [(float(s), int(z), *corner) for s, corner in zip(spread, corners, strict=True)]
     keep = max(round(config.flat_share * len(roughness)), min(config.min_tiles, len(roughness)))
-    return sorted(tile[1:] for tile in sorted(roughness)[:keep])  # type: ignore[misc]
+    return sorted(tile[1:] for tile in sorted(roughness)[:keep])
 
 
 def _starts(size: int, side: int, step: int) -> list[int]:
@@ -170,7 +169,8 @@ def _rings(side: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each ring of radius r bins: its own bins, and those of the rings r-1 to r+1, as flat indices."""
     radius = np.rint(frequency_radius(side) * side).astype(int).ravel()
     return [
-        (np.flatnonzero(radius == r), np.flatnonzero(np.abs(radius - r) <= 1)) for r in range(radius.max() + 1)
+        (np.flatnonzero(radius == r), np.flatnonzero(np.abs(radius - r) <= 1))
+        for r in range(radius.max() + 1)
     ]
 
 

@@ -125,10 +125,13 @@ def as_stack(array: Any, mode: Mode = "2d") -> Stack:
             f"The shape {shape} looks like an RGB picture. Convert it to grey values, or choose one channel."
         )
     if len(shape) not in (2, 3):
-        raise StackError(f"The array has {len(shape)} axes, {shape}. Give one stack (Z, Y, X) or one slice (Y, X).")
+        raise StackError(
+            f"The array has {len(shape)} axes, {shape}. Give one stack (Z, Y, X) or one slice (Y, X)."
+        )
     if min(shape[-2:]) < MIN_SIDE:
         raise StackError(
-            f"Slices of {shape[-2]} × {shape[-1]} pixels are too small: at least {MIN_SIDE} × {MIN_SIDE} are needed."
+            f"Slices of {shape[-2]} × {shape[-1]} pixels are too small: "
+            f"at least {MIN_SIDE} × {MIN_SIDE} are needed."
         )
     if mode == "2.5d" and stack.shape[0] < 3:
         raise StackError(

@@ -94,7 +94,9 @@ def tomogram(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarra
         angle, phase = rng.uniform(0, np.pi), rng.uniform(0, 2 * np.pi)
         across = np.cos(angle) * (x - width / 2) + np.sin(angle) * (y - height / 2)
         along = -np.sin(angle) * (x - width / 2) + np.cos(angle) * (y - height / 2)
-        sheet = across + 0.05 * side * np.sin(2 * np.pi * along / side + phase + 0.05 * z) + 0.3 * (z - depth / 2)
+        sheet = (
+            across + 0.05 * side * np.sin(2 * np.pi * along / side + phase + 0.05 * z) + 0.3 * (z - depth / 2)
+        )
         sheet = sheet + rng.uniform(-0.3, 0.3) * side
         density += _shell(sheet - 3, 1.2) + _shell(sheet + 3, 1.2)
 

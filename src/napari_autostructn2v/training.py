@@ -112,7 +112,7 @@ def train(
     with torch.random.fork_rng():  # weights depend on the seed alone, and other code's dice stay as they were
         torch.manual_seed(seed)
         network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
-    network = network.to(torch_device, memory_format=torch.channels_last)
+    network.to(torch_device).channels_last()
     optimizer = torch.optim.AdamW(
         network.parameters(),
         lr=config.learning_rate,
@@ -190,7 +190,7 @@ def train(
 
 
 def one_cycle(step: int, steps: int) -> float:
-    """Learning rate as a share of its peak: a tenth, up within the first tenth of the steps, then cosine down.
+    """Learning rate as a share of its peak: up in the first tenth of the steps, then cosine down.
 
     References
     ----------
@@ -367,9 +367,13 @@ class _State:
                 progress = json.loads(file.metadata()["progress"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(f"The checkpoint {path} is damaged. Delete it to start this stage anew.") from error
+            raise RunFolderError(
+                f"The checkpoint {path} is damaged. Delete it to start this stage anew."
+            ) from error
         if progress["identity"] != self.identity:
-            different = [key for key, value in self.identity.items() if progress["identity"].get(key) != value]
+            different = [
+                key for key, value in self.identity.items() if progress["identity"].get(key) != value
+            ]
             raise RunFolderError(
                 f"The run folder {path.parent} belongs to another run: {', '.join(different)} differ. "
                 "Choose another run folder, or delete this one."
@@ -381,8 +385,11 @@ class _State:
                 groups[group][rest] = value
         self.network.load_state_dict(groups["network"])
         optimizer = self.optimizer.state_dict()
+        parameters = list(self.network.parameters())
         for key, value in groups["optimizer"].items():
             number, _, moment = key.partition(".")
+            if value.ndim:  # laid out in memory as its parameter is: the fused step relies on that
+                value = torch.empty_like(parameters[int(number)], device="cpu").copy_(value)
             optimizer["state"].setdefault(int(number), {})[moment] = value
         self.optimizer.load_state_dict(optimizer)
         self.generator.set_state(tensors["generator"])

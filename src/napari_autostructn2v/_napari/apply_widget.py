@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.bindings import Bindings
@@ -33,7 +41,7 @@ def apply_model(path: Path, array: Any) -> Stream:
     return (yield from predict(as_stack(array, model.mode), model))
 
 
-class ApplyModelWidget(QWidget):  # type: ignore[misc]  # qtpy is untyped
+class ApplyModelWidget(QWidget):
     """Model file, layer, run: the result appears beside the layer."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -49,7 +57,9 @@ class ApplyModelWidget(QWidget):  # type: ignore[misc]  # qtpy is untyped
         self.browse = button("…", "Choose a model file", self._browse)
         self.browse.setMaximumWidth(40)
         self.layer = ImageLayerCombo(self._viewer)
-        self.layer.setToolTip("The image layer to denoise, of the same kind as the one the model was trained on")
+        self.layer.setToolTip(
+            "The image layer to denoise, of the same kind as the one the model was trained on"
+        )
         self.run = button("Denoise", "Denoise the layer with the model", self.start, main=True)
         self.cancel = button("Cancel", "Stop and drop what is done", self.stop)
         self.bar = QProgressBar()
@@ -82,7 +92,9 @@ class ApplyModelWidget(QWidget):  # type: ignore[misc]  # qtpy is untyped
         if layer is None or self._job is not None:
             return
         if layer.rgb:
-            self._refresh(f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels.")
+            self._refresh(
+                f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels."
+            )
             return
         array = layer.data[0] if layer.multiscale else layer.data
         self._source, self._placement = layer, Placement.of(layer)

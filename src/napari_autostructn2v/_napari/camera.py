@@ -20,7 +20,7 @@ FILL = 0.92
 
 
 class Flight:
-    """Moves the camera smoothly. ``viewer.fit_to_view(layers)`` fails on 2D layers beside 3D data in 0.9.2."""
+    """Moves the camera smoothly; napari 0.9.2 fails to fit 2D layers beside 3D data to the view."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -43,6 +43,11 @@ class Flight:
         self._to = centre, float(FILL * np.min(self._canvas_size / span))
         self._start = time.perf_counter()
         self._timer.start()
+
+    @property
+    def flying(self) -> bool:
+        """Whether the camera is on its way."""
+        return bool(self._timer.isActive())
 
     def stop(self) -> None:
         """End where the camera is."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pint
+import tifffile
 
-from napari_autostructn2v.io import MRC_SUFFIXES, ImageFile, VoxelSize, read_stack, write_stack
+from napari_autostructn2v._napari.placement import Placement
+from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM, LayerData, layer_data
+from napari_autostructn2v.errors import FileError
+from napari_autostructn2v.io import MRC_SUFFIXES, ImageFile, Unit, VoxelSize, read_stack, write_stack
+from napari_autostructn2v.kernel import embed_kernel, load_kernel
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-UNIT_NAMES = {"nanometer": "nm", "micrometer": "um", "angstrom": "angstrom"}
-
-LayerData = tuple[Any, dict[str, Any], str]
+UNIT_NAMES: dict[str, Unit] = {"nanometer": "nm", "micrometer": "um", "angstrom": "angstrom"}
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
@@ -32,6 +37,38 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | 
 def read_mrc(path: str) -> list[LayerData]:
     """An MRC file as a memory-mapped image layer."""
     return [image_layer(read_stack(path))]
+
+
+def read_run_folder(path: str) -> list[LayerData]:
+    """What a run of ``autostructn2v run --run-dir`` has left so far: results in a row, the analysis below."""
+    folder = Path(path)
+    try:
+        name = Path(json.loads((folder / "run.json").read_text())["input"]).stem or folder.name
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FileError(f"{folder / 'run.json'} cannot be read: {error}. Run it again.") from error
+    layers: list[LayerData] = []
+    placement = None
+    for column, (stage, title) in enumerate((("stage1", "stage 1"), ("stage2", "denoised"))):
+        if not (folder / stage / "denoised.tif").exists():
+            continue
+        array, meta, kind = image_layer(read_stack(folder / stage / "denoised.tif"), name=f"{name} {title}")
+        placement = placement or _placement(name, array.shape, meta)
+        layers.append((array, {**meta, **placement.beside(column, len(array.shape))}, kind))
+    found = {key: folder / "analysis" / f"{key}.tif" for key in (SPECTRUM, PEAKS, LAGS, KERNEL)}
+    if placement is not None and all(file.exists() for file in found.values()):
+        spectrum, peaks, lags = (tifffile.imread(found[key]) for key in (SPECTRUM, PEAKS, LAGS))
+        kernel = embed_kernel(load_kernel(found[KERNEL]), lags.shape[-1])
+        layers += layer_data(spectrum, peaks, lags, kernel, placement).values()
+    if not layers:
+        raise FileError(f"The run {folder} has no result yet. Let it finish, or run it again.")
+    return layers
+
+
+def _placement(name: str, shape: tuple[int, ...], meta: dict[str, Any]) -> Placement:
+    scale = tuple(meta.get("scale", (1.0,) * len(shape)))
+    size = np.array(shape[-2:]) * scale[-2:]
+    units = tuple(meta.get("units", ("pixel",) * len(shape)))
+    return Placement(name, scale, (0.0,) * len(shape), units, -np.array(scale[-2:]) / 2, size)
 
 
 def image_layer(file: ImageFile, **options: Any) -> LayerData:
@@ -63,15 +100,15 @@ def _voxel_size(scale: Any, units: Any) -> VoxelSize | None:
     if not unit.is_compatible_with("nm"):
         if all(length == 1 for length in lengths):
             return None
-        name = "pixel"
+        name: Unit = "pixel"
     elif str(unit) in UNIT_NAMES:
         name = UNIT_NAMES[str(unit)]
     else:
         name = "nm"
         lengths = [pint.application_registry.Quantity(length, unit).to("nm").magnitude for length in lengths]
-    while len(lengths) < 3:  # a single slice is as thick as its pixels are wide
-        lengths.insert(0, lengths[-1])
-    return VoxelSize(*lengths, unit=name)
+    y, x = lengths[-2:]
+    z = lengths[-3] if len(lengths) == 3 else x  # a single slice is as thick as its pixels are wide
+    return VoxelSize(z, y, x, name)
 
 
 def _pint_unit(unit: Any) -> Any:

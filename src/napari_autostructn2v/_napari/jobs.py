@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -14,13 +12,11 @@ import numpy as np
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode
 from napari_autostructn2v.errors import AutoStructN2VError
-from napari_autostructn2v.events import Event, SliceDone, StageStarted
+from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.stack import Stack
 
 JobKind = Literal["stage1", "analysis", "stage2", "apply"]
-NICENESS = 10
-
 Stream = Generator[Event, "int | None", Any]
 
 
@@ -105,15 +101,14 @@ def drive(job: Job) -> Generator[Event, None, object]:
     does not run a generator's ``finally``, so the control's event is what cancels, and the stream is closed
     here.
     """
-    _yield_to_the_window()
-    training = True  # only then is there something to stop early
+    training = False  # only between the first step and the first slice is there something to stop early
     try:
         event = next(job.stream)
         while True:
             yield event
             if job.control.cancelled.is_set():
                 return Cancelled()
-            training = training and not isinstance(event, SliceDone)
+            training = (training or isinstance(event, Step)) and not isinstance(event, SliceDone)
             if training and job.control.stop_early.is_set():
                 from napari_autostructn2v.training import StopTraining
 
@@ -129,10 +124,3 @@ def drive(job: Job) -> Generator[Event, None, object]:
         return Failure("There is not enough memory. Close other programs, or crop the stack.")
     finally:
         job.stream.close()
-
-
-def _yield_to_the_window() -> None:
-    # On Linux niceness belongs to a thread: painting stays smooth while all cores train. Not the full 19,
-    # with which a training starves on a machine that others use as well.
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
-class ImageLayerCombo(QComboBox):  # type: ignore[misc]  # qtpy is untyped
+class ImageLayerCombo(QComboBox):
     """Follows the layer list and keeps its choice while that layer exists."""
 
     chosen = Signal(object)

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import create_worker
-from napari.utils.theme import get_theme
-from qtpy.QtCore import QPoint, QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygon
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.files import voxel_size
@@ -19,6 +16,7 @@ from napari_autostructn2v._napari.panels import (
     DataPanel,
     ResultPanel,
     ReviewPanel,
+    Section,
     StagePanel,
     message_label,
     show_message,
@@ -45,7 +43,7 @@ OPEN = {
 }
 
 
-class StructuredDenoisingWidget(QWidget):  # type: ignore[misc]  # qtpy is untyped
+class StructuredDenoisingWidget(QWidget):
     """Data, stage 1, review, stage 2, result: five sections over one session.
 
     The session belongs to the viewer: a dock that is closed and opened again goes on where it was.
@@ -65,7 +63,7 @@ class StructuredDenoisingWidget(QWidget):  # type: ignore[misc]  # qtpy is untyp
         self.result = ResultPanel(self.workspace, self._save_result, self._save_model)
         self.panels = (self.data, self.stage1, self.review, self.stage2, self.result)
         self.sections = {
-            phase: _section(title, panel)
+            phase: Section(title, panel)
             for phase, title, panel in zip(
                 Phase, ("Data", "Stage 1", "Review", "Stage 2", "Result"), self.panels, strict=True
             )
@@ -75,10 +73,9 @@ class StructuredDenoisingWidget(QWidget):  # type: ignore[misc]  # qtpy is untyp
         bindings = Bindings(self)
         bindings.connect(self.session.changed, self._refresh)
         bindings.connect(self.session.reviewed, self.review.refresh)
-        bindings.connect(self.session.progressed, self._show_progress)
-        bindings.connect(self.workspace.viewer.events.theme, self._on_theme)
+        bindings.connect(self.workspace.viewer.events.theme, self._refresh)
         self._find_device()
-        self._on_theme()
+        self._refresh()
 
     def _lay_out(self) -> None:
         inner = QWidget()
@@ -103,13 +100,6 @@ class StructuredDenoisingWidget(QWidget):  # type: ignore[misc]  # qtpy is untyp
         """As narrow as it can be: the picture needs the room."""
         return QSize(MIN_WIDTH + 20, 600)
 
-    def _on_theme(self, event: Any = None) -> None:
-        colour = get_theme(self.workspace.viewer.theme).text.as_hex()
-        for section in self.sections.values():
-            section.setExpandedIcon(_arrow(colour, 90))
-            section.setCollapsedIcon(_arrow(colour, 0))
-        self._refresh()
-
     def _refresh(self, event: Any = None) -> None:
         session = self.session
         text, kind = (session.error, "error") if session.error else ("\n".join(session.notices), "warning")
@@ -122,14 +112,7 @@ class StructuredDenoisingWidget(QWidget):  # type: ignore[misc]  # qtpy is untyp
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         for each, section in self.sections.items():
-            if each in OPEN[phase]:
-                section.expand(animate=False)
-            else:
-                section.collapse(animate=False)
-
-    def _show_progress(self) -> None:
-        self.stage1.show_progress()
-        self.stage2.show_progress()
+            section.button.setChecked(each in OPEN[phase])
 
     def _find_device(self) -> None:
         """Say which device will be used; importing PyTorch for that takes seconds, so in a thread."""
@@ -170,32 +153,6 @@ class StructuredDenoisingWidget(QWidget):  # type: ignore[misc]  # qtpy is untyp
         worker.returned.connect(lambda problem: self.session.tell(f"Saved {path}.", problem))
         self.session.tell(f"Saving {path.name} …")
         worker.start()
-
-
-def _section(title: str, panel: QWidget) -> QCollapsible:
-    section = QCollapsible(title)
-    section.setDuration(0)
-    section.layout().setContentsMargins(0, 0, 0, 0)
-    section.layout().setSpacing(0)
-    section.content().layout().setContentsMargins(6, 4, 2, 6)
-    section.addWidget(panel)
-    section.toggleButton().setToolTip(f"Open or close {title}")
-    return section
-
-
-def _arrow(colour: str, angle: float) -> QIcon:
-    """A triangle that points right, turned clockwise. QCollapsible's own keep their colour in every theme."""
-    pixmap = QPixmap(32, 32)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.translate(16, 16)
-    painter.rotate(angle)
-    painter.setBrush(QColor(colour))
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.drawPolygon(QPolygon([QPoint(-6, -10), QPoint(-6, 10), QPoint(9, 0)]))
-    painter.end()
-    return QIcon(pixmap)
 
 
 def device_name() -> str:

@@ -33,6 +33,7 @@ class Mirror:
         self._protected = protected
         self._on_edit = on_edit
         self._last = np.array(layer.data)
+        self._told = self._last.copy()
         self._busy = False
         self._dabbed = False
         self._step: list[Any] | None = None  # a committed undo step whose change is yet to come
@@ -54,9 +55,15 @@ class Mirror:
         try:
             self._layer.data[...] = data
             self._last[...] = data
+            self._told[...] = data
             self._layer.refresh(extent=False)
         finally:
             self._busy = False
+
+    def _tell(self) -> None:
+        if (self._told != self._last).any():  # a fill ends in two events, an erased centre in no change
+            self._told[...] = self._last
+            self._on_edit()
 
     def _changed(self) -> np.ndarray:
         return np.asarray(self._layer.data != self._last)
@@ -92,7 +99,7 @@ class Mirror:
         self._dabbed = self._dabbed or step is None
         self._complete(step)
         if step is not None:
-            self._on_edit()
+            self._tell()
 
     def _on_paint(self, event: Any) -> None:
         # After a stroke the data have changed already; a polygon announces itself before it writes.
@@ -102,7 +109,7 @@ class Mirror:
             self._step = event.value
         else:
             self._complete(event.value)
-            self._on_edit()
+            self._tell()
         self._dabbed = False
 
     def _on_set_data(self, event: Any) -> None:
@@ -115,4 +122,4 @@ class Mirror:
         if not changed.any() or (data != data[::-1, ::-1]).any() or changed[self._protected].any():
             return
         self._last[...] = data
-        self._on_edit()
+        self._tell()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
 
 MODE_NAMES = {"2d": "2D, slice by slice", "2.5d": "2.5D, with both neighbours"}
-PLOT_INTERVAL_MS = 200
+REDRAW_MS = 400
+"""Time between two looks at a running training. Every redraw of a dock composes the whole window anew, canvas
+included; done at each step, that takes the processor from the training where there is no graphics card."""
 # on light and on dark; napari's own error red is too dark to read as text on its dark theme
 COLOURS = {"error": ("#b00020", "#ff7b72"), "warning": ("#8a5a00", "#e8b44c"), "text": ("#3b3a39", "#f0f1f2")}
 
@@ -57,7 +60,7 @@ def button(text: str, tooltip: str, on_click: Any, *, main: bool = False) -> QPu
 
 
 def show_message(label: QLabel, text: str, kind: str, theme: str) -> None:
-    """Show a text in the theme's colour for ``"error"``, ``"warning"`` or ``"text"``; hide the label if none."""
+    """Show a text as an ``"error"``, a ``"warning"`` or plain ``"text"``; hide the label if there is none."""
     label.setText(text)
     label.setVisible(bool(text))
     label.setStyleSheet(f"color: {COLOURS[kind][is_dark(theme)]};")
@@ -65,10 +68,36 @@ def show_message(label: QLabel, text: str, kind: str, theme: str) -> None:
 
 def is_dark(theme: str) -> bool:
     """Whether the window's background is dark."""
-    return sum(get_theme(theme).background.as_rgb_tuple()[:3]) < 3 * 128
+    return bool(sum(get_theme(theme).background.as_rgb_tuple()[:3]) < 3 * 128)
 
 
-class DataPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
+class Section(QWidget):
+    """A panel under a title that opens and closes it.
+
+    superqt's QCollapsible fixes the height of what it shows when it opens, which cuts off texts that grow.
+    """
+
+    def __init__(self, title: str, panel: QWidget) -> None:
+        super().__init__()
+        self._title, self._panel = title, panel
+        self.button = QPushButton()
+        self.button.setCheckable(True)
+        self.button.setToolTip(f"Open or close {title}")
+        self.button.setStyleSheet("text-align: left; padding: 4px 6px;")
+        self.button.toggled.connect(self._show)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.button)
+        layout.addWidget(panel)
+        self._show(False)
+
+    def _show(self, opened: bool) -> None:
+        self._panel.setVisible(opened)
+        self.button.setText(f"{'▾' if opened else '▸'}  {self._title}")
+
+
+class DataPanel(QWidget):
     """Which layer, and how."""
 
     def __init__(self, workspace: Workspace) -> None:
@@ -101,7 +130,6 @@ class DataPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         self.message.setToolTip("Whether these data can be denoised as they are")
 
         form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Image", self.layer)
         form.addRow("Mode", self.mode)
@@ -127,12 +155,13 @@ class DataPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         session, settings = self._session, self._session.settings
         preset_steps = Config.from_preset(settings.preset).stage1.steps
         self.steps.setSpecialValueText(f"as the preset: {preset_steps}")
-        for widget, show in (
+        shown: tuple[tuple[QWidget, Callable[[], object]], ...] = (
             (self.mode, lambda: self.mode.setCurrentIndex(self.mode.findData(settings.mode))),
             (self.preset, lambda: self.preset.setCurrentText(settings.preset)),
             (self.steps, lambda: self.steps.setValue(settings.steps or 0)),
             (self.unattended, lambda: self.unattended.setChecked(settings.unattended)),
-        ):
+        )
+        for widget, show in shown:
             with QSignalBlocker(widget):
                 show()
             widget.setEnabled(session.job is None)
@@ -141,11 +170,11 @@ class DataPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
             self.device.setText(f"Device: {session.device}")
         text, kind = (session.problem, "error") if session.problem else (session.hint, "warning")
         if session.source is None:
-            text, kind = "Open a stack, or one of File ▸ Open Sample ▸ Structured denoising.", "text"
+            text, kind = "Open a stack, or one of File ▸ Open Sample ▸ napari-autostructn2v.", "text"
         show_message(self.message, text, kind, self._workspace.viewer.theme)
 
 
-class StagePanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
+class StagePanel(QWidget):
     """A stage at work: progress, curves, stop and cancel."""
 
     def __init__(self, workspace: Workspace, kind: str) -> None:
@@ -153,7 +182,7 @@ class StagePanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         self._session, self._kind = workspace.session, kind
         self.run = button(
             "Run stage 1",
-            "Train a network to predict single hidden pixels, denoise the stack with it, and look at the noise",
+            "Train a network on single hidden pixels, denoise the stack with it, and look at the noise",
             self._session.start_stage1,
             main=True,
         )
@@ -168,7 +197,6 @@ class StagePanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         )
         self.cancel = button("Cancel", "Drop this stage and go back", self._session.cancel)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.run)
         layout.addWidget(self.bar)
         layout.addWidget(self.plot)
@@ -177,7 +205,7 @@ class StagePanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         row.addWidget(self.cancel)
         layout.addLayout(row)
         self._timer = QTimer(self)
-        self._timer.setInterval(PLOT_INTERVAL_MS)
+        self._timer.setInterval(REDRAW_MS)
         self._timer.timeout.connect(self._redraw)
 
     @property
@@ -192,28 +220,24 @@ class StagePanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         self.run.setText("Run stage 1 again" if session.phase > Phase.STAGE1 else "Run stage 1")
         self.stop.setVisible(self._running)
         self.cancel.setVisible(self._running)
-        self.plot.setVisible(self._kind in session.losses)
-        self.show_progress()
+        self.bar.setVisible(self._running)
         if self._running:
             self._timer.start()
         else:
             self._timer.stop()
-            self._redraw()
+        self._redraw()
 
-    def show_progress(self) -> None:
-        """Show how far the stage is."""
+    def _redraw(self) -> None:
+        losses = self._session.losses.get(self._kind)
+        self.plot.setVisible(losses is not None)
+        self.plot.show_losses(losses or Losses())
         progress = self._session.progress
-        self.bar.setVisible(self._running)
         if not self._running or progress is None:
             return
         self.bar.setRange(0, progress.total)  # 0 of 0 is a bar that only says "busy"
         self.bar.setValue(progress.done)
         self.bar.setFormat(progress_text(progress))
         self.stop.setEnabled(progress.activity == "Training" and progress.done < progress.total)
-        self.plot.setVisible(self._kind in self._session.losses)
-
-    def _redraw(self) -> None:
-        self.plot.show_losses(self._session.losses.get(self._kind, Losses()))
 
 
 def progress_text(progress: Progress) -> str:
@@ -228,7 +252,7 @@ def progress_text(progress: Progress) -> str:
     return f"{text} · {minutes}:{seconds:02d} left"
 
 
-class ReviewPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
+class ReviewPanel(QWidget):
     """What was found in the noise, and what to do with it."""
 
     def __init__(self, workspace: Workspace) -> None:
@@ -261,17 +285,21 @@ class ReviewPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         self.reset_kernel = button(
             "Reset kernel edits", "Let the kernel follow from the peaks again", session.reset_kernel_edits
         )
-        self.reset_all = button("Reset all edits", "Back to the peaks and the kernel as found", session.reset_edits)
+        self.reset_all = button(
+            "Reset all edits", "Back to the peaks and the kernel as found", session.reset_edits
+        )
         self.regenerate = button(
             "Regenerate", "Analyse the noise again; your edits are put on top", session.regenerate
         )
         self.skip = button("Skip stage 2", "Take the result of stage 1 as it is", session.skip)
         self.approve = button(
-            "Approve and run stage 2", "Train again with this kernel and denoise the stack", session.approve, main=True
+            "Approve and run stage 2",
+            "Train again with this kernel and denoise the stack",
+            session.approve,
+            main=True,
         )
 
         grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
         grid.addWidget(self.verdict, 0, 0, 1, 2)
         grid.addWidget(self.numbers, 1, 0, 1, 2)
         grid.addWidget(self.to_spectrum, 2, 0)
@@ -299,7 +327,9 @@ class ReviewPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         with QSignalBlocker(self.sensitivity):
             self.sensitivity.setValue(session.settings.sensitivity)
         self.approve.setText(
-            "Run stage 2 again" if session.run is not None and session.run.stage2 else "Approve and run stage 2"
+            "Run stage 2 again"
+            if session.run is not None and session.run.stage2
+            else "Approve and run stage 2"
         )
         if review is None:
             self.verdict.setText("Run stage 1 first: the noise is measured on what it takes out.")
@@ -309,13 +339,16 @@ class ReviewPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
             analysis = review.analysis
             self.verdict.setText(("Analysing …  " if analysing else "") + analysis.verdict.summary)
             rows, columns = analysis.kernel.shape[-2:]
-            slices = " in 3 slices (z−1 | z | z+1)" if analysis.kernel.ndim == 3 else ""
+            slices = " in 3 slices (z-1 | z | z+1)" if analysis.kernel.ndim == 3 else ""
             self.numbers.setText(
                 f"{int(review.peaks.sum())} peak bins; kernel {rows} × {columns}, "
-                f"{int(analysis.kernel.sum())} pixels{slices}." + (" Edited by hand." if review.edited else "")
+                f"{int(analysis.kernel.sum())} pixels{slices}."
+                + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()
-        self.reset_kernel.setEnabled(free and review is not None and bool(review.kernel_edits.added | review.kernel_edits.erased))
+        self.reset_kernel.setEnabled(
+            free and review is not None and bool(review.kernel_edits.added | review.kernel_edits.erased)
+        )
         self.reset_all.setEnabled(free and review is not None and review.edited)
 
     def _edit(self, key: str, under: str) -> None:
@@ -334,7 +367,7 @@ class ReviewPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         self._workspace.fly_to_images()
 
 
-class ResultPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
+class ResultPanel(QWidget):
     """What came out, and where it goes."""
 
     def __init__(self, workspace: Workspace, save_result: Any, save_model: Any) -> None:
@@ -342,14 +375,15 @@ class ResultPanel(QWidget):  # type: ignore[misc]  # qtpy is untyped
         self._session = workspace.session
         self.summary = message_label()
         self.save_result = button(
-            "Save result …", "Write the denoised stack as .tif, .mrc or .zarr with its voxel size", save_result,
+            "Save result …",
+            "Write the denoised stack as .tif, .mrc or .zarr with its voxel size",
+            save_result,
             main=True,
-        )  # fmt: skip
+        )
         self.save_model = button(
             "Save model …", "Write the trained network as one .zip, to use it on other stacks", save_model
         )
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.summary)
         row = QHBoxLayout()
         row.addWidget(self.save_result)

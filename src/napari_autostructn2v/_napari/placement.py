@@ -47,13 +47,14 @@ class Placement:
         translate[-1] += column * self.size[1] * (1 + GAP)
         return {"scale": self.scale[-ndim:], "translate": translate, "units": self.units[-ndim:]}
 
-    def below(self, column: int, shape: tuple[int, int]) -> dict[str, Any]:
-        """Layer arguments for a picture of its own grid, fitted into the cell below ``column``.
+    def below(self, column: int, shape: tuple[int, ...], span: int = 1) -> dict[str, Any]:
+        """Layer arguments for a picture of its own grid, fitted into ``span`` cells from ``column`` on.
 
         It gets the image's unit although its axes are no lengths: napari shows no common scale bar for
         layers of different units.
         """
-        pixel = float(np.min(self.size / np.array(shape)))
+        room = self.size * np.array([1, span + GAP * (span - 1)])
+        pixel = float(np.min(room / np.array(shape)))
         corner = self.low + self.size * (1 + GAP) * np.array([1, column])
         return {
             "scale": (pixel, pixel),

@@ -23,7 +23,7 @@ SMOOTHING = 0.1
 VALIDATION_COLOUR = (255, 140, 30)
 
 
-class LossPlot(QWidget):  # type: ignore[misc]  # qtpy is untyped
+class LossPlot(QWidget):
     """Training loss as a running mean, validation loss as it is."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:

@@ -14,7 +14,7 @@ from napari_autostructn2v.kernel import Edits, embed_kernel, trim_kernel
 
 @dataclass(frozen=True, eq=False)
 class Review:
-    """Peaks drive the kernel; kernel pixels set or erased by hand win over the ones that follow from peaks."""
+    """Peaks drive the kernel; kernel pixels set or erased by hand win over those that follow from peaks."""
 
     automatic: NoiseAnalysis
     peak_edits: Edits = field(default_factory=Edits)
@@ -35,8 +35,11 @@ class Review:
     @cached_property
     def kernel_grid(self) -> np.ndarray:
         """The kernel on the whole grid of lags it can be painted on, bool (L, L) or (3, L, L)."""
-        size = self.automatic.autocorrelation.shape[-1]
-        return self.kernel_edits.apply(embed_kernel(self.from_peaks.kernel, size))
+        return self.kernel_edits.apply(self._grid_from_peaks)
+
+    @cached_property
+    def _grid_from_peaks(self) -> np.ndarray:
+        return embed_kernel(self.from_peaks.kernel, self.automatic.autocorrelation.shape[-1])
 
     @cached_property
     def analysis(self) -> NoiseAnalysis:
@@ -47,7 +50,7 @@ class Review:
 
     def with_peaks(self, peaks: np.ndarray) -> Review:
         """The review after a stroke left the peaks as ``peaks``, bool (T, T)."""
-        return replace(self, peak_edits=self.peak_edits.updated(self.peaks, peaks))
+        return replace(self, peak_edits=_after(self.peak_edits, self.peaks, peaks, self.automatic.peaks))
 
     def with_config(self, config: AnalysisConfig) -> Review:
         """The review of the same measurement with other thresholds; the edits stay on top."""
@@ -55,9 +58,17 @@ class Review:
 
     def with_kernel_grid(self, grid: np.ndarray) -> Review:
         """The review after a stroke left the kernel as ``grid``, bool, shape of :attr:`kernel_grid`."""
-        return replace(self, kernel_edits=self.kernel_edits.updated(self.kernel_grid, grid))
+        edits = _after(self.kernel_edits, self.kernel_grid, grid, self._grid_from_peaks)
+        return replace(self, kernel_edits=edits)
 
     @property
     def edited(self) -> bool:
         """Whether the person changed anything."""
         return self.peak_edits != Edits() or self.kernel_edits != Edits()
+
+
+def _after(edits: Edits, before: np.ndarray, after: np.ndarray, automatic: np.ndarray) -> Edits:
+    """The edits after a stroke; what it set back to the automatic value, as an undo does, is none."""
+    updated = edits.updated(before, after)
+    back = Edits().updated(before, np.where(after == automatic, after, before))
+    return Edits(updated.added - back.added - back.erased, updated.erased - back.added - back.erased)

@@ -1,4 +1,4 @@
-"""Spectrum, peaks, autocorrelation and kernel as layers below the image: what the person reviews and edits."""
+"""Spectrum, peaks, autocorrelation and kernel as layers below the image, to be reviewed and edited."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Layer
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
 from napari_autostructn2v._napari.mirror import Mirror
@@ -14,10 +15,12 @@ from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
 from napari_autostructn2v._napari.review import Review
 
 if TYPE_CHECKING:
-    from napari.layers import Labels, Layer
+    from napari.layers import Labels
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.session import Session
+
+LayerData = tuple[Any, dict[str, Any], str]
 
 SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"
 
@@ -25,8 +28,8 @@ SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "k
 SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation")
 PEAK_COLOUR = (0.0, 0.95, 0.85, 0.6)
 KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
-GRID_COLOUR = "#73737f"
-GRID_WIDTH = 0.06
+GRID_COLOUR = "#50505c"
+GRID_WIDTH = 0.12
 
 
 def side_by_side(slices: np.ndarray, gap: float) -> np.ndarray:
@@ -65,8 +68,49 @@ def grid_lines(shape: tuple[int, ...]) -> np.ndarray:
     return np.array(lines, dtype=float)
 
 
+def layer_data(
+    spectrum: np.ndarray,
+    peaks: np.ndarray,
+    autocorrelation: np.ndarray,
+    kernel: np.ndarray,
+    placement: Placement,
+) -> dict[str, LayerData]:
+    """What an analysis found, as layer data below an image; the kernel on the grid of the autocorrelation."""
+    lags = side_by_side(autocorrelation, np.nan)
+    span = 2 if autocorrelation.ndim == 3 else 1  # three slices side by side need the room
+    left, right = (
+        {"metadata": dict(NOT_A_SOURCE), **place}
+        for place in (placement.below(0, spectrum.shape), placement.below(1, lags.shape, span))
+    )
+    low, high = np.percentile(spectrum, [1, 99.8])
+
+    def image(data: np.ndarray, **meta: Any) -> LayerData:
+        return data, meta, "image"
+
+    def labels(mask: np.ndarray, colour: tuple[float, ...], **meta: Any) -> LayerData:
+        # whatever label the brush is set to, it means "yes"
+        colours = DirectLabelColormap(color_dict={None: colour, 0: (0, 0, 0, 0)})
+        return mask.astype(np.uint8), {"colormap": colours, "opacity": 1.0, **meta}, "labels"
+
+    lines = {"edge_width": GRID_WIDTH, "edge_color": GRID_COLOUR, "vector_style": "line", "opacity": 1.0}
+    return {
+        SPECTRUM: image(spectrum, name=SPECTRUM, colormap="inferno", contrast_limits=(low, high), **left),
+        PEAKS: labels(peaks, PEAK_COLOUR, name=PEAKS, **left),
+        LAGS: image(lags, name=LAGS, colormap=SIGNED, contrast_limits=_reach(lags), **right),
+        KERNEL: labels(side_by_side(kernel, False), KERNEL_COLOUR, name=KERNEL, **right),
+        GRID: (grid_lines(kernel.shape), {"name": GRID, **lines, **right}, "vectors"),
+    }
+
+
+def _reach(lags: np.ndarray) -> tuple[float, float]:
+    """Symmetric contrast limits that lag 0, which is always 1, does not set."""
+    others = np.where(_centre(lags.shape), 0, np.nan_to_num(lags))
+    reach = max(float(np.abs(others).max()) / 2, 0.02)
+    return -reach, reach
+
+
 class ReviewLayers:
-    """Views of a session's review. Strokes on them become edits of the session; it tells them what to show."""
+    """Views of a session's review. Strokes on them become its edits; it tells them what to show."""
 
     def __init__(self, viewer: Viewer, session: Session, placement: Callable[[], Placement | None]) -> None:
         self._viewer = viewer
@@ -100,55 +144,40 @@ class ReviewLayers:
 
     def _add(self, review: Review, placement: Placement) -> None:
         active = self._viewer.layers.selection.active
-        spectrum, lags = self._pictures(review)
-        self._session_grid = review.kernel_grid.shape
-        place: dict[str, Any] = {"metadata": dict(NOT_A_SOURCE), **placement.below(0, spectrum.shape)}
-        place_lags: dict[str, Any] = {"metadata": dict(NOT_A_SOURCE), **placement.below(1, lags.shape)}
-        peaks = review.peaks.astype(np.uint8)
-        kernel = side_by_side(review.kernel_grid, False).astype(np.uint8)
-        add_image, add_labels = self._viewer.add_image, self._viewer.add_labels
-        self.layers = {
-            SPECTRUM: add_image(spectrum, name="spectrum", colormap="inferno", **place),
-            PEAKS: add_labels(peaks, name="peaks", colormap=_one_colour(PEAK_COLOUR), **place),
-            LAGS: add_image(lags, name="autocorrelation", colormap=SIGNED, **place_lags),
-            KERNEL: add_labels(kernel, name="kernel", colormap=_one_colour(KERNEL_COLOUR), **place_lags),
-            GRID: self._viewer.add_vectors(
-                grid_lines(review.kernel_grid.shape), name="kernel grid", edge_width=GRID_WIDTH,
-                edge_color=GRID_COLOUR, vector_style="line", **place_lags,
-            ),
+        self._grid = review.kernel_grid.shape
+        found = layer_data(
+            review.automatic.spectrum,
+            review.peaks,
+            self._autocorrelation(review),
+            review.kernel_grid,
+            placement,
+        )
+        self.layers = {key: self._viewer.add_layer(Layer.create(*data)) for key, data in found.items()}
+        self._mirrors = {
+            PEAKS: Mirror(self.labels(PEAKS), _centre(review.peaks.shape), self._on_peaks),
+            KERNEL: Mirror(self.labels(KERNEL), _fixed(self._grid), self._on_kernel),
         }
         for key in (PEAKS, KERNEL):
-            layer: Any = self.layers[key]
-            layer.brush_size = 1
-            layer.opacity = 1.0
-        self._mirrors = {
-            PEAKS: Mirror(self.labels(PEAKS), _centre(peaks.shape), self._on_peaks),
-            KERNEL: Mirror(self.labels(KERNEL), _fixed(self._session_grid), self._on_kernel),
-        }
+            self.labels(key).brush_size = 1
         for key, text in ((SPECTRUM, _frequency), (PEAKS, _frequency), (LAGS, _lag), (KERNEL, _lag)):
-            _explain(self.layers[key], text, placement, self._session_grid)
+            _explain(self.layers[key], text, placement, self._grid)
         self._viewer.layers.selection.active = active
 
     def _update(self, review: Review) -> None:
-        spectrum, lags = self._pictures(review)
-        for key, picture in ((SPECTRUM, spectrum), (LAGS, lags)):
-            layer: Any = self.layers[key]
-            if layer.data is not picture:
-                layer.data = picture
-        self.layers[SPECTRUM].contrast_limits = tuple(np.percentile(spectrum, [1, 99.8]))  # type: ignore[attr-defined]
-        off_centre = np.where(_centre(lags.shape), 0, np.nan_to_num(lags))
-        reach = max(float(np.abs(off_centre).max()), 0.02)
-        self.layers[LAGS].contrast_limits = (-reach, reach)  # type: ignore[attr-defined]
+        lags: Any = self.layers[LAGS]
+        lags.data = side_by_side(self._autocorrelation(review), np.nan)
+        lags.contrast_limits = _reach(lags.data)
+        self.layers[SPECTRUM].data = review.automatic.spectrum
         self._mirrors[PEAKS].write(review.peaks.astype(np.uint8))
         self._mirrors[KERNEL].write(side_by_side(review.kernel_grid, False).astype(np.uint8))
 
     @staticmethod
-    def _pictures(review: Review) -> tuple[np.ndarray, np.ndarray]:
-        return review.automatic.spectrum, side_by_side(review.from_peaks.autocorrelation, np.nan)
+    def _autocorrelation(review: Review) -> np.ndarray:
+        return review.from_peaks.autocorrelation
 
     def labels(self, key: str) -> Labels:
         """The editable layer ``peaks`` or ``kernel``."""
-        return self.layers[key]  # type: ignore[return-value]
+        return self.layers[key]
 
     def _remove(self) -> None:
         self._release()
@@ -167,7 +196,7 @@ class ReviewLayers:
 
     def _on_kernel(self) -> None:
         picture = np.asarray(self.labels(KERNEL).data) > 0
-        self._session.edit_kernel(from_side_by_side(picture, self._session_grid))
+        self._session.edit_kernel(from_side_by_side(picture, self._grid))
 
     def _activate_pressed(self, viewer: Viewer, event: Any) -> None:
         """Let a press on the peaks or the kernel paint there, whichever of the two is active."""
@@ -177,17 +206,15 @@ class ReviewLayers:
             return
         for layer in editable:
             position = np.asarray(layer.world_to_data(event.position))[-2:]
-            if layer.visible and (position >= -0.5).all() and (position <= np.array(layer.data.shape) - 0.5).all():
+            if (
+                layer.visible
+                and (position >= -0.5).all()
+                and (position <= np.array(layer.data.shape) - 0.5).all()
+            ):
                 if layer is not active:
-                    layer.mode = active.mode  # type: ignore[attr-defined, union-attr]
+                    layer.mode = active.mode
                     viewer.layers.selection.active = layer
                 return
-
-
-
-def _one_colour(colour: tuple[float, ...]) -> DirectLabelColormap:
-    # whatever label the brush is set to, it means "yes"
-    return DirectLabelColormap(color_dict={None: colour, 0: (0, 0, 0, 0)})
 
 
 def _centre(shape: tuple[int, ...]) -> np.ndarray:
@@ -201,22 +228,20 @@ def _fixed(grid: tuple[int, ...]) -> np.ndarray:
     return side_by_side(_centre(grid), True)
 
 
-def _explain(
-    layer: Layer, text: Callable[..., str], placement: Placement, grid: tuple[int, ...]
-) -> None:
+def _explain(layer: Layer, text: Callable[..., str], placement: Placement, grid: tuple[int, ...]) -> None:
     """Say in the status bar what is under the cursor, in the units of the image."""
     original = layer.get_status
 
     def get_status(self: Layer, position: Any = None, **kwargs: Any) -> dict[str, Any]:
         # napari calls this in another thread: nothing but numbers is read here
-        status = original(position, **kwargs)
+        status: dict[str, Any] = original(position, **kwargs)
         if position is not None:
             index = np.round(np.asarray(self.world_to_data(position))[-2:]).astype(int)
             if (index >= 0).all() and (index < np.array(self.data.shape)).all():
                 status["coordinates"] += "  " + text(index, self.data.shape, placement, grid)
         return status
 
-    layer.get_status = types.MethodType(get_status, layer)  # type: ignore[method-assign]
+    layer.get_status = types.MethodType(get_status, layer)
 
 
 def _frequency(index: np.ndarray, shape: tuple[int, ...], placement: Placement, grid: tuple[int, ...]) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from napari_autostructn2v import synthetic
-
-LayerData = tuple[Any, dict[str, Any], str]
+from napari_autostructn2v._napari.review_layers import LayerData
 
 
 def reconstruction_noise() -> list[LayerData]:

@@ -22,6 +22,7 @@ from napari_autostructn2v._napari.jobs import (
     stage,
 )
 from napari_autostructn2v._napari.review import Review
+from napari_autostructn2v.analysis import NoiseAnalysis
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, Preset
 from napari_autostructn2v.errors import AutoStructN2VError, StackError
 from napari_autostructn2v.events import (
@@ -143,8 +144,8 @@ class Session:
     """
 
     changed = Signal()
-    """Source, settings, phase, job, message: anything a panel shows except the following."""
-    progressed = Signal(Progress)
+    """Source, settings, phase, job, message: anything a panel shows, but for the following and what a running
+    job adds many times a second, progress and losses: those a view looks up when it has the time."""
     reviewed = Signal()
     """The review is new or edited."""
     previewed = Signal(Preview)
@@ -339,9 +340,8 @@ class Session:
             return
         self.job = self.progress = None
         assert self.run is not None
-        if job.kind == "analysis":
-            edits = self.review or Review(outcome)  # type: ignore[arg-type]
-            self.review = replace(edits, automatic=outcome)
+        if isinstance(outcome, NoiseAnalysis):
+            self.review = replace(self.review or Review(outcome), automatic=outcome)
             self.reviewed.emit()
         elif isinstance(outcome, StageOutput):
             self._take_in(job.kind, outcome)
@@ -410,11 +410,11 @@ class Session:
     # ------------------------------------------------------------------ one method an event
 
     def _on_stage_started(self, event: StageStarted) -> None:
-        self._set_progress(Progress("Analysing the noise" if event.stage == "analysis" else "Preparing"))
+        self.progress = Progress("Analysing the noise" if event.stage == "analysis" else "Preparing")
 
     def _on_training_started(self, event: TrainingStarted) -> None:
         self.device = event.device
-        self._set_progress(Progress("Training", event.step, event.steps, first=event.step))
+        self.progress = Progress("Training", event.step, event.steps, first=event.step)
 
     def _on_step(self, event: Step) -> None:
         self._curves.training.append((event.step, event.loss))
@@ -450,11 +450,6 @@ class Session:
 
     def _advance(self, activity: str, done: int, total: int) -> None:
         if self.progress is None or self.progress.activity != activity:
-            self._set_progress(Progress(activity, done, total, first=done))
+            self.progress = Progress(activity, done, total, first=done)
             return
         self.progress.done, self.progress.total = done, total
-        self.progressed.emit(self.progress)
-
-    def _set_progress(self, progress: Progress) -> None:
-        self.progress = progress
-        self.progressed.emit(progress)

@@ -13,7 +13,7 @@ from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.camera import Flight
 from napari_autostructn2v._napari.image_layers import ImageLayers
 from napari_autostructn2v._napari.jobs import Job
-from napari_autostructn2v._napari.placement import Placement, slice_shown
+from napari_autostructn2v._napari.placement import slice_shown
 from napari_autostructn2v._napari.review_layers import ReviewLayers
 from napari_autostructn2v._napari.session import Phase, Session, Source
 
@@ -37,7 +37,7 @@ def unwrapped(viewer: Any) -> Viewer:
     return getattr(viewer, "__wrapped__", viewer)
 
 
-class _CloseWatch(QObject):  # type: ignore[misc]  # qtpy is untyped
+class _CloseWatch(QObject):
     """Tells when the main window closes: a dock widget is not told."""
 
     def __init__(self, window: Any, on_close: Any) -> None:
@@ -129,7 +129,8 @@ class Workspace:
             self.session.look_at(slice_shown(self._running, tuple(np.asarray(self.viewer.dims.point))))
 
     def _on_layer_removed(self, event: Any) -> None:
-        if event.value is not self._running or self._running is None:
+        running = self._running
+        if running is None or event.value is not running:
             return
         self._running = None
-        self.session.cancel(f"The layer {event.value.name} was removed, so its job was cancelled.")
+        self.session.cancel(f"The layer {running.name} was removed, so its job was cancelled.")

@@ -92,8 +92,8 @@ def _read(path: Path) -> ImageFile:
     if suffix in ZARR_SUFFIXES:
         raise FileError(f"{path.name} is a file, but OME-Zarr is a folder. If it is packed, unpack it first.")
     raise FileError(
-        f"{path.name} ends in {suffix!r}, which is not known here. Known are {_known_suffixes()}, and a folder "
-        "of TIFF slices. Convert the file, or rename it if only its ending is wrong."
+        f"{path.name} ends in {suffix!r}, which is not known here. Known are {_known_suffixes()}, and a "
+        "folder of TIFF slices. Convert the file, or rename it if only its ending is wrong."
     )
 
 
@@ -107,8 +107,8 @@ def _check(image: ImageFile) -> None:
         raise FileError(f"{name} holds no pixels: its shape is {shape}. Save it again.")
     if int(shape[-1]) * int(shape[-2]) > MAX_SLICE_PIXELS:
         raise FileError(
-            f"{name} says its slices have {shape[-2]} × {shape[-1]} pixels, more than fits in memory. Crop or bin "
-            "the stack; if it should be smaller, the file is damaged: copy it again."
+            f"{name} says its slices have {shape[-2]} × {shape[-1]} pixels, more than fits in memory. Crop "
+            "or bin the stack; if it should be smaller, the file is damaged: copy it again."
         )
 
 

@@ -49,7 +49,7 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
 
 
 def _neighbour(target: Path, purpose: str) -> Path:
-    # The end of the name is kept because libraries choose their format by it; only the end, to stay in limits.
+    # Libraries choose their format by the end of the name; only the end is kept, to stay within its limit.
     return target.with_name(f".{purpose}-{secrets.token_hex(4)}-{target.name[-40:]}")
 
 
@@ -66,8 +66,8 @@ def _move(beside: Path, target: Path) -> None:
     elif beside.is_dir() != target.is_dir():
         raise FileError(f"{target} is {'a folder' if target.is_dir() else 'a file'}. Choose another name.")
     elif target.is_dir():
-        # No system replaces a folder that is not empty in one step: the old one waits beside until the new one
-        # is there.
+        # No system replaces a folder that is not empty in one step: the old one waits beside until the new
+        # one is there.
         old = _neighbour(target, "old")
         os.rename(target, old)
         try:
@@ -92,23 +92,23 @@ def _explain(error: OSError, target: Path) -> str:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return (
-                f"The disk is full: {target.name} does not fit into {target.parent}. Free some space there, or "
-                "choose a folder on another disk."
+                f"The disk is full: {target.name} does not fit into {target.parent}. Free some space "
+                "there, or choose a folder on another disk."
             )
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return (
-                f"There is no permission to write {target.name} in {target.parent}. Choose a folder of your own, "
-                "or close the program that has the file open."
+                f"There is no permission to write {target.name} in {target.parent}. Choose a folder of "
+                "your own, or close the program that has the file open."
             )
         case errno.EFBIG:
             return (
-                f"{target.name} is larger than the file system of {target.parent} allows (4 GB on a FAT disk). "
-                "Choose another disk, or save as .zarr."
+                f"{target.name} is larger than the file system of {target.parent} allows (4 GB on a FAT "
+                "disk). Choose another disk, or save as .zarr."
             )
         case errno.ENAMETOOLONG:
             return f"The name {target.name} is too long. Choose a shorter one."
         case _:
             return (
-                f"{target} could not be written: {error.strerror or error}. Check that its disk is connected and "
-                "try again."
+                f"{target} could not be written: {error.strerror or error}. Check that its disk is "
+                "connected and try again."
             )

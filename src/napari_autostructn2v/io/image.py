@@ -18,7 +18,7 @@ Unit = Literal["nm", "um", "angstrom", "pixel"]
 
 _NANOMETRES = {"nm": 1.0, "um": 1e3, "angstrom": 0.1}
 
-# Spellings met in ImageJ, OME and NGFF files, after NFKC and lower-casing: what they are called here, times what.
+# Spellings met in files, after NFKC and lower-casing: the unit here, and how many of it one of them is.
 _SPELLINGS: dict[str, tuple[Unit, float]] = {
     **dict.fromkeys(("å", "a", "angstrom", "angstroms", "ångström"), ("angstrom", 1.0)),
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre"), ("nm", 1.0)),
@@ -119,7 +119,7 @@ def measured(z: float, y: float, x: float, unit: str, digits: int = 12) -> Voxel
 
 
 def measured_by_axis(stated: dict[str, tuple[float, str]]) -> VoxelSize | None:
-    """As :func:`measured`, from length and unit of the axes ``"z"``, ``"y"``, ``"x"``; without ``"z"`` as ``"x"``.
+    """As :func:`measured`, from length and unit of each axis. Without ``"z"`` it is taken to be as ``"x"``.
 
     The result is in the unit of x.
     """

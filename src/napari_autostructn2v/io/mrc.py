@@ -42,8 +42,8 @@ def read(path: Path) -> ImageFile:
         raise _no_mrc(path)
     if mode in _COMPLEX_MODES:
         raise FileError(
-            f"{path.name} holds complex numbers (MRC mode {mode}), so it is a Fourier transform. Open the stack "
-            "it was made from, or transform it back first."
+            f"{path.name} holds complex numbers (MRC mode {mode}), so it is a Fourier transform. Open the "
+            "stack it was made from, or transform it back first."
         )
     if mode == _FOUR_BIT_MODE:
         raise FileError(
@@ -57,8 +57,8 @@ def read(path: Path) -> ImageFile:
         raise _no_mrc(path)
     if needed > size:
         raise FileError(
-            f"{path.name} is cut short: {needed - size} of its {needed} bytes are missing. Copy it again from "
-            "where it was made."
+            f"{path.name} is cut short: {needed - size} of its {needed} bytes are missing. Copy it again "
+            "from where it was made."
         )
     if utils.spacegroup_is_volume_stack(header["ispg"]) and 0 < header["mz"] < header["nz"]:
         raise FileError(
@@ -124,7 +124,7 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
             size = voxel_size.to("angstrom")
             mrc.voxel_size = (size.x, size.y, size.z)
     low, high, total, squares = math.inf, -math.inf, 0.0, 0.0
-    # The pixels go through plain writes: where a disk is full a write raises, but a memory map kills the process.
+    # The pixels go through plain writes: on a full disk a write raises, but a memory map kills the process.
     with path.open("r+b") as file:
         file.seek(HEADER_DTYPE.itemsize)
         for plane in planes(array, utils.dtype_from_mode(mode)):

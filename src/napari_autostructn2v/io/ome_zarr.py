@@ -96,8 +96,8 @@ def read(path: Path) -> ImageFile:
         array = group[metadata.datasets[0].path]
     except ValidationError as error:
         raise FileError(
-            f"{path.name} holds no OME-Zarr image of version 0.4 or 0.5 at its top. If it is a collection, open "
-            "one of the images inside, such as the folder 0."
+            f"{path.name} holds no OME-Zarr image of version 0.4 or 0.5 at its top. If it is a collection, "
+            "open one of the images inside, such as the folder 0."
         ) from error
     except PermissionError:
         raise
@@ -115,7 +115,8 @@ def read(path: Path) -> ImageFile:
     for axis, length in zip(names, array.shape[:leading], strict=False):
         if length != 1:
             raise FileError(
-                f"{path.name} has {length} entries along its axis {axis!r}. Save the one to denoise on its own."
+                f"{path.name} has {length} entries along its axis {axis!r}. Save the one to denoise on its "
+                "own."
             )
     return ImageFile(
         WithoutLeadingAxes(array, leading) if leading else array,

@@ -87,8 +87,8 @@ def read_folder(folder: Path) -> ImageFile:
             this = (tuple(series.shape), series.dtype)
             if len(series.shape) != 2:
                 raise FileError(
-                    f"{path.name} in {folder} is a stack of {series.shape[0]} slices. Open it on its own, or keep "
-                    "it out of a folder of single slices."
+                    f"{path.name} in {folder} is a stack of {series.shape[0]} slices. Open it on its own, "
+                    "or keep it out of a folder of single slices."
                 )
             if first is None:
                 first, voxel_size = this, _voxel_size(tif, 2)
@@ -115,15 +115,15 @@ def _open(path: Path) -> tifffile.TiffFile:
         raise
     except Exception as error:  # a damaged header fails in whatever way its bytes decide
         raise FileError(
-            f"{path.name} is no TIFF file, or its header is damaged. If another program can open it, save it from "
-            "there as TIFF; otherwise copy it again."
+            f"{path.name} is no TIFF file, or its header is damaged. If another program can open it, save "
+            "it from there as TIFF; otherwise copy it again."
         ) from error
 
 
 def _damaged(path: Path) -> FileError:
     return FileError(
-        f"The TIFF file {path.name} is damaged, or of a kind that cannot be read here. Open it in Fiji and save it "
-        "again as TIFF, or copy it again."
+        f"The TIFF file {path.name} is damaged, or of a kind that cannot be read here. Open it in Fiji and "
+        "save it again as TIFF, or copy it again."
     )
 
 
@@ -135,8 +135,8 @@ def _only_stack(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
         series = tif.series
         if len(series) != 1:
             raise FileError(
-                f"{path.name} holds {len(series)} images of different kinds. Save the one to denoise on its own, "
-                "for example with Fiji."
+                f"{path.name} holds {len(series)} images of different kinds. Save the one to denoise on "
+                "its own, for example with Fiji."
             )
         _refuse_other_axes(series[0], path)
         _refuse_missing_pixels(series[0], tif.filehandle.size, path)
@@ -172,45 +172,43 @@ def _refuse_other_axes(series: tifffile.TiffPageSeries, path: Path) -> None:
         )
     if sizes.get("C", 1) > 1:
         raise FileError(
-            f"{path.name} has {sizes['C']} channels. Save the one to denoise on its own, for example in Fiji with "
-            "Image > Color > Split Channels."
+            f"{path.name} has {sizes['C']} channels. Save the one to denoise on its own, for example in "
+            "Fiji with Image > Color > Split Channels."
         )
     if sizes.get("T", 1) > 1:
         raise FileError(
-            f"{path.name} is a time series of {sizes['T']} frames. If they are really slices, exchange frames and "
-            "slices in Fiji with Image > Properties and save it again; otherwise save one time point on its own."
+            f"{path.name} is a time series of {sizes['T']} frames. If they are really slices, exchange "
+            "frames and slices in Fiji with Image > Properties and save it again; otherwise save one time "
+            "point on its own."
         )
     if len(series.shape) not in (2, 3) or not series.axes.endswith("YX"):
         raise FileError(
-            f"{path.name} has the axes {series.axes} with the sizes {series.shape}. Save one stack (Z, Y, X) or one "
-            "slice (Y, X)."
+            f"{path.name} has the axes {series.axes} with the sizes {series.shape}. Save one stack (Z, Y, "
+            "X) or one slice (Y, X)."
         )
 
 
 def _refuse_missing_pixels(series: tifffile.TiffPageSeries, size: int, path: Path) -> None:
+    pages = [page for page in series.pages if page is not None]
+    if len(pages) < len(series.pages):
+        raise FileError(
+            f"{path.name} lacks some of its slices: it is cut short, or one of several files that belong "
+            "together. Copy all of them into one folder."
+        )
+    if len({page.parent for page in pages}) > 1:
+        return  # the slices lie in several files, whose sizes say nothing about this one
     if series.dataoffset is not None:
         end = series.dataoffset + math.prod(series.shape) * series.dtype.itemsize
     else:
-        if any(page is None for page in series.pages):
+        segments = (zip(page.dataoffsets, page.databytecounts, strict=False) for page in pages)
+        end = max((offset + count for page in segments for offset, count in page), default=0)
+        if series.nbytes > _MAX_COMPRESSION * size:
             raise FileError(
-                f"{path.name} lacks some of its slices: it is cut short, or one of several files that belong "
-                "together. Copy all of them into one folder."
+                f"The header of {path.name} is damaged: it promises {series.nbytes} bytes of pixels in a "
+                f"file of {size}. Copy it again."
             )
-        segments = [(page.dataoffsets, page.databytecounts) for page in series.pages if page is not None]
-        end = max(
-            (offset + count for pair in segments for offset, count in zip(*pair, strict=False)), default=0
-        )
-    if end > size and not (series.dataoffset is None and _spans_files(series)):
+    if end > size:
         raise FileError(f"{path.name} is cut short: {end - size} bytes are missing. Copy it again.")
-    if series.dataoffset is None and not _spans_files(series) and series.nbytes > _MAX_COMPRESSION * size:
-        raise FileError(
-            f"The header of {path.name} is damaged: it promises {series.nbytes} bytes of pixels in a file of {size}. "
-            "Copy it again."
-        )
-
-
-def _spans_files(series: tifffile.TiffPageSeries) -> bool:
-    return len({page.parent for page in series.pages if page is not None}) > 1
 
 
 def _voxel_size(tif: tifffile.TiffFile, ndim: int) -> VoxelSize | None:

@@ -1,0 +1,66 @@
+# make demo      a denoised tomogram in demo/, from nothing but Python
+# make demo-gui  the same, then shown in napari
+# make test      the whole test suite, with its windows on a virtual screen
+# make lint      style, types and the borders between modules
+#
+# Everything is installed into .venv, once. Another interpreter: make demo PYTHON=python3.12
+
+.PHONY: demo demo-gui test lint dev clean
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+BIN := .venv/bin
+
+# The usual Python if it is recent enough and can make a virtual environment, else one that is and can.
+PYTHON ?= $(shell for modules in ensurepip sys; do \
+	for python in python3 python python3.13 python3.12 python3.11; do \
+		if $$python -c "import $$modules, sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then \
+			command -v $$python; exit; \
+		fi; \
+	done; \
+done)
+
+# Qt opens its windows on a virtual screen, whatever the desktop is: the same everywhere, and nobody is disturbed.
+ifeq ($(shell uname),Linux)
+ON_SCREEN := env QT_QPA_PLATFORM=xcb xvfb-run -a -s "-screen 0 1400x900x24"
+endif
+
+demo: .venv/installed-test
+	$(BIN)/autostructn2v demo --out demo
+
+demo-gui: .venv/installed-test
+	.ci/system-packages.sh qt
+	$(BIN)/autostructn2v demo --out demo --open
+
+test: .venv/installed-test
+	.ci/system-packages.sh tests
+	$(ON_SCREEN) $(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+dev: .venv/installed-dev
+
+clean:
+	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.venv/pyvenv.cfg:
+	@python='$(PYTHON)'; \
+	if [ -z "$$python" ]; then \
+		echo 'Python 3.11 or newer is needed and was not found. Name it: make PYTHON=/path/to/python3' >&2; exit 1; \
+	fi; \
+	set -ex; \
+	.ci/system-packages.sh venv "$$python"; \
+	"$$python" -m venv --clear .venv
+
+.venv/installed-test: pyproject.toml constraints.txt .venv/pyvenv.cfg
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch $@
+
+# dev holds all of test
+.venv/installed-dev: pyproject.toml constraints.txt .venv/pyvenv.cfg
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@ .venv/installed-test

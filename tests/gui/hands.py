@@ -1,0 +1,91 @@
+"""Hands for a napari window: real clicks, strokes and keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+PATIENCE_S = 60
+
+
+class Hand:
+    """Does with a viewer what a person does: presses, drags, keys, waiting."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+
+    @property
+    def canvas(self) -> Any:
+        return self.viewer.window._qt_viewer.canvas
+
+    def at(self, layer: Any, point: tuple[float, float]) -> QPoint:
+        """Canvas pixel of a point of a 2D layer, in its data coordinates."""
+        world = np.array(self.viewer.dims.point, dtype=float)
+        world[-2:] = layer.data_to_world(point)[-2:]
+        view = self.canvas.view
+        x, y, _, w = (view.transform * view.scene.transform).map(
+            list(world[list(self.viewer.dims.displayed)][::-1])
+        )
+        return QPoint(round(x / w), round(y / w))
+
+    def stroke(self, layer: Any, *points: tuple[float, float]) -> None:
+        """Press at the first point, drag through the others, release."""
+        native = self.canvas.native
+        pixels = [self.at(layer, point) for point in points]
+        # a hover first: napari paints where the cursor was last seen
+        self._move(pixels[0], Qt.MouseButton.NoButton)
+        QTest.mousePress(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, pixels[0])
+        for pixel in pixels[1:]:
+            self._move(pixel, Qt.MouseButton.LeftButton)
+        QTest.mouseRelease(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, pixels[-1])
+        QApplication.processEvents()
+
+    def _move(self, pixel: QPoint, button: Qt.MouseButton) -> None:
+        time.sleep(0.012)  # vispy drops moves that follow each other within 10 ms
+        native = self.canvas.native
+        event = QMouseEvent(
+            QEvent.Type.MouseMove,
+            QPointF(pixel),
+            QPointF(native.mapToGlobal(pixel)),
+            Qt.MouseButton.NoButton,
+            button,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(native, event)
+        QApplication.processEvents()
+
+    def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        self.canvas.native.setFocus()
+        QTest.keyClick(self.canvas.native, key, modifier)
+        QApplication.processEvents()
+
+    def undo(self) -> None:
+        self.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+
+    def redo(self) -> None:
+        self.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+
+    def click(self, button: Any) -> None:
+        assert button.isEnabled(), f"{button.text()} is greyed out"
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+        QApplication.processEvents()
+
+    def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE_S) -> float:
+        """Let the window live until ``condition``; return how long that took."""
+        start = time.monotonic()
+        while not condition():
+            assert time.monotonic() - start < seconds, f"nothing came of it in {seconds} s"
+            QApplication.processEvents()
+            time.sleep(0.005)
+        return time.monotonic() - start
+
+    def rest(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() > end)

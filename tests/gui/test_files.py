@@ -1,0 +1,115 @@
+"""Reader, writer, run folder, voxel sizes and samples, as napari calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+import pytest
+
+from napari_autostructn2v import Config
+from napari_autostructn2v._napari import samples
+from napari_autostructn2v._napari.files import get_reader, voxel_size, write_image
+from napari_autostructn2v.errors import FileError
+from napari_autostructn2v.events import finish
+from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
+from napari_autostructn2v.pipeline import run
+
+
+def test_mrc_is_a_memory_map_with_its_voxel_size(viewer: Any, tmp_path: Path, noisy: np.ndarray) -> None:
+    path = tmp_path / "tomogram.rec"
+    write_stack(path, noisy, voxel_size=VoxelSize(2, 1.5, 1.5))
+    reader = get_reader(str(path))
+    assert reader is not None
+    ((data, meta, kind),) = reader(str(path))
+    assert kind == "image"
+    assert isinstance(data, np.memmap)
+    layer = viewer.add_image(data, **meta)
+    np.testing.assert_allclose(layer.scale, (2, 1.5, 1.5), rtol=1e-6)
+    assert voxel_size(layer) == VoxelSize(*(float(s) for s in layer.scale), unit="nm")
+
+
+def test_other_files_are_left_to_other_readers(tmp_path: Path) -> None:
+    assert get_reader("picture.png") is None
+    assert get_reader(["a.mrc", "b.mrc"]) is None
+    assert get_reader(str(tmp_path)) is None
+
+
+def test_a_large_mrc_opens_without_being_read(viewer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "large.mrc"
+    with mrcfile.new_mmap(path, shape=(300, 1024, 1024), mrc_mode=2) as file:
+        file.data[150] = np.random.default_rng(0).normal(size=(1024, 1024))
+    import time
+
+    start = time.monotonic()
+    ((data, meta, _),) = get_reader(str(path))(str(path))  # type: ignore[misc]
+    viewer.add_image(data, **meta)
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize(
+    ("scale", "units", "expected"),
+    [
+        ((2, 3, 3), ("nm",) * 3, VoxelSize(2, 3, 3, "nm")),
+        ((0.2, 0.1, 0.1), ("um",) * 3, VoxelSize(0.2, 0.1, 0.1, "um")),
+        ((8, 4, 4), ("angstrom",) * 3, VoxelSize(8, 4, 4, "angstrom")),
+        ((1e-6, 1e-6, 1e-6), ("mm",) * 3, VoxelSize(1, 1, 1, "nm")),
+        ((1, 1, 1), ("pixel",) * 3, None),
+        ((3, 1, 1), ("pixel",) * 3, VoxelSize(3, 1, 1, "pixel")),
+        ((4, 4), ("nm",) * 2, VoxelSize(4, 4, 4, "nm")),
+    ],
+)
+def test_voxel_size_of_a_layer(viewer: Any, scale: Any, units: Any, expected: VoxelSize | None) -> None:
+    found = voxel_size(viewer.add_image(np.zeros((4,) * len(scale)), scale=scale, units=units))
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None and found.unit == expected.unit
+        np.testing.assert_allclose((found.z, found.y, found.x), (expected.z, expected.y, expected.x))
+
+
+def test_a_layer_goes_to_mrc_and_back(viewer: Any, tmp_path: Path, noisy: np.ndarray) -> None:
+    layer = viewer.add_image(noisy, scale=(2, 1, 1), units=("nm",) * 3)
+    data, meta, _ = layer.as_layer_data_tuple()
+    (written,) = write_image(str(tmp_path / "out.mrc"), data, meta)
+    back = read_stack(written)
+    np.testing.assert_allclose(np.asarray(back.array), noisy, rtol=1e-6)
+    assert back.voxel_size == VoxelSize(2, 1, 1)
+
+
+def test_a_run_folder_opens_as_results_and_analysis(viewer: Any, tmp_path: Path, noisy: np.ndarray) -> None:
+    config = Config.from_preset("fast")
+    config = config.model_copy(
+        update={
+            which: getattr(config, which).model_copy(update={"steps": 2}) for which in ("stage1", "stage2")
+        }
+    )
+    folder = tmp_path / "run"
+    finish(
+        run(noisy, mode="2d", config=config, folder=folder, name="tiny.mrc", voxel_size=VoxelSize(2, 1, 1))
+    )
+    reader = get_reader(str(folder))
+    assert reader is not None
+    layers = reader(str(folder))
+    names = [meta["name"] for _, meta, _ in layers]
+    assert names[0] == "tiny stage 1"
+    assert names[-5:] == ["spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"]
+    for data, meta, kind in layers:
+        getattr(viewer, f"add_{kind}")(data, **meta)
+    np.testing.assert_allclose(viewer.layers[0].scale, (2, 1, 1))
+    low = [layer.extent.world[0, -2:].round(3) for layer in viewer.layers]
+    assert low[names.index("spectrum")][0] > low[0][0]  # below the images
+
+    (folder / "run.json").write_text("{")
+    with pytest.raises(FileError, match="cannot be read"):
+        reader(str(folder))
+
+
+@pytest.mark.parametrize("sample", [samples.reconstruction_noise, samples.scan_lines, samples.hum])
+def test_samples(viewer: Any, sample: Any) -> None:
+    ((data, meta, kind),) = sample()
+    assert kind == "image" and data.ndim == 3
+    layer = viewer.add_image(data, **meta)
+    assert str(layer.units[0]) == "nanometer"

@@ -1,0 +1,303 @@
+"""The dock widget in a real viewer: clicks, strokes, threads."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+from napari_autostructn2v import load_model
+from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v.io import read_stack
+
+SCALE = (2.0, 1.5, 1.5)
+
+
+def open_dock(viewer: Any) -> StructuredDenoisingWidget:
+    dock = StructuredDenoisingWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Structured denoising")
+    return dock
+
+
+@pytest.fixture
+def image(viewer: Any, noisy: np.ndarray) -> Any:
+    return viewer.add_image(noisy, name="tiny", scale=SCALE, translate=(0, 7, 3), units=("nm",) * 3)
+
+
+@pytest.fixture
+def dock(viewer: Any, image: Any) -> StructuredDenoisingWidget:
+    dock = open_dock(viewer)
+    dock.data.preset.setCurrentText("fast")
+    dock.data.steps.setValue(2)
+    return dock
+
+
+@pytest.fixture
+def in_review(hand: Any, dock: StructuredDenoisingWidget) -> StructuredDenoisingWidget:
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    assert not dock.session.error
+    return dock
+
+
+@pytest.fixture
+def slow(hand: Any, dock: StructuredDenoisingWidget) -> StructuredDenoisingWidget:
+    """A dock whose first stage is at work and will be for long."""
+    dock.data.steps.setValue(100_000)
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.activity == "Training")
+    return dock
+
+
+def settle(hand: Any, dock: StructuredDenoisingWidget) -> None:
+    """Wait until the camera has arrived."""
+    hand.wait(lambda: not dock.workspace.flight.flying)
+
+
+def test_the_whole_way(
+    hand: Any, viewer: Any, image: Any, dock: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = dock.session
+    threads = set()
+    session.previewed.connect(lambda event: threads.add(threading.current_thread()))
+    previewed = []
+    session.previewed.connect(lambda event: previewed.append(dock.workspace.images.preview))
+
+    hand.click(dock.stage1.run)
+    assert dock.stage1.cancel.isVisibleTo(dock)
+    hand.wait(lambda: session.phase is Phase.REVIEW or session.error)
+    assert not session.error
+    assert threads == {threading.main_thread()}
+    assert previewed and previewed[0].name == "tiny preview"
+    names = {layer.name for layer in viewer.layers}
+    assert names == {"tiny", "tiny stage 1", "spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"}
+    assert "neighbour" in dock.review.verdict.text() or dock.review.verdict.text()
+
+    # paint a peak: it is mirrored and the kernel follows
+    hand.click(dock.review.to_spectrum)
+    settle(hand, dock)
+    peaks, kernel = (dock.workspace.review.labels(key) for key in (PEAKS, KERNEL))
+    assert viewer.layers.selection.active is peaks and peaks.mode == "paint"
+    before, kernel_before = peaks.data.copy(), kernel.data.copy()
+    point = (12, 50)
+    mirrored = tuple(n - 1 - p for n, p in zip(peaks.data.shape, point, strict=True))
+    assert not before[point]
+    hand.stroke(peaks, point)
+    assert peaks.data[point] and peaks.data[mirrored] and peaks.data.sum() == before.sum() + 2
+    assert session.review.peaks[mirrored]
+    hand.undo()
+    np.testing.assert_array_equal(peaks.data, before)
+    assert not session.review.edited
+    np.testing.assert_array_equal(kernel.data, kernel_before)
+
+    # erase a pixel of the kernel, bring it back, erase it again
+    hand.click(dock.review.to_kernel)
+    settle(hand, dock)
+    middle = kernel.data.shape[0] // 2
+    neighbour = next((y, x) for y, x in np.argwhere(kernel.data) if (y, x) != (middle, middle))
+    kernel.mode = "erase"
+    hand.stroke(kernel, neighbour)
+    assert kernel.data.sum() == kernel_before.sum() - 2
+    hand.undo()
+    np.testing.assert_array_equal(kernel.data, kernel_before)
+    hand.redo()
+    hand.stroke(kernel, (middle, middle))
+    assert kernel.data[middle, middle]
+    assert "Edited by hand" in dock.review.numbers.text()
+    edited = session.review.analysis.kernel
+    assert edited.sum() == kernel_before.sum() - 2
+
+    hand.click(dock.review.to_image)
+    hand.click(dock.review.approve)
+    hand.wait(lambda: session.phase is Phase.RESULT or session.error)
+    assert not session.error
+    result = viewer.layers["tiny denoised"]
+    np.testing.assert_allclose(result.scale, image.scale)
+    assert result.units == image.units
+    assert result.data.shape == image.data.shape
+    assert result.extent.world[0, 2] > image.extent.world[1, 2]  # beside, not over
+    np.testing.assert_allclose(result.extent.world[:, :2], image.extent.world[:, :2])
+
+    for name, save in (("out.mrc", dock.result.save_result), ("model.zip", dock.result.save_model)):
+        monkeypatch.setattr(
+            QFileDialog, "getSaveFileName", lambda *args, name=name: (str(tmp_path / name), "")
+        )
+        hand.click(save)
+        hand.wait(lambda: any(n.startswith("Saved") for n in session.notices) or session.error)
+        assert not session.error
+        session.tell("")
+    saved = read_stack(tmp_path / "out.mrc")
+    np.testing.assert_allclose(np.asarray(saved.array), result.data, rtol=1e-6)
+    assert (saved.voxel_size.z, saved.voxel_size.x, saved.voxel_size.unit) == (2.0, 1.5, "nm")
+    np.testing.assert_array_equal(load_model(tmp_path / "model.zip").kernel, edited)
+
+
+def test_painting_goes_to_the_layer_under_the_press(hand: Any, viewer: Any, in_review: Any) -> None:
+    dock = in_review
+    hand.click(dock.review.to_spectrum)
+    settle(hand, dock)
+    viewer.reset_view()
+    kernel = dock.workspace.review.labels(KERNEL)
+    before = kernel.data.sum()
+    hand.stroke(kernel, (2, 2))
+    assert viewer.layers.selection.active is kernel
+    assert kernel.data[2, 2] and kernel.data.sum() == before + 2
+
+
+def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any, image: Any) -> None:
+    dock = open_dock(viewer)
+    dock.data.mode.setCurrentIndex(1)
+    dock.data.preset.setCurrentText("fast")
+    dock.data.steps.setValue(2)
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    assert not dock.session.error
+    hand.click(dock.review.to_kernel)
+    settle(hand, dock)
+    kernel = dock.workspace.review.labels(KERNEL)
+    side = kernel.data.shape[0]
+    assert kernel.data.shape == (side, 3 * side + 2)
+    middle = side // 2
+    hand.stroke(kernel, (middle + 3, middle + 1))  # slice z-1
+    grid = dock.session.review.kernel_grid
+    assert grid[0, middle + 3, middle + 1] and grid[2, middle - 3, middle - 1]
+    assert dock.session.review.analysis.kernel.shape[0] == 3
+    gap_before = kernel.data[:, side].sum()
+    hand.stroke(kernel, (middle, side))
+    assert kernel.data[:, side].sum() == gap_before == 0
+
+
+def test_threshold_keeps_what_was_painted(hand: Any, in_review: Any) -> None:
+    dock = in_review
+    hand.click(dock.review.to_spectrum)
+    settle(hand, dock)
+    peaks = dock.workspace.review.labels(PEAKS)
+    hand.stroke(peaks, (12, 50))
+    dock.review.sensitivity.setValue(99)
+    assert peaks.data[12, 50] and peaks.data.sum() < 20
+    hand.click(dock.review.reset_all)
+    assert not peaks.data[12, 50]
+
+
+def test_status_says_the_period(in_review: Any) -> None:
+    spectrum = in_review.workspace.review.layers[SPECTRUM]
+    rows, columns = spectrum.data.shape
+    status = spectrum.get_status(spectrum.data_to_world((rows // 2, columns // 2 + 9)), world=True)
+    assert "period 7 px = 10.5 nanometer" in status["coordinates"]
+
+
+def test_cancel_within_a_second(hand: Any, viewer: Any, slow: Any) -> None:
+    hand.click(slow.stage1.cancel)
+    assert hand.wait(lambda: not threads_at_work(), 1.0) < 1.0
+    assert slow.session.phase is Phase.DATA
+    assert [layer.name for layer in viewer.layers] == ["tiny"]
+    assert slow.stage1.run.isEnabled()
+
+
+def test_stop_keeps_the_network(hand: Any, slow: Any) -> None:
+    hand.wait(slow.stage1.stop.isEnabled)
+    assert "/ 100000" in slow.stage1.bar.text()
+    hand.click(slow.stage1.stop)
+    hand.wait(lambda: slow.session.phase is Phase.REVIEW or slow.session.error)
+    assert not slow.session.error
+
+
+def test_removed_layer_stops_its_training(hand: Any, viewer: Any, image: Any, slow: Any) -> None:
+    viewer.layers.remove(image)
+    hand.wait(lambda: not threads_at_work(), 2.0)
+    assert slow.session.phase is Phase.DATA
+    assert "was removed" in slow.message.text()
+    assert not slow.stage1.run.isEnabled()
+
+
+def test_closing_the_window_stops_the_training(hand: Any, viewer: Any, slow: Any) -> None:
+    job = slow.session.job
+    viewer.close()
+    hand.wait(lambda: not threads_at_work(), 2.0)
+    assert job.control.cancelled.is_set()
+
+
+def test_dock_closed_and_opened_again_goes_on(hand: Any, viewer: Any, in_review: Any) -> None:
+    session = in_review.session
+    viewer.window.remove_dock_widget(in_review)
+    in_review.deleteLater()
+    hand.rest(0.1)
+    session.edit_peaks(np.zeros_like(session.review.peaks))  # what is gone is not told
+    again = open_dock(viewer)
+    assert again.session is session
+    assert again.session.phase is Phase.REVIEW
+    assert again.data.layer.layer() is viewer.layers["tiny"]
+    assert again.review.approve.isEnabled()
+    assert again.data.steps.value() == 2
+
+
+def test_unsuitable_layers_are_refused_in_the_dock(viewer: Any) -> None:
+    dock = open_dock(viewer)
+    assert "Open" in dock.data.message.text()
+    for data, words in (
+        (np.zeros((8, 8, 8)), "too small"),
+        (np.zeros((64, 64, 3), np.uint8), "RGB"),
+    ):
+        viewer.layers.clear()
+        viewer.add_image(data)
+        assert words in dock.data.message.text()
+        assert not dock.stage1.run.isEnabled()
+    viewer.layers.clear()
+    viewer.add_image(np.random.default_rng(0).normal(size=(64, 64)))
+    assert dock.stage1.run.isEnabled()
+    dock.data.mode.setCurrentIndex(1)
+    assert "three" in dock.data.message.text()
+
+
+def test_engine_errors_are_shown_in_the_dock(hand: Any, viewer: Any, noisy: np.ndarray) -> None:
+    bad = noisy.copy()
+    bad[1, 2, 3] = np.nan
+    viewer.add_image(bad, contrast_limits=(-3, 3))
+    dock = open_dock(viewer)
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.error)
+    assert "NaN" in dock.message.text()
+    assert dock.stage1.run.isEnabled()
+
+
+def test_preview_follows_the_slider(hand: Any, viewer: Any, slow: Any) -> None:
+    shown = []
+    slow.session.previewed.connect(lambda event: shown.append(event.z))
+    viewer.dims.set_current_step(0, 3)
+    hand.wait(lambda: shown)
+    assert shown[0] == 3
+
+
+def test_every_control_has_a_tooltip(dock: Any) -> None:
+    from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QProgressBar, QPushButton
+
+    for kind in (QAbstractSpinBox, QCheckBox, QComboBox, QProgressBar, QPushButton):
+        for widget in dock.findChildren(kind):
+            assert widget.toolTip(), f"{kind.__name__} {widget.objectName()} has no tooltip"
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_fits_a_small_screen(make_napari_viewer: Any, noisy: np.ndarray, theme: str) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.theme = theme
+    viewer.window._qt_window.resize(1280, 800)
+    viewer.add_image(noisy)
+    dock = open_dock(viewer)
+    for section in dock.sections.values():
+        section.button.setChecked(True)
+    QApplication.processEvents()
+    assert viewer.window._qt_window.height() <= 800
+    assert 300 <= dock.width() <= 400
+
+
+def threads_at_work() -> set[Any]:
+    """The threads that are still at work."""
+    from superqt.utils._qthreading import WorkerBase
+
+    return {w for w in WorkerBase._worker_set if "drive" in repr(getattr(w, "_gen", ""))}

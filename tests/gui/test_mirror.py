@@ -1,0 +1,122 @@
+"""Painting with napari's own tools: what is drawn at one side appears at the other, in one undo step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_autostructn2v._napari.mirror import Mirror
+
+SIDE = 15
+CENTRE = (SIDE // 2, SIDE // 2)
+
+
+@pytest.fixture
+def layer(viewer: Any) -> Any:
+    viewer.add_image(np.zeros((5, 40, 40)))
+    data = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    data[CENTRE] = 1
+    layer = viewer.add_labels(data, scale=(8, 8), translate=(0, 50))
+    layer.brush_size = 1
+    viewer.reset_view()
+    return layer
+
+
+@pytest.fixture
+def edits(layer: Any) -> list[np.ndarray]:
+    """The state after each edit the mirror tells of."""
+    seen: list[np.ndarray] = []
+    protected = np.zeros((SIDE, SIDE), dtype=bool)
+    protected[CENTRE] = True
+    layer.mirror = Mirror(layer, protected, lambda: seen.append(layer.data.copy()))
+    return seen
+
+
+def is_symmetric(data: np.ndarray) -> bool:
+    return bool((data == data[::-1, ::-1]).all())
+
+
+def draw(hand: Any, layer: Any, tool: str) -> None:
+    if tool == "polygon":
+        layer.mode = "polygon"
+        corners = [(2, 2), (2, 5), (5, 5), (5, 2)]
+        for point in corners:
+            pixel = hand.at(layer, point)
+            hand._move(pixel, Qt.MouseButton.NoButton)
+            QTest.mouseClick(
+                hand.canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, pixel
+            )
+        QTest.mouseDClick(
+            hand.canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, pixel
+        )
+    elif tool == "fill":
+        layer.mode = "fill"
+        hand.stroke(layer, (0, 0))
+    else:
+        layer.mode = tool
+        hand.stroke(layer, (3, 2), (3, 5), (6, 7))
+
+
+@pytest.mark.parametrize("tool", ["paint", "polygon", "fill"])
+def test_drawing_is_mirrored_in_one_undo_step(hand: Any, layer: Any, edits: Any, tool: str) -> None:
+    before = layer.data.copy()
+    draw(hand, layer, tool)
+    drawn = layer.data.copy()
+    assert (drawn != before).sum() >= 2
+    assert is_symmetric(drawn)
+    assert len(edits) == 1
+    np.testing.assert_array_equal(edits[-1], drawn)
+
+    layer.mode = "paint"
+    hand.undo()
+    np.testing.assert_array_equal(layer.data, before)
+    hand.redo()
+    np.testing.assert_array_equal(layer.data, drawn)
+    assert len(edits) == 3
+
+
+def test_the_centre_cannot_be_erased(hand: Any, layer: Any, edits: Any) -> None:
+    layer.mode = "erase"
+    layer.brush_size = 5
+    hand.stroke(layer, CENTRE, (7, 9))
+    assert layer.data[CENTRE] == 1
+    assert layer.data.sum() == 1
+
+
+def test_erasing_is_mirrored(hand: Any, layer: Any, edits: Any) -> None:
+    draw(hand, layer, "paint")
+    painted = layer.data.sum()
+    layer.mode = "erase"
+    hand.stroke(layer, (3, 2), (3, 4))
+    assert is_symmetric(layer.data)
+    assert layer.data.sum() == painted - 6
+
+
+def test_a_call_of_paint_is_mirrored_and_undone_as_one(layer: Any, edits: Any) -> None:
+    before = layer.data.copy()
+    layer.paint((1, 1), 1)
+    assert layer.data[1, 1] == layer.data[-2, -2] == 1
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_what_the_program_writes_is_no_edit(hand: Any, layer: Any, edits: Any) -> None:
+    other = np.ones_like(layer.data)
+    layer.mirror.write(other)
+    assert not edits
+    np.testing.assert_array_equal(layer.data, other)
+    layer.mode = "erase"
+    hand.stroke(layer, (0, 0))
+    assert layer.data.sum() == SIDE**2 - 2
+
+
+def test_every_pixel_answers_to_its_click(hand: Any, layer: Any, edits: Any) -> None:
+    layer.mode = "paint"
+    for point in [(0, 0), (0, 14), (4, 9), (8, 8), (13, 1)]:
+        hand.stroke(layer, point)
+        assert layer.data[point] == 1
+        assert layer.data[tuple(SIDE - 1 - p for p in point)] == 1

@@ -1,0 +1,125 @@
+"""The command line: the main job, its files, its exit codes, and Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_autostructn2v import cli
+from napari_autostructn2v.config import Config, TrainingConfig
+from napari_autostructn2v.errors import FileError, KernelError, StackError
+from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
+from napari_autostructn2v.kernel import load_kernel
+from napari_autostructn2v.synthetic import sample
+
+TINY = TrainingConfig(steps=6, batch_size=2, patch_size=16, features=8, validation_interval=3)
+
+
+@pytest.fixture
+def invoke(monkeypatch):
+    monkeypatch.setattr(Config, "from_preset", lambda preset: Config(stage1=TINY, stage2=TINY))
+
+    def run(*arguments):
+        result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture
+def tomogram(tmp_path):
+    stack = sample("scan_lines", shape=(4, 80, 80)).noisy
+    return write_stack(tmp_path / "tomogram.mrc", stack, voxel_size=VoxelSize(2.0, 1.0, 1.0))
+
+
+def test_run_analyze_apply_info(invoke, tomogram, tmp_path):
+    assert invoke("run", tomogram, tmp_path / "clean.tif", "--quiet").exit_code == 0
+    denoised = read_stack(tmp_path / "clean.tif")
+    assert denoised.array.shape == (4, 80, 80)
+    assert denoised.voxel_size == VoxelSize(2.0, 1.0, 1.0)
+
+    report = invoke("analyze", tomogram, "--out", tmp_path / "noise").stdout
+    assert "correlated along 0°" in report and "█" in report
+    kernel = load_kernel(tmp_path / "noise" / "kernel.tif")
+    assert kernel.shape[0] == 1 and (tmp_path / "noise" / "noise.png").stat().st_size > 10_000
+
+    model = tmp_path / "clean_run" / "stage2" / "model.zip"
+    assert "kernel:" in invoke("info", model).stdout
+    assert "2 × 1 × 1 nm" in invoke("info", tomogram).stdout
+    assert invoke("apply", model, tomogram, "--out", tmp_path / "more", "--quiet").exit_code == 0
+    applied = read_stack(tmp_path / "more" / "tomogram.mrc")
+    np.testing.assert_allclose(applied.array, denoised.array, rtol=1e-5)
+    assert applied.voxel_size == VoxelSize(2.0, 1.0, 1.0)
+
+
+def test_a_kernel_from_a_file_is_used(invoke, tomogram, tmp_path):
+    np.save(tmp_path / "kernel.npy", np.ones((5, 1), bool))
+    invoke("run", tomogram, tmp_path / "clean.mrc", "--kernel", tmp_path / "kernel.npy")
+    assert load_kernel(tmp_path / "clean_run" / "analysis" / "kernel.tif").shape == (5, 1)
+
+
+def test_nothing_is_overwritten_and_nothing_half_done(invoke, tomogram, tmp_path):
+    (tmp_path / "clean.tif").write_text("precious")
+    with pytest.raises(FileError, match="--overwrite"):
+        invoke("run", tomogram, tmp_path / "clean.tif")
+    assert (tmp_path / "clean.tif").read_text() == "precious"
+    assert not (tmp_path / "clean_run").exists(), "refused before the training, not after"
+    invoke("run", tomogram, tmp_path / "clean.tif", "--overwrite")
+    assert read_stack(tmp_path / "clean.tif").array.shape == (4, 80, 80)
+
+
+def test_bad_input(invoke, tomogram, tmp_path):
+    write_stack(tmp_path / "small.tif", np.random.default_rng(0).random((5, 8, 8), np.float32))
+    with pytest.raises(StackError, match="too small"):
+        invoke("run", tmp_path / "small.tif", tmp_path / "out.tif")
+    np.save(tmp_path / "even.npy", np.ones((2, 2)))
+    with pytest.raises(KernelError, match="even"):
+        invoke("run", tomogram, tmp_path / "out.tif", "--kernel", tmp_path / "even.npy")
+    invoke("run", tomogram, tmp_path / "clean.tif")
+    with pytest.raises(FileError, match="its own input"):
+        invoke("apply", tmp_path / "clean_run" / "stage1" / "model.zip", tomogram, "--out", tmp_path)
+    assert not (tmp_path / "out.tif").exists()
+
+
+def command(*arguments, steps=None):
+    program = "from napari_autostructn2v.cli import main; main()"
+    if steps:
+        short = f"TrainingConfig(steps={steps}, batch_size=2, features=8, validation_interval=5)"
+        program = (
+            "from napari_autostructn2v.config import Config, TrainingConfig; "
+            f"Config.from_preset = lambda preset: Config(stage1={short}, stage2={short}); {program}"
+        )
+    return [sys.executable, "-c", program, *map(str, arguments)]
+
+
+def test_exit_codes_and_messages_without_a_traceback(tmp_path):
+    missing = subprocess.run(command("info", tmp_path / "no.mrc"), capture_output=True, text=True)
+    assert missing.returncode == cli.ExitCode.FAILED
+    assert "Error: There is no file" in missing.stderr and "Traceback" not in missing.stderr
+    assert subprocess.run(command("run", "--nonsense"), capture_output=True).returncode == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a single process")
+def test_ctrl_c_leaves_a_run_that_goes_on(tomogram, tmp_path):
+    arguments = command("run", tomogram, tmp_path / "clean.mrc", steps=200)
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "clean_run" / "stage1" / "losses.csv").exists():  # the first validation is done
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == cli.ExitCode.INTERRUPTED
+    assert "goes on from here" in messages and "Traceback" not in messages
+    assert (tmp_path / "clean_run" / "stage1" / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "clean.mrc").exists()
+    again = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert read_stack(tmp_path / "clean.mrc").array.shape == (4, 80, 80)

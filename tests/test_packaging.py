@@ -1,0 +1,82 @@
+"""What is promised to pip, napari and the shell."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+from npe2.manifest.utils import import_python_name
+
+import napari_autostructn2v
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(napari_autostructn2v.__file__).parent
+MANIFEST = PluginManifest.from_file(PACKAGE / "napari.yaml")
+COMMANDS = {command.id: command for command in MANIFEST.contributions.commands or ()}
+
+
+def test_version_is_that_of_the_installed_package() -> None:
+    assert napari_autostructn2v.__version__ == version("napari-autostructn2v")
+
+
+def test_napari_finds_the_manifest() -> None:
+    (entry,) = entry_points(group="napari.manifest", name="napari-autostructn2v")
+    assert entry.value == "napari_autostructn2v:napari.yaml"
+    found = PluginManifest.from_distribution("napari-autostructn2v")
+    assert found.name == "napari-autostructn2v"
+    assert found.contributions == MANIFEST.contributions
+
+
+def test_manifest_at_the_top_is_the_one_in_the_package() -> None:
+    link = ROOT / "napari.yaml"
+    if sys.platform == "win32" and not link.is_symlink():
+        pytest.skip("checked out without symbolic links")
+    assert link.is_symlink()
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == (PACKAGE / "napari.yaml").resolve()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_is_there(command: str) -> None:
+    python_name = COMMANDS[command].python_name
+    assert python_name is not None
+    assert callable(import_python_name(python_name))
+
+
+def test_one_dock_however_it_is_opened() -> None:
+    # napari calls a dock "widget (display name)" from the menu and "widget (name)" from code
+    assert MANIFEST.display_name == MANIFEST.name
+    assert [widget.display_name for widget in MANIFEST.contributions.widgets or ()] == [
+        "Structured denoising",
+        "Apply trained model",
+    ]
+
+
+def test_reader_takes_every_mrc_suffix() -> None:
+    from napari_autostructn2v.io import MRC_SUFFIXES
+
+    patterns = [f"*{suffix}" for suffix in MRC_SUFFIXES]
+    readers = MANIFEST.contributions.readers or ()
+    assert [(reader.filename_patterns, reader.accepts_directories) for reader in readers] == [
+        (patterns, True)
+    ]
+
+
+def test_import_is_cheap() -> None:
+    heavy = ["torch", "napari", "qtpy", "PySide6", "matplotlib", "zarr"]
+    code = f"import sys, napari_autostructn2v; print(*set({heavy}) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_command_line_is_installed() -> None:
+    (entry,) = entry_points(group="console_scripts", name="autostructn2v")
+    assert callable(entry.load())
+
+
+def test_type_hints_are_published() -> None:
+    assert (PACKAGE / "py.typed").is_file()

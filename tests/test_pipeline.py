@@ -1,0 +1,161 @@
+"""The main job: does Stage 2 remove what Stage 1 leaves, on every kind of array, and is the run kept?"""
+
+import json
+
+import dask.array
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+import napari_autostructn2v
+from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
+from napari_autostructn2v.errors import ConfigError, KernelError, RunFolderError, StackError
+from napari_autostructn2v.events import Notice, StageStarted, Step, finish
+from napari_autostructn2v.metrics import psnr
+from napari_autostructn2v.pipeline import denoise, run
+from napari_autostructn2v.synthetic import sample, scan_lines
+
+SHORT = TrainingConfig(steps=150, batch_size=8, features=16)
+TINY = TrainingConfig(steps=6, batch_size=2, patch_size=16, features=8, validation_interval=3)
+QUICK = Config(stage1=TINY, stage2=TINY, analysis=AnalysisConfig(tile_size=31))
+LINE = np.ones((1, 5), bool)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return np.random.default_rng(0).normal(1000, 30, (5, 40, 40)).astype(np.float32)
+
+
+@pytest.mark.parametrize("mode", ["2d", "2.5d"])
+def test_stage_2_removes_the_noise_of_a_reconstruction(mode):
+    """Reconstruction noise passes Noise2Void: neighbours along X tell what a pixel's noise is."""
+    tomogram = sample("reconstruction", shape=(20, 128, 128))
+    result = denoise(tomogram.noisy, mode=mode, config=Config(stage1=SHORT, stage2=SHORT))
+    noisy, stage1, stage2 = (
+        psnr(s, tomogram.clean) for s in (tomogram.noisy, result.stage1, result.denoised)
+    )
+    assert stage2 > stage1 + 2 > noisy
+    assert result.model.mode == mode
+
+
+def test_stage_2_removes_scan_lines_from_real_sections(em_data):
+    clean = tifffile.imread(em_data / "sstem_30x256x256_u8.tif")[:12].astype(np.float32)
+    clean = (clean - clean.mean()) / clean.std()
+    rng = np.random.default_rng(0)
+    lines = scan_lines(clean.shape, rng)
+    noisy = clean + 0.7 * lines / lines.std() + 0.5 * rng.standard_normal(clean.shape)
+    result = denoise(noisy, config=Config(stage1=SHORT, stage2=SHORT))
+    assert psnr(result.denoised, clean) > psnr(result.stage1, clean) + 0.3
+
+
+def test_white_noise_needs_no_stage_2():
+    tomogram = sample("white", shape=(4, 80, 80))
+    result = denoise(tomogram.noisy, config=QUICK)
+    assert result.analysis.verdict.kind == "none"
+    np.testing.assert_array_equal(result.denoised, result.stage1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32, np.float64])
+def test_what_comes_out_has_the_scale_of_what_went_in(dtype):
+    stack = np.random.default_rng(0).normal(100, 10, (3, 40, 40)).astype(dtype)
+    result = denoise(stack, config=QUICK, kernel=LINE)
+    assert result.denoised.shape == stack.shape and result.denoised.dtype == np.float32
+    assert 80 < result.denoised.mean() < 120
+    assert result.denoised.std() < stack.std()
+
+
+def test_one_slice_stays_one_slice(small):
+    assert denoise(small[0], config=QUICK, kernel=LINE).denoised.shape == (40, 40)
+
+
+def test_lazy_arrays_give_the_same(small, tmp_path):
+    expected = denoise(small, config=QUICK, kernel=LINE).denoised
+    np.save(tmp_path / "a.npy", small)
+    for array in (
+        np.load(tmp_path / "a.npy", mmap_mode="r"),
+        dask.array.from_array(small, chunks=(1, 20, 20)),
+        zarr.create_array(tmp_path / "a.zarr", data=small),
+    ):
+        np.testing.assert_array_equal(denoise(array, config=QUICK, kernel=LINE).denoised, expected)
+
+
+def test_public_names():
+    for name in napari_autostructn2v.__all__:
+        assert getattr(napari_autostructn2v, name) is not None
+    with pytest.raises(AttributeError):
+        _ = napari_autostructn2v.nothing
+
+
+def test_few_slices_warn_and_fewer_refuse(small):
+    events = []
+    finish(run(small, mode="2.5d", config=QUICK), events.append)
+    assert [e for e in events if isinstance(e, Notice)]
+    with pytest.raises(StackError, match="Choose 2D"):
+        denoise(small[:2], mode="2.5d", config=QUICK)
+
+
+def test_a_kernel_of_the_wrong_mode_is_refused(small):
+    with pytest.raises(KernelError):
+        denoise(small, mode="2.5d", config=QUICK, kernel=LINE)
+
+
+def test_an_unknown_preset(small):
+    with pytest.raises(ConfigError, match="fast, balanced, high"):
+        denoise(small, preset="best")
+
+
+def test_settings_go_through_json_and_bad_ones_are_named():
+    config = Config.from_preset("high")
+    assert Config.from_json(config.to_json()) == config
+    for text, message in (
+        ('{"stage1": {"stepz": 3}}', "stage1.stepz"),
+        ('{"stage1": {"steps": 0}}', "stage1.steps"),
+        ('{"analysis": {"tile_size": 64}}', "odd"),
+        ("{", "JSON"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Config.from_json(text)
+
+
+@pytest.mark.parametrize("stop_in", ["stage1", "stage2"])
+def test_a_cancelled_run_goes_on_to_the_same_end(small, tmp_path, stop_in):
+    whole = denoise(small, config=QUICK, kernel=LINE)
+    events = run(small, mode="2d", config=QUICK, kernel=LINE, folder=tmp_path / "run")
+    while next(events) != StageStarted(stop_in):
+        pass
+    while not (isinstance(event := next(events), Step) and event.step == 4):
+        pass
+    events.close()
+    seen = []
+    result = finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=tmp_path / "run"), seen.append)
+    np.testing.assert_array_equal(result.denoised, whole.denoised)
+    assert len([e for e in seen if isinstance(e, Step)]) == (2 + 6 if stop_in == "stage1" else 2)
+
+
+def test_the_run_folder_keeps_what_was_found(small, tmp_path):
+    folder = tmp_path / "run"
+    result = finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder, name="small"))
+    assert json.loads((folder / "run.json").read_text())["input"] == "small"
+    analysis = json.loads((folder / "analysis" / "analysis.json").read_text())
+    assert analysis["verdict"]["kind"] == result.analysis.verdict.kind
+    np.testing.assert_array_equal(tifffile.imread(folder / "analysis" / "kernel.tif"), LINE)
+    np.testing.assert_array_equal(tifffile.imread(folder / "stage2" / "denoised.tif"), result.denoised)
+    rows = (folder / "stage2" / "losses.csv").read_text().split()
+    assert rows[0] == "step,training_loss,validation_loss" and len(rows) == 3
+    assert not (folder / "stage1" / "checkpoint.safetensors").exists()
+    assert not list(folder.rglob(".partial*"))
+
+
+def test_a_folder_of_another_run_is_refused_and_kept(small, tmp_path):
+    folder = tmp_path / "run"
+    finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder))
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    for stack, seed, message in ((small + 1, 0, "input_mean"), (small, 1, "seed")):
+        with pytest.raises(RunFolderError, match=message):
+            finish(run(stack, mode="2d", config=QUICK, kernel=LINE, seed=seed, folder=folder))
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "photo.txt").write_text("do not touch")
+    with pytest.raises(RunFolderError, match="other files"):
+        finish(run(small, mode="2d", config=QUICK, folder=tmp_path / "holiday"))

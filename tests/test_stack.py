@@ -1,0 +1,82 @@
+"""What may be denoised and what may not: each bad input gets a message that says what to do."""
+
+import dask.array
+import numpy as np
+import pytest
+import zarr
+
+from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.stack import as_stack, few_slices_notice
+
+GOOD = np.random.default_rng(0).normal(100, 5, (4, 20, 24))
+
+
+@pytest.mark.parametrize(
+    ("array", "mode", "message"),
+    [
+        (np.zeros((0, 32, 32)), "2d", "empty"),
+        (GOOD.astype(complex), "2d", "complex"),
+        (np.zeros((32, 32, 3), np.uint8), "2d", "RGB"),
+        (np.zeros((5, 32, 32, 4), np.uint8), "2d", "RGB"),
+        (np.zeros((2, 5, 32, 32)), "2d", "4 axes"),
+        (np.zeros(32), "2d", "1 axes"),
+        (np.zeros((5, 8, 8)), "2d", "too small"),
+        (GOOD[:1], "2.5d", "Choose 2D"),
+        (GOOD[0], "2.5d", "Choose 2D"),
+        (GOOD[:2], "2.5d", "Choose 2D"),
+        (np.full((3, 20, 20), "a"), "2d", "Convert"),
+    ],
+)
+def test_refused_without_reading_a_value(array, mode, message):
+    with pytest.raises(StackError, match=message):
+        as_stack(array, mode)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_name_their_slice(value):
+    array = GOOD.copy()
+    array[2, 3, 4] = value
+    with pytest.raises(StackError, match="Slice 2 holds 1 NaN or infinite"):
+        _ = as_stack(array).normalisation
+
+
+@pytest.mark.parametrize("value", [0, 7, 1e9, -3.3])
+def test_constant_stack(value):
+    with pytest.raises(StackError, match="nothing to denoise"):
+        _ = as_stack(np.full((3, 20, 20), value)).normalisation
+
+
+@pytest.mark.parametrize("offset", [0, 1e3, -1e6])
+def test_mean_and_spread_are_right_on_any_offset(offset):
+    scale = as_stack(GOOD + offset).normalisation
+    assert scale.mean == pytest.approx((GOOD + offset).mean(), rel=1e-6, abs=1e-5)
+    assert scale.std == pytest.approx(GOOD.std(), rel=2e-2 if abs(offset) > 1e5 else 1e-5)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float16, np.float32, np.float64]
+)
+def test_every_number_type(dtype):
+    assert as_stack(GOOD.astype(dtype)).plane(1).dtype == np.float32
+
+
+def test_lazy_arrays_are_read_one_slice_at_a_time(tmp_path):
+    read = []
+    lazy = dask.array.from_array(GOOD, chunks=(1, 20, 24)).map_blocks(
+        lambda block, block_info=None: read.append(block_info) or block, dtype=GOOD.dtype, meta=GOOD
+    )
+    np.testing.assert_allclose(as_stack(lazy).plane(2), GOOD[2], rtol=1e-6)
+    assert len(read) == 1
+    stored = zarr.create_array(tmp_path / "a.zarr", data=GOOD)
+    np.testing.assert_allclose(as_stack(stored).plane(3), GOOD[3], rtol=1e-6)
+
+
+def test_the_ends_are_mirrored():
+    stack = as_stack(GOOD)
+    assert [stack.neighbours(z) for z in (0, 1, 3)] == [(1, 0, 1), (0, 1, 2), (2, 3, 2)]
+
+
+def test_a_thin_stack_warns_in_25d_only():
+    assert few_slices_notice(as_stack(GOOD), "2d") is None
+    assert "20 slices" in (few_slices_notice(as_stack(GOOD), "2.5d") or "")
+    assert few_slices_notice(as_stack(np.zeros((20, 16, 16))), "2.5d") is None

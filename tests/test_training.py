@@ -1,0 +1,227 @@
+"""Training: repeatable, comparable, cancelled without loss, resumed to the same end."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.errors import DeviceError, KernelError, RunFolderError, StackError
+from napari_autostructn2v.events import (
+    CheckpointWritten,
+    Preview,
+    SliceDone,
+    Step,
+    TrainingStarted,
+    Validation,
+    finish,
+)
+from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.network import UNet, halo
+from napari_autostructn2v.prediction import predict
+from napari_autostructn2v.training import StopTraining, TrainingData, one_cycle, train
+
+TINY = TrainingConfig(
+    steps=20, batch_size=2, patch_size=32, features=8, validation_interval=5, validation_patches=4
+)
+LINE = np.ones((1, 5), bool)
+
+
+@pytest.fixture(scope="module")
+def stack():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:48, :52]
+    return (np.sin(y / 6) + np.cos(x / 5) + 0.5 * rng.standard_normal((5, 48, 52))).astype(np.float32)
+
+
+def weights(model):
+    return torch.cat([p.flatten() for p in model.network.state_dict().values()])
+
+
+@pytest.mark.parametrize("kernel", [POINT, LINE, np.ones((3, 1, 3), bool)])
+def test_the_same_seed_gives_the_same_result(stack, kernel):
+    first, again, other = (finish(train(stack, kernel, TINY, seed=seed)) for seed in (1, 1, 2))
+    assert torch.equal(weights(first), weights(again))
+    assert not torch.equal(weights(first), weights(other))
+
+
+def test_other_random_numbers_are_left_alone(stack):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    finish(train(stack, POINT, TINY))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_the_stream_of_events(stack):
+    events = []
+    model = finish(train(stack, POINT, TINY, preview=2, name="test"), events.append)
+    assert isinstance(events[0], TrainingStarted) and events[0].step == 0
+    assert [e.step for e in events if isinstance(e, Step)] == list(range(1, 21))
+    assert [e.step for e in events if isinstance(e, Validation)] == [5, 10, 15, 20]
+    previews = [e for e in events if isinstance(e, Preview)]
+    assert [(p.z, p.denoised.shape) for p in previews] == [(2, (48, 52))] * 4
+    best = min((e for e in events if isinstance(e, Validation)), key=lambda e: e.loss)
+    assert model.provenance["best_step"] == best.step
+    assert model.provenance["validation_loss"] == best.loss
+    assert model.provenance["input"] == "test"
+
+
+def test_the_preview_follows_the_slice_that_is_looked_at(stack):
+    events = train(stack, POINT, TINY, preview=0)
+    event = next(events)
+    shown = []
+    try:
+        while True:
+            if isinstance(event, Preview):
+                shown.append(event.z)
+            event = events.send(4 if isinstance(event, Step) and event.step == 7 else None)
+    except StopIteration:
+        pass
+    assert shown == [0, 4, 4, 4]
+
+
+def test_stop_keeps_the_best_so_far(stack):
+    events = train(stack, POINT, TINY)
+    while not (isinstance(event := next(events), Validation) and event.step == 10):
+        pass
+    with pytest.raises(StopIteration) as end:
+        events.throw(StopTraining())
+    assert end.value.value.provenance["steps"] == 10
+
+
+@pytest.mark.parametrize("stop_at", [1, 7, 15])
+def test_cancelled_and_resumed_equals_never_interrupted(stack, tmp_path, stop_at):
+    whole = finish(train(stack, LINE, TINY, seed=3))
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    events = train(stack, LINE, TINY, seed=3, checkpoint=checkpoint)
+    while not (isinstance(event := next(events), Step) and event.step == stop_at):
+        pass
+    events.close()
+    seen = []
+    resumed = finish(train(stack, LINE, TINY, seed=3, checkpoint=checkpoint), seen.append)
+    assert seen[0].step == stop_at
+    assert torch.equal(weights(whole), weights(resumed))
+    assert whole.provenance["validation_loss"] == resumed.provenance["validation_loss"]
+
+
+def test_a_checkpoint_is_written_while_training(stack, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_autostructn2v.training.CHECKPOINT_SECONDS", 0.0)
+    events = []
+    finish(train(stack, POINT, TINY, checkpoint=tmp_path / "c.safetensors"), events.append)
+    written = [e.step for e in events if isinstance(e, CheckpointWritten)]
+    assert written and (tmp_path / "c.safetensors").exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_kept(stack, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    events = train(stack, LINE, TINY, checkpoint=checkpoint)
+    [next(events) for _ in range(4)]
+    events.close()
+    before = checkpoint.read_bytes()
+    for other, kernel, message in ((stack, POINT, "kernel"), (stack + 1, LINE, "input")):
+        with pytest.raises(RunFolderError, match=message):
+            finish(train(other, kernel, TINY, checkpoint=checkpoint))
+    assert checkpoint.read_bytes() == before
+    checkpoint.write_bytes(before[: len(before) // 2])
+    with pytest.raises(RunFolderError, match="damaged"):
+        finish(train(stack, LINE, TINY, checkpoint=checkpoint))
+
+
+def test_held_out_pixels_are_never_the_answer(stack):
+    from napari_autostructn2v.stack import as_stack
+
+    data = TrainingData(as_stack(stack), POINT, TINY, torch.device("cpu"), seed=0)
+    held = data.held.repeat_interleave(data.cell, 1).repeat_interleave(data.cell, 2)[:, :48, :52]
+    assert 0 < held.float().mean() < 0.3
+    # a network that is right everywhere but in the held-out cells must have no training loss
+    mark = held.float()
+    generator = torch.Generator().manual_seed(0)
+    data.slices = mark
+    for _ in range(50):
+        _, target, sites, counts, _ = data.draw(generator)
+        at = target.flatten(1).gather(1, sites[..., 0] * target.shape[-1] + sites[..., 1])
+        assert (at[counts] == 0).all()
+    _, target, sites, counts, _ = data._validation(
+        torch.nonzero(data.held)[: TINY.validation_patches], seed=0
+    )
+    at = target.flatten(1).gather(1, sites[..., 0] * target.shape[-1] + sites[..., 1])
+    assert counts.all() and (at == 1).all()
+
+
+def test_losses_of_two_moments_can_be_compared(stack):
+    from napari_autostructn2v.stack import as_stack
+
+    data = TrainingData(as_stack(stack), LINE, TINY, torch.device("cpu"), seed=0)
+    network = UNet(1, 8, 2).eval()
+    with torch.inference_mode():
+        assert data.loss(network, *data.validation) == data.loss(network, *data.validation)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (64, 64), (3, 16, 16), (2, 17, 200), (1, 30, 21)])
+def test_any_size_down_to_the_smallest(shape):
+    stack = np.random.default_rng(0).normal(size=shape)
+    denoised = finish(predict(stack, finish(train(stack, LINE, TINY))))
+    assert denoised.shape == shape and np.isfinite(denoised).all()
+
+
+def test_flips_do_not_change_what_is_asked(stack):
+    """A flip-equivariant network must have one and the same loss under every allowed flip."""
+    from napari_autostructn2v.stack import as_stack
+
+    data = TrainingData(as_stack(stack), np.ones((3, 3, 3), bool), TINY, torch.device("cpu"), seed=0)
+    data.autocast = False
+    masked, target, sites, counts, _ = data.draw(torch.Generator().manual_seed(0))
+
+    def mean_of_slices(image):
+        return image.mean(dim=1)
+
+    losses = [data.loss(mean_of_slices, masked, target, sites, counts, flip) for flip in data.flips]
+    assert len(losses) == 8
+    assert torch.stack(losses).std() < 1e-6
+
+
+def test_bad_arguments(stack):
+    with pytest.raises(KernelError):
+        next(train(stack, np.ones((2, 2)), TINY))
+    with pytest.raises(StackError):
+        next(train(stack[:2], np.ones((3, 1, 1)), TINY))
+    with pytest.raises(DeviceError, match="not available"):
+        next(train(stack, POINT, TINY, device="warp"))
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [one_cycle(step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[10] == pytest.approx(1.0)
+    assert rates[-1] < 0.02
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_nothing_beyond_the_halo_reaches_a_pixel(depth):
+    network = UNet(1, 8, depth).double().eval()
+    side = 4 * halo(depth)
+    image = torch.randn(1, 1, side, side, dtype=torch.float64, requires_grad=True)
+    # all output pixels whose positions relative to the grid differ
+    for position in range(side // 2, side // 2 + 2**depth):
+        (gradient,) = torch.autograd.grad(network(image)[0, position, position], image)
+        reach = (torch.nonzero(gradient[0, 0]) - position).abs().max()
+        assert reach <= halo(depth)
+
+
+def test_tiles_equal_the_whole_slice(stack, monkeypatch):
+    large = np.tile(stack[:1], (1, 4, 5))
+    model = finish(train(stack, LINE, TINY))
+    whole = finish(predict(large, model))
+    monkeypatch.setattr("napari_autostructn2v.prediction.TILE", 64)
+    np.testing.assert_allclose(finish(predict(large, model)), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_prediction_writes_where_it_is_told_slice_by_slice(stack, tmp_path):
+    model = finish(train(stack, POINT, TINY))
+    out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.float32, stack.shape)
+    out[:] = np.nan
+    events = predict(stack, model, out=out)
+    assert next(events) == SliceDone(z=0, done=1, total=5)
+    assert np.isfinite(out[0]).all() and np.isnan(out[1]).all()
+    finish(events)
+    np.testing.assert_array_equal(out, finish(predict(stack, model)))
