@@ -284,7 +284,7 @@ def _follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "")
     """Run a stream of events to its end under progress bars; Ctrl-C closes it, so that it can be resumed."""
     progress = Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
@@ -310,6 +310,7 @@ class _Bars:
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
         self._stage = label
+        self._device = ""
         self._training: TaskID | None = None
         self._prediction: TaskID | None = None
 
@@ -320,13 +321,16 @@ class _Bars:
                 self._stage = {"stage1": "Stage 1", "analysis": "Noise analysis", "stage2": "Stage 2"}[stage]
                 self._training = self._prediction = None
             case TrainingStarted(steps=steps, step=step, device=device):
+                if device != self._device:
+                    self._device = device
+                    self._progress.console.print(f"Training on {device}", highlight=False)
                 self._training = self._progress.add_task(
-                    f"{self._stage}: training on {device}", total=steps, completed=step, note=""
+                    f"{self._stage}: training", total=steps, completed=step, note=""
                 )
             case Step(step=step) if self._training is not None:
                 self._progress.update(self._training, completed=step)
             case Validation(loss=loss) if self._training is not None:
-                self._progress.update(self._training, note=f"validation loss {loss:.4f}")
+                self._progress.update(self._training, note=f"loss {loss:.4f}")
             case SliceDone(done=done, total=total):
                 if self._prediction is None:
                     self._prediction = self._progress.add_task(

@@ -33,7 +33,7 @@ class LossPlot(QWidget):
         self.plot.setMenuEnabled(False)
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
-        self.plot.setLabel("bottom", "step")
+        self.plot.setLabel("bottom", "step", **{"font-size": "8pt"})
         self._legend = self.plot.addLegend(offset=(-5, 2), labelTextSize="8pt")
         self._training = self.plot.plot(name="training")
         self._validation = self.plot.plot(
@@ -44,7 +44,7 @@ class LossPlot(QWidget):
             "Mean squared error on hidden pixels. The validation uses the same held-out pixels each time, "
             "so its points can be compared; noise keeps both well above 0."
         )
-        self.setFixedHeight(150)
+        self.setFixedHeight(160)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)

@@ -167,6 +167,7 @@ class Session:
         self.device = ""
         self.losses: dict[str, Losses] = {}
         self._z: int | None = None
+        self._approved: Review | None = None
         self._kept: tuple[Run, Review] | None = None
 
     # ------------------------------------------------------------------ data and settings
@@ -239,6 +240,7 @@ class Session:
         """Train again with the reviewed kernel, and denoise."""
         if self.review is None or self.job is not None:
             return
+        self._approved = self.review  # which may be edited further while the stage runs
         kernel = self.review.analysis.kernel
         self.phase = Phase.STAGE2
         self.losses.pop("stage2", None)
@@ -364,10 +366,10 @@ class Session:
             self.review = self._with_kept_edits(Review(output.analysis))
             self.phase = Phase.REVIEW
         else:
-            if self.review is not None:
+            if self._approved is not None:
                 output.model.provenance["edits"] = {
-                    "peaks": self.review.peak_edits.to_json(),
-                    "kernel": self.review.kernel_edits.to_json(),
+                    "peaks": self._approved.peak_edits.to_json(),
+                    "kernel": self._approved.kernel_edits.to_json(),
                 }
             self.run = replace(self.run, stage2=output, skipped=False)
             self.phase = Phase.RESULT

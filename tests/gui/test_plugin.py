@@ -1,0 +1,45 @@
+"""The plugin as napari finds it through its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_autostructn2v._napari.apply_widget import ApplyModelWidget
+from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+
+PLUGIN = "napari-autostructn2v"
+
+
+@pytest.mark.parametrize(
+    ("title", "kind"),
+    [("Structured denoising", StructuredDenoisingWidget), ("Apply trained model", ApplyModelWidget)],
+)
+def test_docks_open_once(viewer: Any, title: str, kind: type) -> None:
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, title)
+    assert isinstance(widget, kind)
+    _, again = viewer.window.add_plugin_dock_widget(PLUGIN, title)
+    assert again is widget
+
+
+def test_docks_know_the_viewer_and_not_its_proxy(viewer: Any) -> None:
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Structured denoising")
+    assert type(widget.workspace.viewer).__name__ == "Viewer"
+
+
+@pytest.mark.parametrize("key", ["reconstruction_noise", "scan_lines", "hum"])
+def test_samples_open(viewer: Any, key: str) -> None:
+    (layer,) = viewer.open_sample(PLUGIN, key)
+    assert layer.data.ndim == 3
+
+
+def test_mrc_is_written_and_opened(viewer: Any, tmp_path: Path, noisy: np.ndarray) -> None:
+    layer = viewer.add_image(noisy, scale=(2, 1, 1), units=("nm",) * 3)
+    path = tmp_path / "stack.mrc"
+    assert layer.save(str(path)) == [str(path)]
+    (opened,) = viewer.open(path, plugin=None)
+    np.testing.assert_allclose(opened.scale, (2, 1, 1))
+    np.testing.assert_allclose(opened.data, noisy, rtol=1e-6)
