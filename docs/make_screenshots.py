@@ -60,9 +60,9 @@ def main() -> None:
             sys.exit(session.error)
         hand.wait(lambda: session.progress.done >= 0.6 * session.progress.total, STAGE_SECONDS)
 
-    dock.data.mode.setCurrentIndex(dock.data.mode.findData(options.mode))
-    dock.data.preset.setCurrentText(options.preset)
-    dock.data.steps.setValue(options.steps)
+    dock.data.mode.value = options.mode
+    dock.data.preset.value = options.preset
+    dock.data.steps.value = options.steps
     hand.wait(lambda: session.device)
     photograph("1-data")
 
@@ -83,6 +83,7 @@ def main() -> None:
     edit_kernel(hand, dock.workspace.review.labels(KERNEL), session.review.kernel_grid.shape)
     photograph("4-edited")
 
+    hand.click(dock.review.reset_kernel)  # these edits were for the picture: the kernel as found is better
     hand.click(dock.review.to_image)
     hand.click(dock.review.approve)
     wait_for_half_a_training()

@@ -85,7 +85,7 @@ def test_edits_survive_a_new_automatic_result():
     after = before.copy()
     after[3, 1] = after[3, 5] = False
     after[2, 3] = after[4, 3] = True
-    edits = Edits().updated(before, after)
+    edits = Edits().updated(before, after, before)
     longer = edits.apply(embed_kernel(np.ones((1, 7), bool), 7))
     assert longer[3].tolist() == [True, False, True, True, True, False, True]
     assert longer[2, 3] and longer[4, 3]
@@ -96,8 +96,9 @@ def test_the_last_stroke_wins():
     empty = embed_kernel(np.ones((1, 1), bool), 5)
     painted = empty.copy()
     painted[1, 2] = painted[3, 2] = True
-    edits = Edits().updated(empty, painted)
-    erased = edits.updated(painted, empty)
+    edits = Edits().updated(empty, painted, automatic=empty)
+    assert edits.updated(painted, empty, automatic=empty) == Edits()
+    erased = edits.updated(painted, empty, automatic=painted)
     np.testing.assert_array_equal(erased.apply(painted), empty)
     assert not erased.added
 

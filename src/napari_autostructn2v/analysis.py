@@ -141,8 +141,9 @@ class NoiseAnalysis:
                 f"The kernel has {kernel.ndim} axes, which does not go with {self.mode.upper()}."
             )
         kernel = trim_kernel(kernel)
-        verdict = _judge(self.autocorrelation, kernel, self.far_scatter, bool(self.peaks.any()))
-        return replace(self, kernel=kernel, verdict=verdict)
+        return replace(
+            self, kernel=kernel, verdict=_judge_by_hand(self.autocorrelation, kernel, self.far_scatter)
+        )
 
 
 def analyze(
@@ -290,8 +291,8 @@ def _judge(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float, any_
             return Verdict(
                 "long_range",
                 "The noise has a regular pattern that reaches across the whole field. A small kernel "
-                "cannot hide it, so Stage 2 is not expected to help; remove the pattern with a Fourier filter "
-                "first.",
+                "cannot hide it, so Stage 2 is not expected to help; remove the pattern with a Fourier "
+                "filter first.",
                 expect_gain=False,
                 direction_deg=None,
                 length_px=1,
@@ -329,6 +330,16 @@ def _judge(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float, any_
     if far_scatter > LONG_RANGE:
         summary += " Part of the pattern reaches farther than a kernel can and will stay."
     return Verdict("kernel", summary, True, direction, length, covered)
+
+
+def _judge_by_hand(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float) -> Verdict:
+    direction, length = _extent(kernel[kernel.shape[0] // 2] if kernel.ndim == 3 else kernel)
+    covered = _covered(correlation, kernel, far_scatter)
+    summary = (
+        f"The kernel set by hand, {int(kernel.sum())} pixels, hides {covered:.0%} of the correlation "
+        "that was measured in the noise."
+    )
+    return Verdict("kernel", summary, bool(covered > 0), direction, length, covered)
 
 
 def _extent(kernel: np.ndarray) -> tuple[float | None, int]:

@@ -171,13 +171,20 @@ class Edits:
                     edited[index] = value
         return edited
 
-    def updated(self, before: np.ndarray, after: np.ndarray) -> Edits:
-        """These edits and what a stroke changed from ``before`` to ``after``; the last stroke wins."""
-        changed = np.argwhere(before != after)
+    def updated(self, before: np.ndarray, after: np.ndarray, automatic: np.ndarray) -> Edits:
+        """These edits and what a stroke changed from ``before`` to ``after``; the last stroke wins.
+
+        What a stroke sets back to the ``automatic`` value, as an undo does, is no edit any more.
+        """
+        added, erased = set(self.added), set(self.erased)
         mid = np.array(centre(after.shape))
-        painted = frozenset(tuple(int(o) for o in index - mid) for index in changed if after[tuple(index)])
-        erased = frozenset(tuple(int(o) for o in index - mid) for index in changed if before[tuple(index)])
-        return Edits(added=(self.added - erased) | painted, erased=(self.erased - painted) | erased)
+        for index in np.argwhere(before != after):
+            offset: Offset = tuple(int(o) for o in index - mid)
+            added.discard(offset)
+            erased.discard(offset)
+            if after[tuple(index)] != automatic[tuple(index)]:
+                (added if after[tuple(index)] else erased).add(offset)
+        return Edits(frozenset(added), frozenset(erased))
 
     def to_json(self) -> dict[str, list[list[int]]]:
         """The edits as plain lists."""

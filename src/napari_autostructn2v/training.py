@@ -124,7 +124,7 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         state.restore(checkpoint)
 
-    yield TrainingStarted(
+    started = TrainingStarted(
         device=describe_device(torch_device),
         steps=config.steps,
         step=state.step,
@@ -132,6 +132,7 @@ def train(
     )
     saved = time.monotonic()
     try:
+        preview = _or(preview, (yield started))
         while state.step < config.steps:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * one_cycle(state.step, config.steps)

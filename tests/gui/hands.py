@@ -86,6 +86,16 @@ class Hand:
             time.sleep(0.005)
         return time.monotonic() - start
 
+    def close_dock(self, widget: Any) -> None:
+        """What the x of a dock does: the widget is destroyed."""
+        self.viewer.window.remove_dock_widget(widget)
+        gone: list[bool] = []
+        widget.destroyed.connect(lambda: gone.append(True))
+        widget.deleteLater()
+        # outside an event loop nothing is deleted unless asked for
+        QApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete.value)
+        assert gone
+
     def rest(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         self.wait(lambda: time.monotonic() > end)

@@ -30,7 +30,7 @@ def widget(viewer: Any, noisy: np.ndarray) -> ApplyModelWidget:
 
 def test_result_appears_beside_the_layer(hand: Any, viewer: Any, widget: Any, model: Path) -> None:
     assert not widget.run.isEnabled()
-    widget.path.setText(str(model))
+    widget.path.value = model
     hand.click(widget.run)
     assert widget.cancel.isVisibleTo(widget)
     hand.wait(lambda: "other denoised" in viewer.layers)
@@ -44,7 +44,7 @@ def test_damaged_model_is_told(hand: Any, viewer: Any, widget: Any, tmp_path: Pa
     for name, content in (("missing.zip", None), ("damaged.zip", b"PK nonsense")):
         if content is not None:
             (tmp_path / name).write_bytes(content)
-        widget.path.setText(str(tmp_path / name))
+        widget.path.value = tmp_path / name
         hand.click(widget.run)
         hand.wait(lambda: widget.message.text())
         assert name in widget.message.text()
@@ -54,10 +54,25 @@ def test_damaged_model_is_told(hand: Any, viewer: Any, widget: Any, tmp_path: Pa
 def test_cancel(hand: Any, viewer: Any, widget: Any, model: Path, noisy: np.ndarray) -> None:
     viewer.layers.clear()
     viewer.add_image(np.tile(noisy, (50, 1, 1)), name="long")
-    widget.path.setText(str(model))
+    widget.path.value = model
     hand.click(widget.run)
     hand.wait(lambda: widget.bar.value() > 0)
     hand.click(widget.cancel)
     hand.rest(0.3)
     assert widget.run.isEnabled()
+    assert [layer.name for layer in viewer.layers] == ["long"]
+
+
+def test_dock_closed_while_it_works(
+    hand: Any, viewer: Any, widget: Any, model: Path, noisy: np.ndarray
+) -> None:
+    viewer.layers.clear()
+    viewer.add_image(np.tile(noisy, (50, 1, 1)), name="long")
+    widget.path.value = model
+    hand.click(widget.run)
+    hand.wait(lambda: widget.bar.value() > 0)
+    job = widget._job
+    hand.close_dock(widget)
+    hand.wait(job.control.cancelled.is_set, 2.0)
+    hand.rest(0.2)
     assert [layer.name for layer in viewer.layers] == ["long"]

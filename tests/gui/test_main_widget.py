@@ -33,8 +33,8 @@ def image(viewer: Any, noisy: np.ndarray) -> Any:
 @pytest.fixture
 def dock(viewer: Any, image: Any) -> StructuredDenoisingWidget:
     dock = open_dock(viewer)
-    dock.data.preset.setCurrentText("fast")
-    dock.data.steps.setValue(2)
+    dock.data.preset.value = "fast"
+    dock.data.steps.value = 2
     return dock
 
 
@@ -49,7 +49,7 @@ def in_review(hand: Any, dock: StructuredDenoisingWidget) -> StructuredDenoising
 @pytest.fixture
 def slow(hand: Any, dock: StructuredDenoisingWidget) -> StructuredDenoisingWidget:
     """A dock whose first stage is at work and will be for long."""
-    dock.data.steps.setValue(100_000)
+    dock.data.steps.value = 100_000
     hand.click(dock.stage1.run)
     hand.wait(lambda: dock.session.progress is not None and dock.session.progress.activity == "Training")
     return dock
@@ -141,9 +141,9 @@ def test_the_whole_way(
 def test_a_single_slice(hand: Any, viewer: Any, noisy: np.ndarray) -> None:
     viewer.add_image(noisy[0], name="slice")
     dock = open_dock(viewer)
-    dock.data.preset.setCurrentText("fast")
-    dock.data.steps.setValue(2)
-    dock.data.unattended.setChecked(True)
+    dock.data.preset.value = "fast"
+    dock.data.steps.value = 2
+    dock.data.unattended.value = True
     hand.click(dock.stage1.run)
     hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
     assert not dock.session.error
@@ -164,9 +164,9 @@ def test_painting_goes_to_the_layer_under_the_press(hand: Any, viewer: Any, in_r
 
 def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any, image: Any) -> None:
     dock = open_dock(viewer)
-    dock.data.mode.setCurrentIndex(1)
-    dock.data.preset.setCurrentText("fast")
-    dock.data.steps.setValue(2)
+    dock.data.mode.value = "2.5d"
+    dock.data.preset.value = "fast"
+    dock.data.steps.value = 2
     hand.click(dock.stage1.run)
     hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
     assert not dock.session.error
@@ -202,7 +202,7 @@ def test_status_says_the_period(in_review: Any) -> None:
     spectrum = in_review.workspace.review.layers[SPECTRUM]
     rows, columns = spectrum.data.shape
     status = spectrum.get_status(spectrum.data_to_world((rows // 2, columns // 2 + 9)), world=True)
-    assert "period 7 px = 10.5 nanometer" in status["coordinates"]
+    assert "period 7 px = 10.5 nm" in status["coordinates"]
 
 
 def test_cancel_within_a_second(hand: Any, viewer: Any, slow: Any) -> None:
@@ -229,25 +229,40 @@ def test_removed_layer_stops_its_training(hand: Any, viewer: Any, image: Any, sl
     assert not slow.stage1.run.isEnabled()
 
 
-def test_closing_the_window_stops_the_training(hand: Any, viewer: Any, slow: Any) -> None:
+@pytest.mark.parametrize("shown", [False, True])
+def test_closing_the_window_stops_the_training(hand: Any, viewer: Any, slow: Any, shown: bool) -> None:
+    if shown:
+        viewer.window.show()
     job = slow.session.job
     viewer.close()
     hand.wait(lambda: not threads_at_work(), 2.0)
     assert job.control.cancelled.is_set()
 
 
+def test_a_window_that_stays_open_after_all_goes_on_training(
+    hand: Any, viewer: Any, slow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = viewer.window._qt_window
+    viewer.window.show()
+    monkeypatch.setattr(type(window), "closeEvent", lambda self, event: event.ignore())
+    window.close()
+    hand.rest(0.2)
+    monkeypatch.undo()
+    assert window.isVisible()
+    assert slow.session.job is not None
+    slow.session.cancel()
+
+
 def test_dock_closed_and_opened_again_goes_on(hand: Any, viewer: Any, in_review: Any) -> None:
     session = in_review.session
-    viewer.window.remove_dock_widget(in_review)
-    in_review.deleteLater()
-    hand.rest(0.1)
+    hand.close_dock(in_review)
     session.edit_peaks(np.zeros_like(session.review.peaks))  # what is gone is not told
     again = open_dock(viewer)
     assert again.session is session
     assert again.session.phase is Phase.REVIEW
     assert again.data.layer.layer() is viewer.layers["tiny"]
     assert again.review.approve.isEnabled()
-    assert again.data.steps.value() == 2
+    assert again.data.steps.value == 2
 
 
 def test_unsuitable_layers_are_refused_in_the_dock(viewer: Any) -> None:
@@ -264,7 +279,7 @@ def test_unsuitable_layers_are_refused_in_the_dock(viewer: Any) -> None:
     viewer.layers.clear()
     viewer.add_image(np.random.default_rng(0).normal(size=(64, 64)))
     assert dock.stage1.run.isEnabled()
-    dock.data.mode.setCurrentIndex(1)
+    dock.data.mode.value = "2.5d"
     assert "three" in dock.data.message.text()
 
 

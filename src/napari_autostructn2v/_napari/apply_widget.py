@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from magicgui.widgets import FileEdit
 from qtpy.QtWidgets import (
-    QFileDialog,
     QFormLayout,
-    QHBoxLayout,
-    QLineEdit,
     QProgressBar,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -51,11 +50,13 @@ class ApplyModelWidget(QWidget):
         self._source: Image | None = None
         self._placement: Placement | None = None
         self._progress = Progress("Starting")
-        self.path = QLineEdit()
-        self.path.setPlaceholderText("model.zip")
-        self.path.setToolTip("A model saved by this plugin or by autostructn2v run")
-        self.browse = button("…", "Choose a model file", self._browse)
-        self.browse.setMaximumWidth(40)
+        self.path = FileEdit(
+            filter="Model (*.zip)",
+            nullable=True,
+            tooltip="A model saved by this plugin or by autostructn2v run",
+        )
+        self.path.choose_btn.text = "…"
+        self.path.choose_btn.max_width = 40
         self.layer = ImageLayerCombo(self._viewer)
         self.layer.setToolTip(
             "The image layer to denoise, of the same kind as the one the model was trained on"
@@ -66,30 +67,28 @@ class ApplyModelWidget(QWidget):
         self.bar.setToolTip("Slices done, and the time left")
         self.message = message_label()
 
-        row = QHBoxLayout()
-        row.addWidget(self.path)
-        row.addWidget(self.browse)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Model", row)
+        form.addRow("Model", self.path.native)
         form.addRow("Image", self.layer)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         for widget in (self.run, self.bar, self.cancel, self.message):
             layout.addWidget(widget)
         layout.addStretch()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
-        self.path.textChanged.connect(lambda: self._refresh())
+        self.path.changed.connect(lambda: self._refresh())
         self.layer.chosen.connect(lambda: self._refresh())
         Bindings(self).connect(self._viewer.layers.events.removed, self._on_layer_removed)
-        self.destroyed.connect(self._cancel_job)
+        self.destroyed.connect(lambda: self._cancel_job())
         watch_closing(self._viewer, self._cancel_job)
         self._refresh()
 
     def start(self) -> None:
         """Denoise the chosen layer with the chosen model."""
-        layer = self.layer.layer()
-        if layer is None or self._job is not None:
+        layer, path = self.layer.layer(), self.path.value
+        if layer is None or not isinstance(path, Path) or self._job is not None:
             return
         if layer.rgb:
             self._refresh(
@@ -99,7 +98,7 @@ class ApplyModelWidget(QWidget):
         array = layer.data[0] if layer.multiscale else layer.data
         self._source, self._placement = layer, Placement.of(layer)
         self._progress = Progress("Denoising")
-        self._job = Job("apply", apply_model(Path(self.path.text().strip()), array))
+        self._job = Job("apply", apply_model(path, array))
         self._refresh()
         worker.start(self._job, self._receive, self._complete, self._crash)
 
@@ -141,16 +140,11 @@ class ApplyModelWidget(QWidget):
         if self._job is not None and event.value is self._source:
             self.stop()
 
-    def _browse(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Choose a model", self.path.text(), "Model (*.zip)")
-        if chosen:
-            self.path.setText(chosen)
-
     def _refresh(self, error: str = "") -> None:
         idle = self._job is None
-        self.run.setEnabled(idle and bool(self.path.text().strip()) and self.layer.layer() is not None)
-        for widget in (self.path, self.browse, self.layer):
-            widget.setEnabled(idle)
+        self.run.setEnabled(idle and self.path.value is not None and self.layer.layer() is not None)
+        self.path.enabled = idle
+        self.layer.setEnabled(idle)
         self.bar.setVisible(not idle)
         self.cancel.setVisible(not idle)
         show_message(self.message, error, "error", self._viewer.theme)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.config import AnalysisConfig, Config, Mode
+from napari_autostructn2v.config import AnalysisConfig, Config, Mode, TrainingConfig
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
 from napari_autostructn2v.kernel import POINT
@@ -60,32 +60,32 @@ class StageOutput:
     analysis: NoiseAnalysis | None = None
 
 
-def blind_point(mode: Mode) -> np.ndarray:
-    """The kernel of the first stage: one blind pixel, in 2.5D that of the middle slice."""
-    if mode == "2d":
-        return POINT
-    kernel = np.zeros((3, 1, 1), dtype=bool)
-    kernel[1] = True
-    return kernel
+def stage1(stack: Stack, mode: Mode, config: Config, name: str) -> Stream:
+    """Train with a single blind pixel, denoise the stack, and look at the noise.
+
+    In 2.5D as well it sees one slice only: noise that neighbouring slices share would pass through them.
+    """
+    output = yield from _stage(stack, POINT, config.stage1, "stage1", name)
+    analysis = yield from look_at_noise(stack, output.denoised, mode, config.analysis)
+    return replace(output, analysis=analysis)
 
 
-def stage(
-    stack: Stack, kernel: np.ndarray, config: Config, which: Literal["stage1", "stage2"], name: str
-) -> Stream:
-    """Train on ``stack`` with ``kernel``, denoise it, and after the first stage look at the noise."""
+def stage2(stack: Stack, kernel: np.ndarray, config: Config, name: str) -> Stream:
+    """Train with the reviewed kernel and denoise the stack."""
+    return (yield from _stage(stack, kernel, config.stage2, "stage2", name))
+
+
+def _stage(
+    stack: Stack, kernel: np.ndarray, training: TrainingConfig, which: Literal["stage1", "stage2"], name: str
+) -> Generator[Event, int | None, StageOutput]:
     # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
     from napari_autostructn2v.prediction import predict
     from napari_autostructn2v.training import train
 
     yield StageStarted(which)
-    training = config.stage1 if which == "stage1" else config.stage2
     model = yield from train(stack, kernel, training, preview=0, name=name)
     denoised = yield from predict(stack, model)
-    if which == "stage2":
-        return StageOutput(model, denoised)
-    mode: Mode = "2.5d" if kernel.ndim == 3 else "2d"
-    analysis = yield from look_at_noise(stack, denoised, mode, config.analysis)
-    return StageOutput(model, denoised, analysis)
+    return StageOutput(model, denoised)
 
 
 def look_at_noise(stack: Stack, denoised: np.ndarray, mode: Mode, config: AnalysisConfig) -> Stream:

@@ -29,7 +29,7 @@ from napari_autostructn2v.io import write_stack
 if TYPE_CHECKING:
     import napari.viewer
 
-MIN_WIDTH = 300
+MIN_WIDTH, MIN_HEIGHT = 300, 340
 STACK_FILES = "TIFF (*.tif);;MRC (*.mrc);;OME-Zarr (*.zarr)"
 MODEL_FILES = "Model (*.zip)"
 
@@ -94,7 +94,7 @@ class StructuredDenoisingWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(area)
-        self.setMinimumWidth(MIN_WIDTH)
+        self.setMinimumSize(MIN_WIDTH, MIN_HEIGHT)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """As narrow as it can be: the picture needs the room."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from magicgui.widgets import CheckBox, ComboBox, SpinBox
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QFormLayout,
     QGridLayout,
@@ -17,7 +15,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -105,23 +102,20 @@ class DataPanel(QWidget):
         self._workspace, self._session = workspace, workspace.session
         self.layer = ImageLayerCombo(workspace.viewer)
         self.layer.setToolTip("The image layer to denoise: one stack (Z, Y, X) or one slice (Y, X)")
-        self.mode = QComboBox()
-        for key, name in MODE_NAMES.items():
-            self.mode.addItem(name, key)
-        self.mode.setToolTip(
-            "2.5D looks at the slices above and below as well: better where noise or structure continues "
-            "along z, about 20 slices or more"
+        self.mode = ComboBox(
+            choices=[(name, key) for key, name in MODE_NAMES.items()],
+            tooltip="2.5D looks at the slices above and below as well: better where noise or structure "
+            "continues along z, about 20 slices or more",
         )
-        self.preset = QComboBox()
-        self.preset.addItems(PRESETS)
-        self.preset.setToolTip("fast to try things, balanced as the default, high to publish")
-        self.steps = QSpinBox()
-        self.steps.setRange(0, 1_000_000)
-        self.steps.setSingleStep(50)
-        self.steps.setToolTip("Training steps of each stage; 0 takes what the preset says")
-        self.unattended = QCheckBox("Go on without review")
-        self.unattended.setToolTip(
-            "Run stage 2 right after stage 1 with the kernel as found, or end where no gain is expected"
+        self.preset = ComboBox(
+            choices=PRESETS, tooltip="fast to try things, balanced as the default, high to publish"
+        )
+        self.steps = SpinBox(
+            max=1_000_000, step=50, tooltip="Training steps of each stage; 0 takes what the preset says"
+        )
+        self.unattended = CheckBox(
+            text="Go on without review",
+            tooltip="Run stage 2 right after stage 1 with the kernel as found, or end where it would add nothing",
         )
         self.message = message_label()
         self.device = QLabel("Device: looking …")
@@ -132,10 +126,10 @@ class DataPanel(QWidget):
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Image", self.layer)
-        form.addRow("Mode", self.mode)
-        form.addRow("Preset", self.preset)
-        form.addRow("Steps", self.steps)
-        form.addRow(self.unattended)
+        form.addRow("Mode", self.mode.native)
+        form.addRow("Preset", self.preset.native)
+        form.addRow("Steps", self.steps.native)
+        form.addRow(self.unattended.native)
         form.addRow(self.device)
         form.addRow(self.message)
 
@@ -145,26 +139,25 @@ class DataPanel(QWidget):
         if self.layer.layer() is not workspace.chosen:
             workspace.choose(self.layer.layer())
         configure = self._session.configure
-        self.mode.currentIndexChanged.connect(lambda: configure(mode=self.mode.currentData()))
-        self.preset.currentTextChanged.connect(lambda text: configure(preset=text))
-        self.steps.valueChanged.connect(lambda value: configure(steps=value or None))
-        self.unattended.toggled.connect(lambda on: configure(unattended=on))
+        self.mode.changed.connect(lambda mode: configure(mode=mode))
+        self.preset.changed.connect(lambda preset: configure(preset=preset))
+        self.steps.changed.connect(lambda steps: configure(steps=steps or None))
+        self.unattended.changed.connect(lambda on: configure(unattended=on))
 
     def refresh(self) -> None:
         """Show the session."""
         session, settings = self._session, self._session.settings
         preset_steps = Config.from_preset(settings.preset).stage1.steps
-        self.steps.setSpecialValueText(f"as the preset: {preset_steps}")
-        shown: tuple[tuple[QWidget, Callable[[], object]], ...] = (
-            (self.mode, lambda: self.mode.setCurrentIndex(self.mode.findData(settings.mode))),
-            (self.preset, lambda: self.preset.setCurrentText(settings.preset)),
-            (self.steps, lambda: self.steps.setValue(settings.steps or 0)),
-            (self.unattended, lambda: self.unattended.setChecked(settings.unattended)),
-        )
-        for widget, show in shown:
-            with QSignalBlocker(widget):
-                show()
-            widget.setEnabled(session.job is None)
+        self.steps.native.setSpecialValueText(f"as the preset: {preset_steps}")
+        for widget, value in (
+            (self.mode, settings.mode),
+            (self.preset, settings.preset),
+            (self.steps, settings.steps or 0),
+            (self.unattended, settings.unattended),
+        ):
+            with widget.changed.blocked():
+                widget.value = value
+            widget.enabled = session.job is None
         self.layer.setEnabled(session.job is None)
         if session.device:
             self.device.setText(f"Device: {session.device}")

@@ -50,7 +50,7 @@ class Review:
 
     def with_peaks(self, peaks: np.ndarray) -> Review:
         """The review after a stroke left the peaks as ``peaks``, bool (T, T)."""
-        return replace(self, peak_edits=_after(self.peak_edits, self.peaks, peaks, self.automatic.peaks))
+        return replace(self, peak_edits=self.peak_edits.updated(self.peaks, peaks, self.automatic.peaks))
 
     def with_config(self, config: AnalysisConfig) -> Review:
         """The review of the same measurement with other thresholds; the edits stay on top."""
@@ -58,17 +58,10 @@ class Review:
 
     def with_kernel_grid(self, grid: np.ndarray) -> Review:
         """The review after a stroke left the kernel as ``grid``, bool, shape of :attr:`kernel_grid`."""
-        edits = _after(self.kernel_edits, self.kernel_grid, grid, self._grid_from_peaks)
+        edits = self.kernel_edits.updated(self.kernel_grid, grid, self._grid_from_peaks)
         return replace(self, kernel_edits=edits)
 
     @property
     def edited(self) -> bool:
         """Whether the person changed anything."""
         return self.peak_edits != Edits() or self.kernel_edits != Edits()
-
-
-def _after(edits: Edits, before: np.ndarray, after: np.ndarray, automatic: np.ndarray) -> Edits:
-    """The edits after a stroke; what it set back to the automatic value, as an undo does, is none."""
-    updated = edits.updated(before, after)
-    back = Edits().updated(before, np.where(after == automatic, after, before))
-    return Edits(updated.added - back.added - back.erased, updated.erased - back.added - back.erased)

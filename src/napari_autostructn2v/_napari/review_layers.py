@@ -82,7 +82,7 @@ def layer_data(
         {"metadata": dict(NOT_A_SOURCE), **place}
         for place in (placement.below(0, spectrum.shape), placement.below(1, lags.shape, span))
     )
-    low, high = np.percentile(spectrum, [1, 99.8])
+    low, high = np.percentile(spectrum, [1, 99])
 
     def image(data: np.ndarray, **meta: Any) -> LayerData:
         return data, meta, "image"
@@ -165,9 +165,12 @@ class ReviewLayers:
 
     def _update(self, review: Review) -> None:
         lags: Any = self.layers[LAGS]
-        lags.data = side_by_side(self._autocorrelation(review), np.nan)
-        lags.contrast_limits = _reach(lags.data)
-        self.layers[SPECTRUM].data = review.automatic.spectrum
+        picture = side_by_side(self._autocorrelation(review), np.nan)
+        if not np.array_equal(lags.data, picture, equal_nan=True):
+            lags.data = picture
+            lags.contrast_limits = _reach(picture)
+        if self.layers[SPECTRUM].data is not review.automatic.spectrum:
+            self.layers[SPECTRUM].data = review.automatic.spectrum
         self._mirrors[PEAKS].write(review.peaks.astype(np.uint8))
         self._mirrors[KERNEL].write(side_by_side(review.kernel_grid, False).astype(np.uint8))
 
@@ -250,7 +253,7 @@ def _frequency(index: np.ndarray, shape: tuple[int, ...], placement: Placement, 
         return "DC: the mean of the image"
     spacing = np.abs(np.array(placement.scale[-2:], dtype=float))
     period = 1 / np.hypot(*(cycles / spacing))
-    return f"period {1 / np.hypot(*cycles):.3g} px = {period:.3g} {placement.units[-1]}"
+    return f"period {1 / np.hypot(*cycles):.3g} px = {period:.3g} {placement.units[-1]:~}"
 
 
 def _lag(index: np.ndarray, shape: tuple[int, ...], placement: Placement, grid: tuple[int, ...]) -> str:

@@ -17,9 +17,9 @@ from napari_autostructn2v._napari.jobs import (
     Job,
     JobKind,
     StageOutput,
-    blind_point,
     look_at_noise,
-    stage,
+    stage1,
+    stage2,
 )
 from napari_autostructn2v._napari.review import Review
 from napari_autostructn2v.analysis import NoiseAnalysis
@@ -232,9 +232,7 @@ class Session:
         self.phase = Phase.STAGE1
         self.reviewed.emit()
         config = self.settings.config()
-        self._start(
-            "stage1", lambda run: stage(run.stack, blind_point(mode), config, "stage1", run.source.name)
-        )
+        self._start("stage1", lambda run: stage1(run.stack, mode, config, run.source.name))
 
     def approve(self) -> None:
         """Train again with the reviewed kernel, and denoise."""
@@ -245,7 +243,7 @@ class Session:
         self.phase = Phase.STAGE2
         self.losses.pop("stage2", None)
         config = self.settings.config()
-        self._start("stage2", lambda run: stage(run.stack, kernel, config, "stage2", run.source.name))
+        self._start("stage2", lambda run: stage2(run.stack, kernel, config, run.source.name))
 
     def skip(self) -> None:
         """Take the first stage's result as the result."""

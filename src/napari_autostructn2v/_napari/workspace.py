@@ -38,15 +38,24 @@ def unwrapped(viewer: Any) -> Viewer:
 
 
 class _CloseWatch(QObject):
-    """Tells when the main window closes: a dock widget is not told."""
+    """Tells when the main window closes: a dock widget is not told.
 
-    def __init__(self, window: Any, on_close: Any) -> None:
+    The attempt alone says nothing yet, as napari may ask and the person decline; a window that has agreed
+    hides.
+    """
+
+    def __init__(self, window: Any, on_close: Callable[[], None]) -> None:
         super().__init__(window)
         self._on_close = on_close
+        self._asked = False
         window.installEventFilter(self)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
         if event.type() == QEvent.Type.Close:
+            self._asked = True
+        closed = event.type() == QEvent.Type.Hide or not watched.isVisible()
+        if self._asked and closed and not event.spontaneous():
+            self._asked = False
             self._on_close()
         return False
 
