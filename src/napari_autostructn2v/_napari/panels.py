@@ -115,7 +115,7 @@ class DataPanel(QWidget):
         )
         self.unattended = CheckBox(
             text="Go on without review",
-            tooltip="Run stage 2 right after stage 1 with the kernel as found, or end where it would add nothing",
+            tooltip="Run stage 2 right after stage 1 with the kernel as found, unless no gain is expected",
         )
         self.message = message_label()
         self.device = QLabel("Device: looking …")
