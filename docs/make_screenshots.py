@@ -62,7 +62,8 @@ def main() -> None:
 
     dock.data.mode.value = options.mode
     dock.data.preset.value = options.preset
-    dock.data.steps.value = options.steps
+    if options.steps:
+        dock.data.steps.value = options.steps
     hand.wait(lambda: session.device)
     photograph("1-data")
 

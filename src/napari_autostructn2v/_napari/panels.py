@@ -111,7 +111,7 @@ class DataPanel(QWidget):
             choices=PRESETS, tooltip="fast to try things, balanced as the default, high to publish"
         )
         self.steps = SpinBox(
-            max=1_000_000, step=50, tooltip="Training steps of each stage; 0 takes what the preset says"
+            min=1, max=1_000_000, step=50, tooltip="Training steps of each stage; the preset sets it"
         )
         self.unattended = CheckBox(
             text="Go on without review",
@@ -140,19 +140,18 @@ class DataPanel(QWidget):
             workspace.choose(self.layer.layer())
         configure = self._session.configure
         self.mode.changed.connect(lambda mode: configure(mode=mode))
-        self.preset.changed.connect(lambda preset: configure(preset=preset))
-        self.steps.changed.connect(lambda steps: configure(steps=steps or None))
+        self.preset.changed.connect(lambda preset: configure(preset=preset, steps=None))
+        self.steps.changed.connect(lambda steps: configure(steps=steps))
         self.unattended.changed.connect(lambda on: configure(unattended=on))
 
     def refresh(self) -> None:
         """Show the session."""
         session, settings = self._session, self._session.settings
         preset_steps = Config.from_preset(settings.preset).stage1.steps
-        self.steps.native.setSpecialValueText(f"as the preset: {preset_steps}")
         for widget, value in (
             (self.mode, settings.mode),
             (self.preset, settings.preset),
-            (self.steps, settings.steps or 0),
+            (self.steps, settings.steps or preset_steps),
             (self.unattended, settings.unattended),
         ):
             with widget.changed.blocked():

@@ -29,7 +29,7 @@ SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15
 PEAK_COLOUR = (0.0, 0.95, 0.85, 0.6)
 KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
 GRID_COLOUR = "#50505c"
-GRID_WIDTH = 0.12
+GRID_WIDTH = 0.2
 
 
 def side_by_side(slices: np.ndarray, gap: float) -> np.ndarray:
