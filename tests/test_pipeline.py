@@ -12,6 +12,7 @@ import napari_autostructn2v
 from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
 from napari_autostructn2v.errors import ConfigError, KernelError, RunFolderError, StackError
 from napari_autostructn2v.events import Notice, StageStarted, Step, finish
+from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import denoise, run
 from napari_autostructn2v.synthetic import sample, scan_lines
@@ -135,12 +136,15 @@ def test_a_cancelled_run_goes_on_to_the_same_end(small, tmp_path, stop_in):
 
 def test_the_run_folder_keeps_what_was_found(small, tmp_path):
     folder = tmp_path / "run"
-    result = finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder, name="small"))
+    source = read_stack(write_stack(tmp_path / "small.mrc", small, voxel_size=VoxelSize(2, 1, 1)))
+    result = finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder, source=source))
     assert json.loads((folder / "run.json").read_text())["input"] == "small"
     analysis = json.loads((folder / "analysis" / "analysis.json").read_text())
     assert analysis["verdict"]["kind"] == result.analysis.verdict.kind
     np.testing.assert_array_equal(tifffile.imread(folder / "analysis" / "kernel.tif"), LINE)
-    np.testing.assert_array_equal(tifffile.imread(folder / "stage2" / "denoised.tif"), result.denoised)
+    kept = read_stack(folder / "stage2" / "denoised.tif")
+    np.testing.assert_array_equal(kept.array, result.denoised)
+    assert kept.voxel_size == VoxelSize(2, 1, 1)
     rows = (folder / "stage2" / "losses.csv").read_text().split()
     assert rows[0] == "step,training_loss,validation_loss" and len(rows) == 3
     assert not (folder / "stage1" / "checkpoint.safetensors").exists()

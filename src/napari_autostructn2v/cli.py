@@ -101,8 +101,7 @@ def run(
         device=device,
         seed=seed,
         folder=run_dir or output.with_name(f"{output.name.split('.')[0]}_run"),
-        name=image.name,
-        voxel_size=image.voxel_size,
+        source=image,
     )
     result = _follow(events, quiet)
     write_stack(output, result.denoised, voxel_size=image.voxel_size, overwrite=overwrite)
@@ -219,7 +218,7 @@ def demo(
 ) -> None:
     """Run both stages on a generated tomogram with the noise of a back-projection."""
     from napari_autostructn2v import pipeline
-    from napari_autostructn2v.io import VoxelSize, write_stack
+    from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
     from napari_autostructn2v.metrics import psnr
     from napari_autostructn2v.report import draw_report
     from napari_autostructn2v.synthetic import sample
@@ -227,18 +226,17 @@ def demo(
     tomogram = sample("reconstruction", shape=(32, 192, 192))
     voxels = VoxelSize(tomogram.voxel_size, tomogram.voxel_size, tomogram.voxel_size)
     _created(out)
+    noisy = read_stack(write_stack(out / "noisy.mrc", tomogram.noisy, voxel_size=voxels, overwrite=True))
     events = pipeline.run(
-        tomogram.noisy,
+        noisy.array,
         mode="2.5d",
         config=Config.from_preset("balanced"),
         device=device,
         folder=out / "run",
-        name="built-in sample",
-        voxel_size=voxels,
+        source=noisy,
     )
     result = _follow(events, quiet)
     files = {
-        "noisy.mrc": tomogram.noisy,
         "truth.mrc": tomogram.clean,
         "denoised.mrc": result.denoised,
         "denoised.tif": result.denoised,
@@ -254,14 +252,15 @@ def demo(
     for title, stack in stacks.items():
         typer.echo(f"{title + ':':21s} PSNR {psnr(stack, tomogram.clean):.2f} dB")
     typer.echo(result.analysis.verdict.summary)
-    layers = [str(out / name) for name in ("noisy.mrc", "denoised.mrc", "truth.mrc", "run")]
     python = Path(sys.executable)
-    typer.echo(f"Picture: {out / 'report.png'}")
-    typer.echo("Open all of it in napari:")
     shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
-    typer.echo(f"  {shown} -m napari {' '.join(layers)}")
+    # the plugin is named, or napari asks which reader to take
+    napari = ["-m", "napari", "--plugin", "napari-autostructn2v", str(out / "truth.mrc"), str(out / "run")]
+    typer.echo(f"Picture: {out / 'report.png'}")
+    typer.echo("Open all of it in napari (press Home there; the truth lies under the noisy stack):")
+    typer.echo(f"  {shown} {' '.join(napari)}")
     if open:
-        subprocess.run([str(python), "-m", "napari", *layers], check=False)
+        subprocess.run([str(python), *napari], check=False)
 
 
 def _created(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from napari_autostructn2v.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.bundle import Model, load_model
 from napari_autostructn2v.config import Config, Mode, Preset
 from napari_autostructn2v.events import Event, Notice, StageStarted, finish
-from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.kernel import POINT, validate_kernel
 from napari_autostructn2v.prediction import predict
 from napari_autostructn2v.run_folder import RunFolder, TrainingStage
@@ -94,8 +94,7 @@ def run(
     device: str = "auto",
     seed: int = 0,
     folder: Path | None = None,
-    name: str = "",
-    voxel_size: VoxelSize | None = None,
+    source: ImageFile | None = None,
 ) -> Generator[Event, Any, Result]:
     """Both stages as a stream of events; the arguments beyond those of :func:`denoise` are for its record.
 
@@ -105,8 +104,8 @@ def run(
         As for :func:`denoise`.
     folder
         Where the run is kept. If it holds this very run, cancelled or done, the run goes on from there.
-    name, voxel_size
-        Of the input.
+    source
+        The file that the stack came from.
 
     Yields
     ------
@@ -130,16 +129,16 @@ def run(
     run_folder = None
     if folder is not None:
         run_folder = RunFolder(folder)
-        run_folder.open(
-            stack, mode=mode, config=config, kernel=kernel, seed=seed, name=name, voxel_size=voxel_size
-        )
+        run_folder.open(stack, mode=mode, config=config, kernel=kernel, seed=seed, source=source)
+
+    name = "" if source is None else source.name
 
     def stage(which: TrainingStage, kernel: np.ndarray) -> Generator[Event, Any, tuple[Model, np.ndarray]]:
         yield StageStarted(which)
         model = yield from _trained(stack, kernel, config, which, device, seed, run_folder, name)
         denoised = yield from predict(stack, model, device=device)
         if run_folder is not None:
-            run_folder.write_denoised(which, denoised, voxel_size)
+            run_folder.write_denoised(which, denoised, None if source is None else source.voxel_size)
         return model, denoised
 
     # Stage 1 is 2D in 2.5D as well: with neighbours in sight, noise that they share would pass through them

@@ -28,7 +28,7 @@ from napari_autostructn2v.analysis import NoiseAnalysis
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import RunFolderError
 from napari_autostructn2v.events import Event, Step, TrainingStarted, Validation
-from napari_autostructn2v.io import VoxelSize, write_atomically, write_stack
+from napari_autostructn2v.io import ImageFile, VoxelSize, write_atomically, write_stack
 from napari_autostructn2v.kernel import save_kernel
 from napari_autostructn2v.stack import Stack
 
@@ -49,8 +49,7 @@ class RunFolder:
         config: Config,
         kernel: np.ndarray | None,
         seed: int,
-        name: str,
-        voxel_size: VoxelSize | None,
+        source: ImageFile | None,
     ) -> None:
         """Create the folder, or check that the one that is there belongs to the same run.
 
@@ -60,7 +59,7 @@ class RunFolder:
             If it was made for another input or other settings.
         """
         identity = {
-            "input": name,
+            "input": "" if source is None else source.name,
             "input_shape": list(stack.input_shape),
             "input_mean": stack.normalisation.mean,
             "input_std": stack.normalisation.std,
@@ -90,8 +89,9 @@ class RunFolder:
             )
         for part in ("stage1", "analysis", "stage2"):
             (self.path / part).mkdir(parents=True, exist_ok=True)
-        voxels = None if voxel_size is None else asdict(voxel_size)
-        self._write_json(record, {**identity, "voxel_size": voxels, "napari_autostructn2v": __version__})
+        # where the input lies is no part of what the run is: it may be moved
+        path = None if source is None else str(source.path.resolve())
+        self._write_json(record, {**identity, "input_path": path, "napari_autostructn2v": __version__})
 
     def model(self, stage: TrainingStage) -> Path:
         """Where the trained model of a stage is, once it is done."""

@@ -89,14 +89,13 @@ def test_a_run_folder_opens_as_results_and_analysis(viewer: Any, tmp_path: Path,
         }
     )
     folder = tmp_path / "run"
-    finish(
-        run(noisy, mode="2d", config=config, folder=folder, name="tiny.mrc", voxel_size=VoxelSize(2, 1, 1))
-    )
+    source = read_stack(write_stack(tmp_path / "tiny.mrc", noisy, voxel_size=VoxelSize(2, 1, 1)))
+    finish(run(source.array, mode="2d", config=config, folder=folder, source=source))
     reader = get_reader(str(folder))
     assert reader is not None
     layers = reader(str(folder))
     names = [meta["name"] for _, meta, _ in layers]
-    assert names[0] == "tiny stage 1"
+    assert names[:2] == ["tiny", "tiny stage 1"]
     assert names[-5:] == ["spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"]
     for data, meta, kind in layers:
         getattr(viewer, f"add_{kind}")(data, **meta)
@@ -104,6 +103,8 @@ def test_a_run_folder_opens_as_results_and_analysis(viewer: Any, tmp_path: Path,
     low = [layer.extent.world[0, -2:].round(3) for layer in viewer.layers]
     assert low[names.index("spectrum")][0] > low[0][0]  # below the images
 
+    source.path.unlink()
+    assert reader(str(folder))[0][1]["name"] == "tiny stage 1"
     (folder / "run.json").write_text("{")
     with pytest.raises(FileError, match="cannot be read"):
         reader(str(folder))

@@ -20,6 +20,7 @@ from napari_autostructn2v.kernel import embed_kernel, load_kernel
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+STAGE_TITLES = {"stage1": "stage 1", "stage2": "denoised"}
 UNIT_NAMES: dict[str, Unit] = {"nanometer": "nm", "micrometer": "um", "angstrom": "angstrom"}
 
 
@@ -40,20 +41,24 @@ def read_mrc(path: str) -> list[LayerData]:
 
 
 def read_run_folder(path: str) -> list[LayerData]:
-    """What a run of ``autostructn2v run --run-dir`` has left so far: results in a row, the analysis below."""
+    """What a run has left in its folder so far: input and results in a row, the analysis below."""
     folder = Path(path)
     try:
-        name = Path(json.loads((folder / "run.json").read_text())["input"]).stem or folder.name
+        record = json.loads((folder / "run.json").read_text())
+        name, source = record["input"] or folder.name, record.get("input_path")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"{folder / 'run.json'} cannot be read: {error}. Run it again.") from error
+    files = {f"{name} {title}": folder / stage / "denoised.tif" for stage, title in STAGE_TITLES.items()}
+    if source is not None:
+        files = {name: Path(source), **files}
     layers: list[LayerData] = []
     placement = None
-    for column, (stage, title) in enumerate((("stage1", "stage 1"), ("stage2", "denoised"))):
-        if not (folder / stage / "denoised.tif").exists():
+    for title, file in files.items():
+        if not file.exists():  # the stage is yet to come, or the input was moved
             continue
-        array, meta, kind = image_layer(read_stack(folder / stage / "denoised.tif"), name=f"{name} {title}")
+        array, meta, kind = image_layer(read_stack(file), name=title)
         placement = placement or _placement(name, array.shape, meta)
-        layers.append((array, {**meta, **placement.beside(column, len(array.shape))}, kind))
+        layers.append((array, {**meta, **placement.beside(len(layers), len(array.shape))}, kind))
     found = {key: folder / "analysis" / f"{key}.tif" for key in (SPECTRUM, PEAKS, LAGS, KERNEL)}
     if placement is not None and all(file.exists() for file in found.values()):
         spectrum, peaks, lags = (tifffile.imread(found[key]) for key in (SPECTRUM, PEAKS, LAGS))
