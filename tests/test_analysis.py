@@ -1,5 +1,7 @@
 """Does the analysis find the structure that is there, and none where there is none?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
@@ -72,6 +74,17 @@ def test_white_noise_has_no_kernel(seed):
     assert analysis.kernel.tolist() == [[True]]
     assert analysis.verdict.kind == "none" and not analysis.verdict.expect_gain
     assert analyze(noisy, mode="2.5d").kernel.shape == (3, 1, 1)
+
+
+@pytest.mark.parametrize("seed", [6, 9])
+def test_detail_that_goes_on_through_the_slices_is_no_noise(seed):
+    """Many tiles show it, all in one place; only that it is not alike all over the field tells."""
+    analysis = analyze(sample("white", shape=(24, 96, 96), seed=seed).noisy)
+    assert analysis.verdict.kind == "none"
+    background = analysis.background
+    trusting = np.full_like(background.regional_error, background.standard_error)
+    fooled = replace(analysis, background=replace(background, regional_error=trusting))
+    assert fooled.with_config(AnalysisConfig()).kernel.size > 1
 
 
 def test_hum_is_called_long_range():

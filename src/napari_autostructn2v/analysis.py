@@ -112,9 +112,7 @@ class NoiseAnalysis:
 
     def with_config(self, config: AnalysisConfig) -> NoiseAnalysis:
         """The same measurement with other thresholds; tile size and share of background stay as measured."""
-        background = self.background
-        peaks = find_peaks(background.log_power, background.standard_error, config)
-        return _derive(background, peaks, config, self.mode)
+        return _derive(self.background, find_peaks(self.background, config), config, self.mode)
 
     def with_peaks(self, peaks: np.ndarray) -> NoiseAnalysis:
         """The same measurement with these frequencies as the peaks, bool (T, T).
@@ -174,8 +172,7 @@ def analyze(
         if denoised.shape != stack.shape:
             raise StackError(f"The denoised stack has shape {denoised.shape}, the raw one {stack.shape}.")
     background = background_spectrum(stack, denoised, config)
-    peaks = find_peaks(background.log_power, background.standard_error, config)
-    return _derive(background, peaks, config, mode)
+    return _derive(background, find_peaks(background, config), config, mode)
 
 
 def _derive(

@@ -18,6 +18,12 @@ from napari_autostructn2v.stack import Stack
 EULER_GAMMA = 0.5772156649
 """How far the mean log of a periodogram lies below the log of its mean."""
 
+HANN_CORRELATION = 1.2
+"""By how much the standard error of averaged Hann-windowed bins exceeds that of independent ones."""
+
+REGIONS = 4
+"""The field is divided into this many regions along Y and along X, to see whether they agree."""
+
 MAX_SLICES = 64
 """Slices looked at: noise is alike all over a stack, and more of them only cost time."""
 
@@ -32,6 +38,9 @@ class BackgroundSpectrum:
         Mean log power, float64 (T, T), free of the bias of the logarithm.
     standard_error
         Of ``log_power`` at any one frequency, from the number of tiles.
+    regional_error
+        Standard error of ``log_power`` less its ring median, float64 (T, T), from the scatter between the
+        regions of the field, and no less than ``standard_error``.
     power
         Mean power, tiles scaled to equal power so that none outweighs the rest, float64 (T, T).
     coherence
@@ -45,6 +54,7 @@ class BackgroundSpectrum:
 
     log_power: np.ndarray
     standard_error: float
+    regional_error: np.ndarray
     power: np.ndarray
     coherence: float
     cross_power: np.ndarray | None
@@ -74,7 +84,8 @@ def background_spectrum(stack: Stack, denoised: Stack | None, config: AnalysisCo
     """
     side = tile_side(stack, config)
     window = _window(side)
-    log_power = np.zeros((side, side))
+    log_power = np.zeros((REGIONS**2, side, side))
+    members = np.zeros(REGIONS**2)
     power = np.zeros((side, side))
     cross = np.zeros((side, side))
     tiles = _flattest_tiles(stack, denoised, side, config)
@@ -83,7 +94,9 @@ def background_spectrum(stack: Stack, denoised: Stack | None, config: AnalysisCo
         spectra = fft.fft2(window * _detrended(_cut(stack.plane(z), corners, side)))
         powers = np.abs(spectra) ** 2 + np.finfo(float).tiny
         scale = 1 / powers.mean(axis=(1, 2), keepdims=True)
-        log_power += np.log(powers).sum(axis=0)
+        regions = [_region(corner, stack.shape[1:], side) for corner in corners]
+        np.add.at(log_power, regions, np.log(powers))
+        np.add.at(members, regions, 1)
         power += (powers * scale).sum(axis=0)
         if stack.shape[0] > 1:
             neighbour = z + 1 if z + 1 < stack.shape[0] else z - 1
@@ -92,15 +105,53 @@ def background_spectrum(stack: Stack, denoised: Stack | None, config: AnalysisCo
     count = len(tiles)
     # where the image is weakest, at high frequency, what two slices share is noise
     high = fft.ifftshift(frequency_radius(side)) > 0.2
+    # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap tell less than they count
+    standard_error = float(np.pi / np.sqrt(6 * max(1.0, 0.76 * count)))
     return BackgroundSpectrum(
-        log_power=fft.fftshift(log_power / count + EULER_GAMMA),
-        # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap tell less than they count
-        standard_error=float(np.pi / np.sqrt(6 * max(1.0, 0.76 * count))),
+        log_power=fft.fftshift(log_power.sum(axis=0) / count) + EULER_GAMMA,
+        standard_error=standard_error,
+        regional_error=np.maximum(_regional_error(log_power, members), standard_error),
         power=fft.fftshift(power / count),
         coherence=float(cross[high].sum() / power[high].sum()),
         cross_power=fft.fftshift(cross / count) if stack.shape[0] > 1 else None,
         tiles=count,
     )
+
+
+def _region(corner: tuple[int, int], shape: tuple[int, ...], side: int) -> int:
+    y, x = (start * REGIONS // (size - side + 1) for start, size in zip(corner, shape, strict=True))
+    return y * REGIONS + x
+
+
+def _regional_error(log_power: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Standard error of the mean log power at each frequency, (T, T), from tiles clustered by region.
+
+    Noise is the same all over the field; structure that got into the background differs from place to place,
+    but goes on through the slices, so that many tiles show it and counting them says too little. For the
+    cluster-robust variance see Liang & Zeger, Biometrika 73 (1986), 13-22.
+
+    Parameters
+    ----------
+    log_power
+        Sum over the tiles of each region, (regions, T, T), not shifted.
+    members
+        Tiles of each region.
+    """
+    count = members.sum()
+    used = members > 0
+    if used.sum() < 2:
+        return np.zeros(log_power.shape[1:])
+    means = [fft.fftshift(total / n) for total, n in zip(log_power[used], members[used], strict=True)]
+    excess = np.array([_symmetric(mean - ring_median(mean)) for mean in means])
+    weights = (members[used] / count)[:, None, None]
+    deviation = excess - (weights * excess).sum(axis=0)
+    variance = (weights**2 * deviation**2).sum(axis=0) * used.sum() / (used.sum() - 1)
+    # neighbouring frequencies share a window's width: their mean is a steadier estimate
+    return np.sqrt(ndimage.uniform_filter(variance, 3, mode="wrap"))
+
+
+def _symmetric(image: np.ndarray) -> np.ndarray:
+    return (image + np.flip(image)) / 2
 
 
 def _flattest_tiles(
@@ -182,18 +233,18 @@ def ring_median(image: np.ndarray) -> np.ndarray:
     return median.reshape(image.shape)
 
 
-def find_peaks(log_power: np.ndarray, standard_error: float, config: AnalysisConfig) -> np.ndarray:
+def find_peaks(background: BackgroundSpectrum, config: AnalysisConfig) -> np.ndarray:
     """Frequencies whose power departs from their ring, up or down: bool (T, T), point-symmetric.
 
     Up *or down*: the noise of a back-projection lacks the frequencies that a ramp filter takes away, and that
-    is as much a structure as a peak is. Seeds have to be certain and large; what touches a seed needs half
-    of both.
+    is as much a structure as a peak is. Seeds have to be large, certain, and alike all over the field; what
+    touches a seed needs half the size and half the certainty.
     """
-    excess = log_power - ring_median(log_power)
-    excess = (excess + np.flip(excess)) / 2
-    # 1.2: the neighbours of a Hann-windowed bin are correlated with it, which averaging ±f does not help
-    significance = np.abs(excess) / (1.2 * standard_error)
+    log_power = background.log_power
+    excess = np.abs(_symmetric(log_power - ring_median(log_power)))
+    # neighbours of a Hann-windowed bin are correlated with it, which averaging ±f does not help
+    certain = config.sensitivity * HANN_CORRELATION
     usable = frequency_radius(log_power.shape[0]) >= config.min_frequency
-    seeds = usable & (significance >= config.sensitivity) & (np.abs(excess) >= config.min_excess)
-    grown = usable & (significance >= config.sensitivity / 2) & (np.abs(excess) >= config.min_excess / 2)
-    return np.asarray(ndimage.binary_propagation(seeds, structure=np.ones((3, 3)), mask=grown))
+    seeds = usable & (excess >= np.maximum(certain * background.regional_error, config.min_excess))
+    grown = usable & (excess >= max(certain * background.standard_error, config.min_excess) / 2)
+    return np.asarray(ndimage.binary_propagation(seeds & grown, structure=np.ones((3, 3)), mask=grown))
