@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from napari_autostructn2v import cli
 from napari_autostructn2v.config import Config, TrainingConfig
-from napari_autostructn2v.errors import FileError, KernelError, StackError
+from napari_autostructn2v.errors import DeviceError, FileError, KernelError, StackError
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.kernel import load_kernel
 from napari_autostructn2v.synthetic import sample
@@ -67,7 +67,7 @@ def test_a_kernel_from_a_file_is_used(invoke, tomogram, tmp_path):
 
 def test_nothing_is_overwritten_and_nothing_half_done(invoke, tomogram, tmp_path):
     (tmp_path / "clean.tif").write_text("precious")
-    with pytest.raises(FileError, match="--overwrite"):
+    with pytest.raises(FileError, match="exists already"):
         invoke("run", tomogram, tmp_path / "clean.tif")
     assert (tmp_path / "clean.tif").read_text() == "precious"
     assert not (tmp_path / "clean_run").exists(), "refused before the training, not after"
@@ -83,6 +83,20 @@ def test_bad_input(invoke, tomogram, tmp_path):
     with pytest.raises(KernelError, match="even"):
         invoke("run", tomogram, tmp_path / "out.tif", "--kernel", tmp_path / "even.npy")
     invoke("run", tomogram, tmp_path / "clean.tif")
+    with pytest.raises(FileError, match="its own input"):
+        invoke("run", tomogram, tomogram, "--overwrite")
+    assert not (tmp_path / "tomogram_run").exists()
+    for output, message in (("out.foo", "format"), ("nowhere/out.tif", "does not exist")):
+        with pytest.raises(FileError, match=message):
+            invoke("run", tomogram, tmp_path / output)
+    with pytest.raises(FileError, match="cannot be made"):
+        invoke("run", tomogram, tmp_path / "out.mrc", "--run-dir", tomogram / "run")
+    with pytest.raises(DeviceError):
+        invoke("run", tomogram, tmp_path / "out.mrc", "--device", "warp")
+    assert not (tmp_path / "out_run").exists(), "nothing is left of what was refused"
+    with pytest.raises(StackError):
+        invoke("analyze", tmp_path / "small.tif", "--out", tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
     with pytest.raises(FileError, match="its own input"):
         invoke("apply", tmp_path / "clean_run" / "stage1" / "model.zip", tomogram, "--out", tmp_path)
     assert not (tmp_path / "out.tif").exists()

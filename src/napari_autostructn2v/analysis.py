@@ -250,22 +250,25 @@ def _extract(whitened: np.ndarray, shape: np.ndarray, reach: int, config: Analys
     """
     side = whitened.shape[0]
     window = slice(side // 2 - reach, side // 2 + reach + 1)
-    certain = np.abs(whitened) >= max(8 * _far_scatter(whitened), config.min_correlation)
-    strong = np.abs(shape) >= config.min_correlation
-    ridge = np.abs(shape) >= ndimage.maximum_filter(np.abs(shape), size=3) / 3
-    found = (certain & strong & ridge & (np.sign(whitened) == np.sign(shape)))[window, window]
-    found |= np.flip(found)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     radius = np.hypot(y, x)
-    found &= radius <= reach + 0.5
-    found[reach, reach] = True
+    alike = np.sign(whitened) == np.sign(shape)
+    ridge = np.abs(shape) >= ndimage.maximum_filter(np.abs(shape), size=3) / 3
 
+    def passing(certainty: float, correlation: float) -> np.ndarray:
+        certain = np.abs(whitened) >= max(certainty * _far_scatter(whitened), correlation)
+        passed = (certain & (np.abs(shape) >= correlation) & alike & ridge)[window, window]
+        return np.asarray((passed | np.flip(passed)) & (radius <= reach + 0.5))
+
+    found = passing(8, config.min_correlation)
+    found[reach, reach] = True
     near = np.ones((2 * BRIDGED_GAP + 3,) * 2)  # steps of up to three pixels, from found to found
     found = ndimage.binary_propagation(radius == 0, structure=near, mask=found)
+    found = _prolonged(_bridged(found), passing(4, config.min_correlation / 2))
     if found.sum() > config.max_pixels:
         # the nearest carry most: shorten the reach rather than thin out the line
         found &= radius < np.sort(radius[found])[config.max_pixels]
-    return _bridged(found)
+    return found
 
 
 def _bridged(kernel: np.ndarray) -> np.ndarray:
@@ -276,6 +279,19 @@ def _bridged(kernel: np.ndarray) -> np.ndarray:
         steps = np.linspace(0, 1, int(np.abs(offset).max()) + 1)[:, None]
         filled[tuple((np.rint(steps * offset).astype(int) + mid).T)] = True
     return filled
+
+
+def _prolonged(kernel: np.ndarray, faint: np.ndarray) -> np.ndarray:
+    """The kernel with its rays drawn out, straight on, over pixels of a fainter correlation."""
+    longer = kernel.copy()
+    mid = np.array(centre(kernel.shape))
+    offsets = np.argwhere(faint) - mid
+    for offset in offsets[np.argsort(np.abs(offsets).max(axis=1), kind="stable")]:
+        distance = int(np.abs(offset).max())
+        inner = np.rint(offset * (distance - 1) / max(distance, 1)).astype(int)
+        if inner.any() and longer[tuple(inner + mid)]:
+            longer[tuple(offset + mid)] = True
+    return longer
 
 
 def _judge(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float, any_peaks: bool) -> Verdict:

@@ -88,11 +88,12 @@ def run(
     After Ctrl-C, the same command goes on where it stopped.
     """
     from napari_autostructn2v import pipeline
-    from napari_autostructn2v.io import read_stack, write_stack
+    from napari_autostructn2v.io import check_stack_place, read_stack, write_stack
     from napari_autostructn2v.kernel import load_kernel
 
-    _refuse_existing(output, overwrite)
+    check_stack_place(output, overwrite=overwrite)
     image = read_stack(input)
+    _refuse_own_input(output, input)
     events = pipeline.run(
         image.array,
         mode=mode,
@@ -106,7 +107,8 @@ def run(
     result = _follow(events, quiet)
     write_stack(output, result.denoised, voxel_size=image.voxel_size, overwrite=overwrite)
     if not quiet:
-        console.print(result.analysis.verdict.summary, f"Written: {output}", sep="\n", highlight=False)
+        stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
+        console.print(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.", sep="\n")
 
 
 @app.command()
@@ -124,15 +126,17 @@ def analyze(
 ) -> None:
     """Say what structure the noise has; write the kernel (.tif) and a picture (.png)."""
     from napari_autostructn2v.analysis import analyze
-    from napari_autostructn2v.io import read_stack
+    from napari_autostructn2v.io import check_place, make_folder, read_stack
     from napari_autostructn2v.kernel import save_kernel
     from napari_autostructn2v.report import draw_analysis
 
     image = read_stack(input)
-    folder = _created(out or Path(f"{image.name}_noise"))
-    _refuse_existing(folder / "kernel.tif", overwrite)
-    _refuse_existing(folder / "noise.png", overwrite)
+    folder = out or Path(f"{image.name}_noise")
+    if folder.is_dir():
+        for name in ("kernel.tif", "noise.png"):
+            check_place(folder / name, overwrite=overwrite)
     analysis = analyze(image.array, None if denoised is None else read_stack(denoised).array, mode=mode)
+    make_folder(folder)
     save_kernel(folder / "kernel.tif", analysis.kernel, overwrite=overwrite)
     draw_analysis(folder / "noise.png", analysis, overwrite=overwrite)
     if not quiet:
@@ -153,23 +157,24 @@ def apply(
 ) -> None:
     """Denoise stacks with a trained model, in the formats they came in."""
     from napari_autostructn2v.bundle import load_model
-    from napari_autostructn2v.io import read_stack, write_stack
+    from napari_autostructn2v.io import check_stack_place, make_folder, read_stack, write_stack
     from napari_autostructn2v.prediction import predict
+    from napari_autostructn2v.stack import as_stack
 
     trained = load_model(model)
-    folder = _created(out)
+    folder = make_folder(out)
     # a folder of slices has no suffix of its own
     targets = [folder / (path.name if path.suffix else f"{path.name}.tif") for path in inputs]
     if len(set(targets)) < len(targets):
         raise FileError(
             "Two of the inputs have the same name, and so would their outputs. Apply them in turn."
         )
-    for path, target in zip(inputs, targets, strict=True):
-        if target.resolve() == path.resolve():
-            raise FileError(f"{target} would replace its own input. Choose another folder with --out.")
-        _refuse_existing(target, overwrite)
-    for path, target in zip(inputs, targets, strict=True):
-        image = read_stack(path)
+    images = [read_stack(path) for path in inputs]  # lazily: a bad one is found before the first is done
+    for image, target in zip(images, targets, strict=True):
+        as_stack(image.array, trained.mode)
+        _refuse_own_input(target, image.path)
+        check_stack_place(target, overwrite=overwrite)
+    for image, target in zip(images, targets, strict=True):
         denoised = _follow(predict(image.array, trained, device=device), quiet, label=image.name)
         write_stack(target, denoised, voxel_size=image.voxel_size, overwrite=overwrite)
         if not quiet:
@@ -218,14 +223,14 @@ def demo(
 ) -> None:
     """Run both stages on a generated tomogram with the noise of a back-projection."""
     from napari_autostructn2v import pipeline
-    from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
+    from napari_autostructn2v.io import VoxelSize, make_folder, read_stack, write_stack
     from napari_autostructn2v.metrics import psnr
     from napari_autostructn2v.report import draw_report
     from napari_autostructn2v.synthetic import sample
 
     tomogram = sample("reconstruction", shape=(32, 192, 192))
     voxels = VoxelSize(tomogram.voxel_size, tomogram.voxel_size, tomogram.voxel_size)
-    _created(out)
+    make_folder(out)
     noisy = read_stack(write_stack(out / "noisy.mrc", tomogram.noisy, voxel_size=voxels, overwrite=True))
     events = pipeline.run(
         noisy.array,
@@ -263,20 +268,9 @@ def demo(
         subprocess.run([str(python), *napari], check=False)
 
 
-def _created(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"The folder {folder} cannot be made: {error.strerror}. Choose another one."
-        ) from error
-    return folder
-
-
-def _refuse_existing(path: Path, overwrite: bool) -> None:
-    # before hours of training, not after
-    if path.exists() and not overwrite:
-        raise FileError(f"{path} exists already. Choose another name, or allow it with --overwrite.")
+def _refuse_own_input(output: Path, input: Path) -> None:
+    if output.resolve() == input.resolve():
+        raise FileError(f"{output} would replace its own input. Choose another name or folder.")
 
 
 def _follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") -> Result:

@@ -28,7 +28,7 @@ from napari_autostructn2v.analysis import NoiseAnalysis
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import RunFolderError
 from napari_autostructn2v.events import Event, Step, TrainingStarted, Validation
-from napari_autostructn2v.io import ImageFile, VoxelSize, write_atomically, write_stack
+from napari_autostructn2v.io import ImageFile, VoxelSize, make_folder, write_atomically, write_stack
 from napari_autostructn2v.kernel import save_kernel
 from napari_autostructn2v.stack import Stack
 
@@ -88,7 +88,7 @@ class RunFolder:
                 f"{self.path} holds other files. Choose an empty or a new folder for the run."
             )
         for part in ("stage1", "analysis", "stage2"):
-            (self.path / part).mkdir(parents=True, exist_ok=True)
+            make_folder(self.path / part)
         # where the input lies is no part of what the run is: it may be moved
         path = None if source is None else str(source.path.resolve())
         self._write_json(record, {**identity, "input_path": path, "napari_autostructn2v": __version__})

@@ -41,6 +41,9 @@ class ImageLayers:
         """Place what follows beside ``source``; the results of a run before it stay as ordinary layers."""
         self.placement = Placement.of(source)
         self.results = {}
+        # on top of others in its place, or one of them would stand beside its results
+        layers = self._viewer.layers
+        layers.move(layers.index(source), len(layers))
 
     def _on_preview(self, event: Preview) -> None:
         job = self._session.job

@@ -392,6 +392,7 @@ class Session:
 
     def _settle_back(self, kind: JobKind) -> None:
         self.job = self.progress = None
+        self.losses.pop(kind, None)
         if kind == "stage1":
             self.phase, self.run = Phase.DATA, None
         elif kind == "stage2" and self.run is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_autostructn2v.errors import FileError, StackError
-from napari_autostructn2v.io.atomic import write_atomically
+from napari_autostructn2v.io.atomic import check_place, make_folder, write_atomically
 from napari_autostructn2v.io.image import ImageFile, Unit, VoxelSize
 
 __all__ = [
@@ -22,6 +22,9 @@ __all__ = [
     "ImageFile",
     "Unit",
     "VoxelSize",
+    "check_place",
+    "check_stack_place",
+    "make_folder",
     "read_stack",
     "write_atomically",
     "write_stack",
@@ -145,9 +148,8 @@ def write_stack(
         If the array is no stack of real numbers.
     """
     path = Path(path)
+    check_stack_place(path, overwrite=overwrite)
     suffix = path.suffix.lower()
-    if suffix not in (*MRC_SUFFIXES, *TIFF_SUFFIXES, *ZARR_SUFFIXES):
-        raise FileError(f"Cannot tell the format from the name {path.name}. End it in {_known_suffixes()}.")
     if len(array.shape) not in (2, 3) or 0 in array.shape or np.dtype(array.dtype).kind not in "uifb":
         raise StackError(
             f"An array of shape {tuple(array.shape)} and type {array.dtype} cannot be written. "
@@ -169,6 +171,19 @@ def write_stack(
 
             ome_zarr.write(beside, array, voxel_size)
     return path
+
+
+def check_stack_place(path: Path, *, overwrite: bool) -> None:
+    """Check that :func:`write_stack` can write there: before hours of work rather than after them.
+
+    Raises
+    ------
+    FileError
+        If the suffix is unknown, the folder is missing, or the file exists and ``overwrite`` is False.
+    """
+    if path.suffix.lower() not in (*MRC_SUFFIXES, *TIFF_SUFFIXES, *ZARR_SUFFIXES):
+        raise FileError(f"Cannot tell the format from the name {path.name}. End it in {_known_suffixes()}.")
+    check_place(path, overwrite=overwrite)
 
 
 def _is_zarr(folder: Path) -> bool:

@@ -27,14 +27,12 @@ def write_atomically(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         fails with an OSError: no permission, a full disk and the like, said in words.
     """
     target = Path(os.path.realpath(path))  # through a link: the link stays, what it points to is replaced
-    _refuse_existing(target, overwrite)
-    if not os.path.isdir(target.parent):
-        raise FileError(f"The folder {target.parent} does not exist. Create it, or choose another.")
+    check_place(target, overwrite=overwrite)
     beside = _neighbour(target, "partial")
     try:
         yield beside
         _flush(beside)
-        _refuse_existing(target, overwrite)  # something else may have written it in the meantime
+        check_place(target, overwrite=overwrite)  # something else may have written it in the meantime
         _move(beside, target)
     except BaseException as error:
         _remove(beside)
@@ -43,7 +41,33 @@ def write_atomically(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         raise
 
 
-def _refuse_existing(target: Path, overwrite: bool) -> None:
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it, if they are not there.
+
+    Raises
+    ------
+    FileError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"The folder {path} cannot be made: {error.strerror or error}. Choose another one."
+        ) from error
+    return path
+
+
+def check_place(target: Path, *, overwrite: bool) -> None:
+    """Check that something can be written there: before the work rather than after it.
+
+    Raises
+    ------
+    FileError
+        If it exists and ``overwrite`` is False, or its folder is missing.
+    """
+    if not os.path.isdir(target.parent):
+        raise FileError(f"The folder {target.parent} does not exist. Create it, or choose another.")
     if os.path.lexists(target) and not overwrite:
         raise FileError(f"{target} exists already. Choose another name, or allow it to be overwritten.")
 

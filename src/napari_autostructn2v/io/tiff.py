@@ -168,7 +168,7 @@ def _refuse_other_axes(series: tifffile.TiffPageSeries, path: Path) -> None:
     if "S" in sizes or series.keyframe.photometric not in grey:
         raise FileError(
             f"{path.name} is a colour image. Convert it to grey values first, for example in Fiji with "
-            "Image > Type > 32-bit."
+            "Image > Type > 32-bit. If it is a stack of 3 or 4 slices, save it with photometric 'minisblack'."
         )
     if sizes.get("C", 1) > 1:
         raise FileError(
