@@ -55,6 +55,15 @@ def slow(hand: Any, dock: StructuredDenoisingWidget) -> StructuredDenoisingWidge
     return dock
 
 
+def test_results_stand_beside_the_layer_they_are_of(hand: Any, viewer: Any, image: Any, dock: Any) -> None:
+    viewer.add_image(np.zeros_like(image.data), name="another", scale=SCALE, translate=(0, 7, 3))
+    assert viewer.layers[-1].name == "another", "which now hides the image"
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    order = [layer.name for layer in viewer.layers]
+    assert order.index("tiny") > order.index("another")
+
+
 def settle(hand: Any, dock: StructuredDenoisingWidget) -> None:
     """Wait until the camera has arrived."""
     hand.wait(lambda: not dock.workspace.flight.flying)
