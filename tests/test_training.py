@@ -18,7 +18,7 @@ from napari_autostructn2v.events import (
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.network import UNet, halo
 from napari_autostructn2v.prediction import predict
-from napari_autostructn2v.training import StopTraining, TrainingData, one_cycle, train
+from napari_autostructn2v.training import StopTraining, TrainingData, _State, one_cycle, train
 
 TINY = TrainingConfig(
     steps=20, batch_size=2, patch_size=32, features=8, validation_interval=5, validation_patches=4
@@ -60,7 +60,7 @@ def test_the_stream_of_events(stack):
     assert [e.step for e in events if isinstance(e, Validation)] == [5, 10, 15, 20]
     previews = [e for e in events if isinstance(e, Preview)]
     assert [(p.z, p.denoised.shape) for p in previews] == [(2, (48, 52))] * 4
-    best = min((e for e in events if isinstance(e, Validation)), key=lambda e: e.loss)
+    best = [e for e in events if isinstance(e, Validation) and e.best][-1]
     assert model.provenance["best_step"] == best.step
     assert model.provenance["validation_loss"] == best.loss
     assert model.provenance["input"] == "test"
@@ -155,6 +155,25 @@ def test_losses_of_two_moments_can_be_compared(stack):
     network = UNet(1, 8, 2).eval()
     with torch.inference_mode():
         assert data.loss(network, *data.validation) == data.loss(network, *data.validation)
+
+
+def test_the_latest_network_is_kept_unless_it_is_clearly_worse():
+    network = UNet(1, 8, 1)
+    state = _State(network, torch.optim.AdamW(network.parameters()), torch.Generator(), identity={})
+    lowest = torch.rand(64, generator=torch.Generator().manual_seed(0))
+    chance = 0.1 * torch.randn(64, generator=torch.Generator().manual_seed(1))
+    chance -= chance.mean()
+    verdicts = []
+    for state.step, losses in enumerate(
+        (lowest + 1, lowest, lowest + chance + 0.005, lowest + chance + 0.1, lowest * float("nan"))
+    ):
+        verdicts.append(state.keep_unless_worse(losses))
+    assert verdicts == [True, True, True, False, False]
+    assert state.best_step == 2
+    # small steps up, each within the error of the last, are still measured against the lowest
+    for rise in (0.01, 0.02, 0.03, 0.04):
+        kept = state.keep_unless_worse(lowest + chance + rise)
+    assert not kept
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 64), (64, 64), (3, 16, 16), (2, 17, 200), (1, 30, 21)])

@@ -42,7 +42,7 @@ class TrainingConfig(_Settings):
         0.05, gt=0, le=0.5, description="upper limit on the share of pixels that are kernel centres"
     )
     validation_interval: int = Field(25, ge=1, description="steps from one validation to the next")
-    validation_patches: int = Field(32, ge=1, le=1024, description="held-out patches")
+    validation_patches: int = Field(64, ge=1, le=1024, description="held-out patches")
 
     @model_validator(mode="after")
     def _patch_fits_the_network(self) -> Self:

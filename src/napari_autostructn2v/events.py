@@ -46,7 +46,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Validation:
-    """The loss on held-out patches with fixed sites, comparable between any two moments."""
+    """The loss on held-out pixels at fixed sites, comparable between any two moments.
+
+    ``best`` says that this network is kept: it is not clearly worse than any before it.
+    """
 
     step: int
     loss: float

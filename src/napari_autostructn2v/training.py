@@ -92,7 +92,7 @@ def train(
     Returns
     -------
     Model
-        With the weights of the best validation.
+        With the weights of the best validation: the latest that is not clearly worse than another.
 
     Raises
     ------
@@ -148,9 +148,11 @@ def train(
             if state.step % config.validation_interval == 0 or state.step == config.steps:
                 network.eval()
                 with torch.inference_mode():
-                    validation = data.loss(network, *data.validation).item()
-                best = state.keep_if_best(validation)
-                preview = _or(preview, (yield Validation(step=state.step, loss=validation, best=best)))
+                    losses = data.validate(network)
+                best = state.keep_unless_worse(losses)
+                preview = _or(
+                    preview, (yield Validation(step=state.step, loss=losses.mean().item(), best=best))
+                )
                 if preview is not None:
                     z = min(max(preview, 0), stack.shape[0] - 1)
                     denoised = predict_plane(
@@ -280,14 +282,24 @@ class TrainingData:
         flip: tuple[bool, bool, bool],
     ) -> Tensor:
         """Mean squared error at the sites that count."""
+        squares = self._squares(network, masked, target, sites, flip)
+        return (squares * counts).sum() / counts.sum().clamp_min(1)
+
+    def validate(self, network: UNet) -> Tensor:
+        """Mean squared error at the held-out sites of each validation patch, on the CPU, (patches,)."""
+        masked, target, sites, _, flip = self.validation
+        return self._squares(network, masked, target, sites, flip).mean(dim=1).cpu()
+
+    def _squares(
+        self, network: UNet, masked: Tensor, target: Tensor, sites: Tensor, flip: tuple[bool, bool, bool]
+    ) -> Tensor:
         axes = [axis for axis, flipped in zip((1, 2, 3), flip, strict=True) if flipped]
         image = masked.flip(axes) if axes else masked
         with self._precision():
             predicted = network(image.contiguous(memory_format=torch.channels_last))
         back = [axis - 1 for axis in axes if axis > 1]  # the output has no axis of slices
         predicted = (predicted.flip(back) if back else predicted).float()
-        squares = (at_sites(predicted, sites) - at_sites(target, sites)).square()
-        return (squares * counts).sum() / counts.sum().clamp_min(1)
+        return (at_sites(predicted, sites) - at_sites(target, sites)).square()
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.slices.device.type, torch.bfloat16, enabled=self.autocast)
@@ -334,13 +346,26 @@ class _State:
     best: dict[str, Tensor] | None = None
     best_loss: float = math.inf
     best_step: int = 0
+    lowest: Tensor | None = None
 
-    def keep_if_best(self, loss: float) -> bool:
-        better = loss < self.best_loss
-        if better:
-            self.best_loss, self.best_step = loss, self.step
-            self.best = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
-        return better
+    def keep_unless_worse(self, losses: Tensor) -> bool:
+        """Keep the network as the best if the losses of the validation patches do not speak against it.
+
+        Where noise is strong, the lowest of many validations is low mostly by chance, and early in the
+        training. So the latest network is kept that is within one standard error of the lowest (Breiman et
+        al. 1984, section 3.4.3), where the error is that of the difference, patch by patch at the same sites.
+        """
+        if not losses.isfinite().all():
+            return False
+        if self.lowest is None or losses.mean() < self.lowest.mean():
+            self.lowest = losses
+        difference = losses - self.lowest
+        standard_error = difference.std(correction=0) / math.sqrt(max(1, len(losses) - 1))
+        if difference.mean() > standard_error:
+            return False
+        self.best_loss, self.best_step = losses.mean().item(), self.step
+        self.best = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
+        return True
 
     def save(self, path: Path) -> None:
         from safetensors.torch import save_file
@@ -350,6 +375,8 @@ class _State:
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items()}
         tensors["generator"] = self.generator.get_state()
+        if self.lowest is not None:
+            tensors["lowest"] = self.lowest
         progress = {
             "identity": self.identity,
             "step": self.step,
@@ -394,6 +421,7 @@ class _State:
             optimizer["state"].setdefault(int(number), {})[moment] = value
         self.optimizer.load_state_dict(optimizer)
         self.generator.set_state(tensors["generator"])
+        self.lowest = tensors.get("lowest")
         self.step, self.best_step = progress["step"], progress["best_step"]
         if progress["best_loss"] is not None:
             self.best, self.best_loss = groups["best"], progress["best_loss"]
