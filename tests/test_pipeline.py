@@ -92,6 +92,8 @@ def test_few_slices_warn_and_fewer_refuse(small):
     events = []
     finish(run(small, mode="2.5d", config=QUICK), events.append)
     assert [e for e in events if isinstance(e, Notice)]
+    with pytest.warns(UserWarning, match="below 20 slices"):
+        denoise(small, mode="2.5d", config=QUICK)
     with pytest.raises(StackError, match="Choose 2D"):
         denoise(small[:2], mode="2.5d", config=QUICK)
 

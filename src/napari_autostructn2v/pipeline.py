@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,9 +83,19 @@ def denoise(
         If the kernel is none, or not one of the mode.
     DeviceError
         If the device is not there.
+
+    Warns
+    -----
+    UserWarning
+        If 2.5D has fewer than 20 slices to learn from.
     """
     config = config or Config.from_preset(preset)
-    return finish(run(stack, mode=mode, config=config, kernel=kernel, device=device, seed=seed))
+
+    def warn(event: Event) -> None:
+        if isinstance(event, Notice):
+            warnings.warn(event.message, UserWarning, stacklevel=4)
+
+    return finish(run(stack, mode=mode, config=config, kernel=kernel, device=device, seed=seed), warn)
 
 
 def run(
