@@ -6,6 +6,7 @@ tools included, while 0.5 adds nothing to a single-resolution image and shuts ol
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import zarr
 from numcodecs import Blosc  # type: ignore[import-untyped]
 from pydantic import BaseModel, Field, ValidationError
+from zarr.core.sync import sync
 
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io.image import (
@@ -152,15 +154,27 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
             }
         ],
     }
-    group = zarr.create_group(path, zarr_format=2, attributes={"multiscales": [multiscale]})
-    level = group.create_array(
-        "0",
-        shape=tuple(array.shape),
-        dtype=dtype,
-        chunks=(1,) * (len(names) - 2) + tuple(min(side, TILE) for side in array.shape[-2:]),
-        compressors=Blosc(),  # what Zarr 2 itself wrote, so every reader has it
-        chunk_key_encoding={"name": "v2", "separator": "/"},
-        fill_value=0,
-    )
-    for z, plane in enumerate(planes(array, dtype)):
-        level[z if len(names) == 3 else ...] = plane
+    try:
+        group = zarr.create_group(path, zarr_format=2, attributes={"multiscales": [multiscale]})
+        level = group.create_array(
+            "0",
+            shape=tuple(array.shape),
+            dtype=dtype,
+            chunks=(1,) * (len(names) - 2) + tuple(min(side, TILE) for side in array.shape[-2:]),
+            compressors=Blosc(),  # what Zarr 2 itself wrote, so every reader has it
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+            fill_value=0,
+        )
+        for z, plane in enumerate(planes(array, dtype)):
+            level[z if len(names) == 3 else ...] = plane
+    except BaseException:
+        # zarr writes several files at a time, and the others go on when one has failed: they would put back
+        # what the caller is about to delete
+        sync(_others_finished())
+        raise
+
+
+async def _others_finished() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)
