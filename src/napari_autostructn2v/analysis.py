@@ -133,12 +133,7 @@ class NoiseAnalysis:
         KernelError
             If it is no kernel, or not one of this mode.
         """
-        kernel = validate_kernel(kernel)
-        if (kernel.ndim == 3) != (self.mode == "2.5d"):
-            raise KernelError(
-                f"The kernel has {kernel.ndim} axes, which does not go with {self.mode.upper()}."
-            )
-        kernel = trim_kernel(kernel)
+        kernel = trim_kernel(validate_kernel(kernel, self.mode))
         return replace(
             self, kernel=kernel, verdict=_judge_by_hand(self.autocorrelation, kernel, self.far_scatter)
         )
@@ -194,7 +189,8 @@ def _derive(
     shape = _autocorrelation(flat)
     shape -= ring_median(shape)
     reach = min(config.max_lag, side // 4)
-    kernel = _extract(whitened, shape, reach, config)
+    far = _far_scatter(whitened)
+    kernel = _extract(whitened, shape, far, reach, config)
 
     window = slice(side // 2 - reach, side // 2 + reach + 1)
     correlation = shape[window, window]
@@ -207,7 +203,6 @@ def _derive(
         kernel = np.stack([kernel & shared, kernel, kernel & shared])
     correlation[centre(correlation.shape)] = 1.0
     kernel = trim_kernel(kernel)
-    far = _far_scatter(whitened)
     return NoiseAnalysis(
         spectrum=background.log_power.astype(np.float32),
         peaks=peaks,
@@ -236,7 +231,9 @@ def _far_scatter(correlation: np.ndarray) -> float:
     return float(1.4826 * np.median(np.abs(correlation[(radius > 0.25 * side) & (radius < 0.45 * side)])))
 
 
-def _extract(whitened: np.ndarray, shape: np.ndarray, reach: int, config: AnalysisConfig) -> np.ndarray:
+def _extract(
+    whitened: np.ndarray, shape: np.ndarray, far_scatter: float, reach: int, config: AnalysisConfig
+) -> np.ndarray:
     """Neighbours whose correlation is certain in one measure and of the right shape in the other.
 
     Whitened ring by ring, the autocorrelation is sure, as all that is isotropic cancels, but true neighbours
@@ -256,7 +253,7 @@ def _extract(whitened: np.ndarray, shape: np.ndarray, reach: int, config: Analys
     ridge = np.abs(shape) >= ndimage.maximum_filter(np.abs(shape), size=3) / 3
 
     def passing(certainty: float, correlation: float) -> np.ndarray:
-        certain = np.abs(whitened) >= max(certainty * _far_scatter(whitened), correlation)
+        certain = np.abs(whitened) >= max(certainty * far_scatter, correlation)
         passed = (certain & (np.abs(shape) >= correlation) & alike & ridge)[window, window]
         return np.asarray((passed | np.flip(passed)) & (radius <= reach + 0.5))
 

@@ -18,7 +18,6 @@ Mode = Literal["2d", "2.5d"]
 Preset = Literal["fast", "balanced", "high"]
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
-MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 class _Settings(BaseModel):

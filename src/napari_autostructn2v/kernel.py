@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import FileError, KernelError
 
 POINT = np.ones((1, 1), dtype=bool)
@@ -27,13 +28,15 @@ def mirrored(array: np.ndarray) -> np.ndarray:
     return np.flip(array)
 
 
-def validate_kernel(array: Any) -> np.ndarray:
+def validate_kernel(array: Any, mode: Mode | None = None) -> np.ndarray:
     """Return ``array`` as a kernel.
 
     Parameters
     ----------
     array
         Anything that converts to an array of shape (K, L) or (3, K, L); non-zero means hidden.
+    mode
+        The mode it has to go with; None takes either.
 
     Returns
     -------
@@ -43,7 +46,7 @@ def validate_kernel(array: Any) -> np.ndarray:
     Raises
     ------
     KernelError
-        If a size is even, the centre is missing, or it is not point-symmetric.
+        If a size is even, the centre is missing, it is not point-symmetric, or not one of the mode.
     """
     try:
         kernel = np.asarray(array).astype(bool)
@@ -62,6 +65,8 @@ def validate_kernel(array: Any) -> np.ndarray:
         raise KernelError(
             "The kernel is not point-symmetric: for each pixel set at +d, set the one at -d as well."
         )
+    if mode is not None and (kernel.ndim == 3) != (mode == "2.5d"):
+        raise KernelError(f"The kernel has {kernel.ndim} axes, which does not go with {mode.upper()}.")
     return kernel
 
 

@@ -14,7 +14,6 @@ from napari_autostructn2v.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.bundle import Model, load_model
 from napari_autostructn2v.config import Config, Mode, Preset
 from napari_autostructn2v.device import choose_device
-from napari_autostructn2v.errors import KernelError
 from napari_autostructn2v.events import Event, Notice, StageStarted, finish
 from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.kernel import POINT, validate_kernel
@@ -137,9 +136,7 @@ def run(
     stack = as_stack(stack, mode)
     choose_device(device)  # all that can be refused is refused before anything is written
     if kernel is not None:
-        kernel = validate_kernel(kernel)
-        if (kernel.ndim == 3) != (mode == "2.5d"):
-            raise KernelError(f"The kernel has {kernel.ndim} axes, which does not go with {mode.upper()}.")
+        kernel = validate_kernel(kernel, mode)
     if (notice := few_slices_notice(stack, mode)) is not None:
         yield Notice(notice)
     run_folder = None
