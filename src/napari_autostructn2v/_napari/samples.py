@@ -21,7 +21,7 @@ def hum() -> list[LayerData]:
     return _layers("hum", "hum")
 
 
-def _layers(noise: synthetic.NoiseFamily, name: str) -> list[LayerData]:
+def _layers(noise: str, name: str) -> list[LayerData]:
     made = synthetic.sample(noise)
     size = made.voxel_size
     meta = {"name": name, "scale": (size,) * 3, "units": ("nm",) * 3, "colormap": "gray"}

@@ -1,0 +1,411 @@
+"""A protected Fourier notch: take away patterns that reach too far for any kernel.
+
+Offsets of whole rows, fixed columns, hum, a readout grid: such noise can be predicted from far outside a
+small kernel, so a blind spot cannot remove it. In the spectrum of a whole slice it is narrow, a line along an
+axis or a few single peaks, and there it is taken down to what lies around it. Image detail is broad; where a
+narrow peak does come from the sample (a lattice, a microtubule), it is not found in the background, or it goes
+on through the slices at a slant.
+
+References
+----------
+Moisan, L. Periodic plus smooth image decomposition. Journal of Mathematical Imaging and Vision 39 (2011),
+161-179.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import fft, ndimage
+
+from napari_autostructn2v.stack import Stack
+
+MAX_SLICES = 32
+"""Slices measured: the pattern's frequencies are the same all over a stack."""
+
+SURROUNDINGS = 0.035
+"""Width in cycles per pixel of what a peak is held against: what is broader is a kernel's business."""
+
+NARROW = 1.2
+"""Log power that a peak has above its surroundings."""
+
+CERTAIN = 5.0
+"""The same in standard errors of a single bin."""
+
+LINE = 0.7
+"""Median log power of a line along an axis above what is beside it."""
+
+PROTECTED = 0.02
+"""Below this frequency (cycles per pixel) no single peak is taken: the image is strong there."""
+
+PROTECTED_BINS = 2
+"""So many bins around zero frequency are left alone on lines as well."""
+
+LINE_STARTS = 0.04
+"""From this frequency on (cycles per pixel) half of a line must be among the peaks of the background."""
+
+COHERENT = 0.4
+"""Share of the power common to all slices from which a pattern counts as the same in all of them, or as going
+on from slice to slice."""
+
+FEWEST_FOR_COHERENCE = 6
+"""Slices below which it cannot be told what they have in common."""
+
+DETAIL = 8.0
+"""Sigma in pixels of the Gaussian that is taken from a slice before the median of a row: the offset is left in
+all of its pixels, image detail in some of them."""
+
+ON_AXIS = 0.75
+"""Bins within which a peak lies on an axis."""
+
+MAX_WAVES = 64
+"""Most single peaks; more are no pattern but the spectrum's own roughness, and the strongest are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Offsets:
+    """Whole rows, or whole columns, lifted or lowered.
+
+    Attributes
+    ----------
+    axis
+        0 for rows, 1 for columns: the axis along which the offset changes.
+    gain
+        What is left of each frequency of the offsets, 0 to 1, ``rfft`` layout.
+    fixed
+        Offsets that all slices have in common, to be subtracted first, one for each row or column.
+    """
+
+    axis: int
+    gain: np.ndarray
+    fixed: np.ndarray
+
+    def pattern(self, plane: np.ndarray) -> np.ndarray:
+        """The offsets in a slice, to be broadcast against it."""
+        across = 1 - self.axis
+        detail = plane - ndimage.gaussian_filter1d(plane, DETAIL, axis=self.axis)
+        profile = np.median(detail, axis=across) - self.fixed
+        offsets = self.fixed + fft.irfft(_periodic_spectrum(profile) * (1 - self.gain), n=profile.size)
+        return np.expand_dims(offsets, across)
+
+
+@dataclass(frozen=True, eq=False)
+class Wave:
+    """One narrow peak: a wave whose amplitude and phase change slowly over the slice.
+
+    Attributes
+    ----------
+    frequency
+        Along Y and X, in cycles per pixel.
+    reach
+        Sigma in pixels over which amplitude and phase are taken as constant.
+    share
+        How much of it is noise: the Wiener gain, 0 to 1.
+    slant
+        Whether it runs along neither axis.
+    through
+        Whether it goes on from slice to slice, be it at another phase; None if the slices are too few to tell.
+    fixed
+        The wave that all slices have in common, (Y, X), or None if they differ.
+    """
+
+    frequency: tuple[float, float]
+    reach: float
+    share: float
+    slant: bool
+    through: bool | None
+    fixed: np.ndarray | None = None
+
+    def pattern(self, plane: np.ndarray) -> np.ndarray:
+        """The wave in a slice, (Y, X)."""
+        return self.share * self.envelope(plane) if self.fixed is None else self.fixed
+
+    @property
+    def alternating(self) -> bool:
+        """Whether every other row or column is lifted: read out by two amplifiers, as no sample is built."""
+        return not self.slant and 0.5 in (abs(f) for f in self.frequency)
+
+    def envelope(self, plane: np.ndarray) -> np.ndarray:
+        """All of the slice that is near the frequency, (Y, X).
+
+        The slice is brought down to zero frequency and smoothed there, by as much less at its borders as
+        there is less of it: no leakage, whatever the frequency.
+        """
+        carrier = self._carrier(plane.shape)
+        slow = carrier.conj() * (plane - plane.mean())
+        weight = [ndimage.gaussian_filter1d(np.ones(n), self.reach, mode="constant") for n in plane.shape]
+        for axis in (0, 1):
+            slow = _smoothed(slow, self.reach, axis)
+        # a wave has its other half at -f, unless that is the same frequency
+        halves = 1 if all((2 * f) % 1 == 0 for f in self.frequency) else 2
+        return np.asarray(halves * np.real(carrier * slow / np.outer(*weight)))
+
+    def _carrier(self, shape: tuple[int, ...]) -> np.ndarray:
+        phases = (f * np.arange(n) for f, n in zip(self.frequency, shape, strict=True))
+        return np.outer(*(np.exp(2j * np.pi * phase) for phase in phases))
+
+
+def _smoothed(image: np.ndarray, sigma: float, axis: int) -> np.ndarray:
+    parts = (
+        ndimage.gaussian_filter1d(p, sigma, axis=axis, mode="constant") for p in (image.real, image.imag)
+    )
+    real, imaginary = parts
+    return np.asarray(real + 1j * imaginary)
+
+
+@dataclass(frozen=True, eq=False)
+class Notch:
+    """Narrow peaks to take away from every slice.
+
+    Attributes
+    ----------
+    offsets
+        Of rows and of columns.
+    waves
+        Single peaks.
+    """
+
+    offsets: tuple[Offsets, ...] = ()
+    waves: tuple[Wave, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.offsets or self.waves)
+
+    def pattern(self, plane: np.ndarray) -> np.ndarray:
+        """What is taken away from a slice (Y, X), float32."""
+        left = plane.astype(np.float64)
+        for part in (*self.offsets, *self.waves):
+            left -= part.pattern(left)
+        return np.asarray(plane - left, np.float32)
+
+    def at(self, peaks: np.ndarray) -> Notch:
+        """Of this notch, the part at these peaks of the tiles' spectrum.
+
+        Parameters
+        ----------
+        peaks
+            bool (T, T), T odd, centred, as :func:`~napari_autostructn2v.spectrum.find_peaks` gives it. A line
+            along an axis is taken as a whole where half of it is there.
+        """
+        side, middle = len(peaks), len(peaks) // 2
+        outer = np.abs(np.arange(side) - middle) >= LINE_STARTS * side
+        lines = (peaks[outer, middle].mean() >= 0.5, peaks[middle, outer].mean() >= 0.5)
+        return Notch(
+            tuple(part for part in self.offsets if lines[part.axis]),
+            tuple(wave for wave in self.waves if peaks[_tile_bin(wave, side)]),
+        )
+
+    def without_lattices(self) -> Notch:
+        """Of this notch, the part that is the detector's, as far as can be told.
+
+        A lattice, or layers, of the sample go on from slice to slice, most often at a slant; a pattern of
+        the detector that goes on through the slices is a grid of rows and columns. Where there is a lattice,
+        what else goes on through the slices is more of it.
+        """
+        lasting = [wave for wave in self.waves if wave.through is not False]
+        axes = {wave.frequency[0] == 0 for wave in lasting}
+        grid = len(axes) == 2 and not any(wave.slant for wave in lasting)
+        return replace(self, waves=tuple(w for w in self.waves if w not in lasting or grid or w.alternating))
+
+    def on_tiles(self, side: int) -> np.ndarray:
+        """Where it acts in the tiles' spectrum, whose window widens a line to three bins, bool (T, T)."""
+        bins = np.zeros((side, side), dtype=bool)
+        for part in self.offsets:
+            bins[(slice(None), side // 2) if part.axis == 0 else (side // 2, slice(None))] = True
+        for wave in self.waves:
+            bins[_tile_bin(wave, side)] = True
+        return np.asarray(ndimage.binary_dilation(bins | np.flip(bins), np.ones((3, 3))))
+
+
+def _tile_bin(wave: Wave, side: int) -> tuple[int, int]:
+    y, x = (min(max(round(f * side) + side // 2, 0), side - 1) for f in wave.frequency)
+    return y, x
+
+
+class NotchedArray:
+    """An array without the pattern, filtered slice by slice as it is read.
+
+    Parameters
+    ----------
+    stack
+        The raw data.
+    notch
+        What to take away.
+    """
+
+    def __init__(self, stack: Stack, notch: Notch) -> None:
+        self.shape, self.dtype = stack.input_shape, np.dtype(np.float32)
+        self._stack, self._notch = stack, notch
+        self._recent: dict[int, np.ndarray] = {}
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        z = index if isinstance(index, int) else 0
+        if z not in self._recent:  # 2.5D asks for each slice three times in a row
+            plane = self._stack.plane(z)
+            self._recent = dict(list(self._recent.items())[-2:])
+            self._recent[z] = plane - self._notch.pattern(plane)
+        return self._recent[z]
+
+
+def find_notch(stack: Stack) -> Notch:
+    """Find all that is narrow in the spectra of whole slices, whether noise or sample.
+
+    The logarithm of the power is averaged over the slices and held against the median of its surroundings;
+    peaks must be large and certain. A line along an axis is judged as a whole, against the lines beside it,
+    since each of its bins may be weak.
+
+    Parameters
+    ----------
+    stack
+        The raw data; up to 32 slices of it are read.
+    """
+    chosen = _chosen(stack.shape[0])
+    pairs = [(i, i + 1) for i in range(len(chosen) - 1) if chosen[i + 1] == chosen[i] + 1]
+    planes = [stack.plane(z).astype(np.float64) for z in chosen]
+    mean = np.mean(planes, axis=0)
+    offsets = tuple(part for axis in (0, 1) if (part := _find_offsets(planes, mean, axis)) is not None)
+    if offsets:
+        lines = Notch(offsets)
+        planes = [plane - lines.pattern(plane) for plane in planes]
+        mean = np.mean(planes, axis=0)
+    return Notch(offsets, _find_waves(planes, pairs, mean))
+
+
+def _chosen(depth: int) -> list[int]:
+    """Slices from all over the stack, in pairs of neighbours where they are not all taken."""
+    if depth <= MAX_SLICES:
+        return list(range(depth))
+    first = np.linspace(0, depth - 2, MAX_SLICES // 2).round().astype(int)
+    return sorted({int(z) for z in (*first, *(first + 1))})
+
+
+def _find_offsets(planes: list[np.ndarray], mean: np.ndarray, axis: int) -> Offsets | None:
+    """Offsets that change along ``axis``: the line of the spectrum on which the other frequency is zero."""
+    oriented = [plane if axis == 0 else plane.T for plane in planes]
+    size, width = oriented[0].shape
+    x = np.arange(width) / width
+    beside = np.stack([np.ones(width), *(np.exp(2j * np.pi * k * x) for k in (1, 2, -1, -2))], axis=1) / width
+    profiles = [_periodic_spectrum(plane @ beside) for plane in oriented]  # (size, 5)
+    log_power = np.mean([np.log(np.square(np.abs(p)) + np.finfo(float).tiny) for p in profiles], axis=0)
+    half = size // 2 + 1
+    excess = (log_power[:, 0] - log_power[:, 1:].mean(axis=1))[:half]
+    far = np.arange(half) > PROTECTED_BINS
+    # the median of a log periodogram scatters by about 1.8 over the root of the count
+    certain = CERTAIN * 1.8 / np.sqrt(far.sum() * len(planes))
+    if np.median(excess[far]) < max(LINE, certain):
+        return None
+    profile = (mean if axis == 0 else mean.T).mean(axis=1)
+    spectrum = _periodic_spectrum(profile)[:half]
+    fixed = np.zeros(size)
+    count = len(planes)
+    if count >= FEWEST_FOR_COHERENCE:
+        common, power = np.square(np.abs(spectrum)), np.exp(log_power[:half, 0])
+        if np.median((common / power)[far]) > COHERENT + 1 / count:
+            # what slices share by chance, or because the image goes on through them, stays
+            noise = np.exp(log_power[:half, 1:].mean(axis=1)) / count
+            share = np.clip(1 - noise / np.maximum(common, 1e-300), 0, 1)
+            fixed = fft.irfft(np.where(far, share * spectrum, 0), n=size)
+            profiles = [p[:half, 0] - np.where(far, share * spectrum, 0) for p in profiles]
+            left = np.mean([np.log(np.square(np.abs(p)) + np.finfo(float).tiny) for p in profiles], axis=0)
+            excess = left - log_power[:half, 1:].mean(axis=1)
+    gain = np.where(far, np.exp(-np.maximum(excess, 0)), 1.0)
+    return Offsets(axis, gain, fixed)
+
+
+def _periodic_spectrum(profile: np.ndarray) -> np.ndarray:
+    """Spectrum along the first axis of the periodic part: without what unequal ends leak into it.
+
+    The full transform of complex input, the half one of real input.
+    """
+    size = profile.shape[0]
+    transform, frequencies = (fft.fft, fft.fftfreq) if np.iscomplexobj(profile) else (fft.rfft, fft.rfftfreq)
+    frequency = frequencies(size)
+    jump = (profile[-1] - profile[0])[None]
+    # transform of a jump up at the first and down at the last sample
+    ends = 1 - np.exp(2j * np.pi * frequency)
+    divisor = 2 * np.cos(2 * np.pi * frequency) - 2
+    divisor[0] = 1
+    smooth = ends / divisor
+    smooth[0] = 0
+    return np.asarray(transform(profile, axis=0) - smooth.reshape(-1, *(1,) * (profile.ndim - 1)) * jump)
+
+
+def _find_waves(planes: list[np.ndarray], pairs: list[tuple[int, int]], mean: np.ndarray) -> tuple[Wave, ...]:
+    height, width = mean.shape
+    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
+    spectra = [fft.rfft2(window * (plane - plane.mean())) for plane in planes]
+    powers = [np.square(np.abs(s)) + np.finfo(float).tiny for s in spectra]
+    power = fft.fftshift(_whole(np.mean(powers, axis=0), width))
+    log_power = fft.fftshift(_whole(np.mean(np.log(powers), axis=0), width))
+    surroundings = _local_median(log_power)
+    excess = log_power - surroundings
+    fy, fx = (fft.fftshift(fft.fftfreq(n)) for n in mean.shape)
+    count = len(planes)
+    certain = max(NARROW, CERTAIN * np.pi / np.sqrt(6 * count))
+    tops = (excess == ndimage.maximum_filter(excess, size=7, mode="wrap")) & (excess >= certain)
+    tops &= np.hypot(fy[:, None], fx) >= PROTECTED
+    waves: list[Wave] = []
+    seen: set[tuple[int, int]] = set()
+    for y, x in sorted(map(tuple, np.argwhere(tops).tolist()), key=lambda top: -excess[top]):
+        if (y, x) in seen or len(waves) == MAX_WAVES:
+            continue
+        # seen from zero frequency, what is at -f is the same wave
+        seen |= {(y, x), ((2 * (height // 2) - y) % height, (2 * (width // 2) - x) % width)}
+        rows, columns = np.arange(y - 2, y + 3), np.arange(x - 2, x + 3)
+        near = np.ix_(rows % height, columns % width)
+        weight = np.maximum(power[near] - np.exp(surroundings[near]), 0)
+        at = np.stack(
+            np.meshgrid((rows - height // 2) / height, (columns - width // 2) / width, indexing="ij")
+        )
+        frequency = (weight * at).sum(axis=(1, 2)) / weight.sum()
+        on_axis = np.abs(frequency) * mean.shape < ON_AXIS
+        frequency[on_axis] = 0
+        spread = np.sqrt((weight * np.square(at - frequency[:, None, None])).sum() / weight.sum())
+        of_the_window = 0.9 * np.hypot(1 / height, 1 / width) / np.sqrt(2)
+        own = np.sqrt(max(spread**2 - of_the_window**2, 1e-18))
+        half = (int(fft.ifftshift(np.arange(height))[y]), int(fft.ifftshift(np.arange(width))[x]))
+        if half[1] > width // 2:
+            half = (-half[0] % height, width - half[1])
+        wave = Wave(
+            frequency=(float(frequency[0]), float(frequency[1])),
+            reach=float(np.clip(1 / (2 * np.pi * own), 12, min(mean.shape) / 8)),
+            share=float(1 - np.exp(-excess[y, x])),
+            slant=not on_axis.any(),
+            through=_coherent([spectra[b][half] * spectra[a][half].conj() for a, b in pairs]),
+        )
+        if _coherent([s[half] for s in spectra]):
+            wave = replace(wave, fixed=wave.share * wave.envelope(mean))
+        waves.append(wave)
+    return tuple(waves)
+
+
+def _coherent(phasors: list[complex]) -> bool | None:
+    """Whether complex numbers have a phase in common; None if they are too few to tell."""
+    if len(phasors) < FEWEST_FOR_COHERENCE - 1:
+        return None
+    alone = np.square(np.abs(phasors)).sum()
+    # the pairs of different ones only: chance adds nothing to them
+    return bool(np.abs(np.sum(phasors)) ** 2 - alone > COHERENT * (np.sum(np.abs(phasors)) ** 2 - alone))
+
+
+def _whole(half: np.ndarray, width: int) -> np.ndarray:
+    """A real, point-symmetric spectrum in ``fft2`` layout from its ``rfft2`` half."""
+    rows = -np.arange(half.shape[0]) % half.shape[0]
+    return np.hstack([half, half[rows][:, width - np.arange(half.shape[1], width)]])
+
+
+def _local_median(spectrum: np.ndarray) -> np.ndarray:
+    """Median over the surroundings of each frequency.
+
+    Of large slices, first the median of small blocks: a sort of thousands of values for each bin is slow.
+    """
+    shape = spectrum.shape
+    block = [max(1, round(SURROUNDINGS * n / 9)) for n in shape]
+    padded = np.pad(spectrum, [(0, -n % b) for n, b in zip(shape, block, strict=True)], mode="wrap")
+    pieces = padded.reshape(padded.shape[0] // block[0], block[0], padded.shape[1] // block[1], block[1])
+    coarse = ndimage.median_filter(np.median(pieces, axis=(1, 3)), size=9, mode="wrap")
+    return np.asarray(
+        np.repeat(np.repeat(coarse, block[0], axis=0), block[1], axis=1)[: shape[0], : shape[1]]
+    )
