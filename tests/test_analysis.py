@@ -9,8 +9,10 @@ import tifffile
 from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.errors import KernelError, StackError
+from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import mirrored
-from napari_autostructn2v.synthetic import sample, scan_lines, structured_noise
+from napari_autostructn2v.synthetic import NOISE_FAMILIES, crystal, degraded, layers, sample
+from napari_autostructn2v.synthetic.noise import Hum, ScanLines
 
 SHAPE = (12, 160, 160)
 
@@ -81,22 +83,18 @@ def test_detail_that_goes_on_through_the_slices_is_no_noise(seed):
     """Many tiles show it, all in one place; only that it is not alike all over the field tells."""
     analysis = analyze(sample("white", shape=(24, 96, 96), seed=seed).noisy)
     assert analysis.verdict.kind == "none"
-    background = analysis.background
+    background = analysis.measured.background
     trusting = np.full_like(background.regional_error, background.standard_error)
-    fooled = replace(analysis, background=replace(background, regional_error=trusting))
+    blind = replace(background, regional_error=trusting)
+    fooled = replace(analysis, measured=replace(analysis.measured, background=blind, remainder=blind))
     assert fooled.with_config(AnalysisConfig()).kernel.size > 1
-
-
-def test_hum_is_called_long_range():
-    verdict = analyze(sample("hum", shape=SHAPE).noisy).verdict
-    assert verdict.kind == "long_range" and not verdict.expect_gain
 
 
 def test_stage_1_shows_where_the_background_is(lines):
     """Half of the field is a strong texture with a direction: with it, noise could not be told from it."""
     half = np.zeros(SHAPE, np.float32)
-    half[:, :, :80] = 5 * structured_noise("hum", (SHAPE[0], SHAPE[1], 80), np.random.default_rng(0))
-    flat = np.random.default_rng(1).normal(size=SHAPE) + scan_lines(SHAPE, np.random.default_rng(2))
+    half[:, :, :80] = 5 * Hum().draw((SHAPE[0], SHAPE[1], 80), np.random.default_rng(0))
+    flat = np.random.default_rng(1).normal(size=SHAPE) + ScanLines().draw(SHAPE, np.random.default_rng(2))
     analysis = analyze(flat + half, denoised=half, config=AnalysisConfig(flat_share=0.3))
     assert analysis.kernel.shape[0] == 1 and analysis.verdict.length_px >= 9
 
@@ -135,7 +133,7 @@ def test_a_kernel_by_hand_is_judged(lines):
 def test_sensitivity_moves_the_peaks_without_another_measurement(lines):
     analysis = analyze(lines)
     strict = analysis.with_config(AnalysisConfig(sensitivity=15))
-    assert strict.background is analysis.background
+    assert strict.measured is analysis.measured
     assert 0 < strict.peaks.sum() < analysis.peaks.sum()
 
 
@@ -162,11 +160,159 @@ def test_stacks_that_do_not_belong_together(lines):
 
 def test_a_real_tomogram_has_the_noise_of_a_reconstruction(em_data):
     stack = tifffile.imread(em_data / "cryo_microtubule_36x206x94_u8.tif")
-    kernel = analyze(stack, mode="2.5d").kernel
-    assert kernel.shape[1] == 1 and kernel.shape[2] >= 5, "a line along X, in spite of the microtubule"
+    analysis = analyze(stack, mode="2.5d")
+    kernel = analysis.kernel
+    assert kernel.shape[1] == 1 and kernel.shape[2] >= 11, "a line along X, in spite of the microtubule"
     assert kernel.all()
+    middle = analysis.autocorrelation[1]
+    mid = len(middle) // 2
+    # as in the slices above the specimen, where there is nothing but noise
+    assert abs(middle[mid, mid + 1]) < 0.1 and middle[mid, mid + 2] < -0.05
+    assert np.abs(middle[mid + 2 : mid + 6, mid]).max() < 0.05
+    for words in ("along X", "not along Y", "neighbouring slices"):
+        assert words in analysis.verdict.summary
 
 
 def test_a_clean_real_stack_has_none(em_data):
     stack = tifffile.imread(em_data / "sstem_30x256x256_u8.tif")
     assert analyze(stack).verdict.kind == "none"
+
+
+@pytest.mark.parametrize(
+    ("family", "shape"), [("scan_lines", (1, 31)), ("scan_lines_y", (31, 1)), ("repeated_lines", (1, 31))]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_give_the_kernel_of_the_truth(family, shape, seed):
+    made = sample(family, shape=(16, 192, 192), seed=seed)
+    kernel = analyze(made.noisy).kernel
+    assert kernel.shape == shape
+    np.testing.assert_array_equal(kernel, made.oracle_kernel())
+
+
+@pytest.mark.parametrize(("family", "angle"), [("streaks_30", 30), ("streaks_70", 70)])
+def test_streaks_lie_at_their_angle(family, angle):
+    made = sample(family, shape=(16, 192, 192))
+    analysis = analyze(made.noisy)
+    assert analysis.verdict.direction_deg == pytest.approx(angle, abs=8)
+    true = made.oracle_kernel()
+    reach = [(n - k) // 2 for n, k in zip(true.shape, analysis.kernel.shape, strict=True)]
+    inside = true[tuple(slice(max(r, 0), n - max(r, 0)) for r, n in zip(reach, true.shape, strict=True))]
+    assert (
+        analysis.kernel[
+            tuple(
+                slice(-min(r, 0), n + min(r, 0) or None)
+                for r, n in zip(reach, analysis.kernel.shape, strict=True)
+            )
+        ]
+        & inside
+    ).sum() > 0.85 * analysis.kernel.sum()
+
+
+def test_blur_is_told_from_detail_by_the_slices_beside():
+    """Detail goes on from slice to slice, noise does not."""
+    blurred = analyze(sample("blur", shape=(16, 192, 192)).noisy)
+    assert blurred.verdict.kind == "isotropic" and blurred.verdict.expect_gain
+    np.testing.assert_array_equal(blurred.kernel, sample("blur", shape=(16, 192, 192)).oracle_kernel())
+    one_slice = analyze(sample("blur", shape=(16, 192, 192)).noisy[8])
+    assert one_slice.verdict.kind == "none" and "cannot be told" in one_slice.verdict.summary
+
+
+def test_an_outlined_background_tells_blur_in_a_single_slice():
+    noise = NOISE_FAMILIES["blur"].draw((1, 256, 256), np.random.default_rng(0))[0]
+    noise[:, 128:] += 5 * sample("white", shape=(1, 256, 128)).clean[0]
+    region = np.zeros((256, 256), dtype=bool)
+    region[:, :120] = True
+    assert analyze(noise).verdict.kind == "none"
+    assert analyze(noise, region=region).verdict.kind == "isotropic"
+
+
+def test_noise_is_measured_where_the_background_is_outlined():
+    """Lines along Y all over the left, along X in the outlined right."""
+    rng = np.random.default_rng(0)
+    stack = rng.standard_normal((8, 128, 256))
+    stack[..., :128] += ScanLines(along="y").draw((8, 128, 128), rng)
+    stack[..., 128:] += ScanLines(along="x").draw((8, 128, 128), rng)
+    region = np.zeros(stack.shape, dtype=bool)
+    region[:, 5:120, 132:250] = True
+    kernel = analyze(stack, region=region).kernel
+    assert kernel.shape[0] == 1 and kernel.shape[1] > 9
+    small = np.zeros((128, 256), dtype=bool)
+    small[10:40, 140:170] = True  # smaller than a tile
+    assert analyze(stack, region=small).spectrum.shape[0] < 30
+    for bad, message in ((small[:5], "shape"), (small & False, "empty"), (np.eye(128, 256) > 0, "too small")):
+        with pytest.raises(StackError, match=message):
+            analyze(stack, region=bad)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_white_noise_in_twenty_stacks(seed):
+    analysis = analyze(sample("white", shape=SHAPE, seed=100 + seed).noisy)
+    assert analysis.verdict.kind == "none" and not analysis.verdict.expect_gain
+
+
+@pytest.mark.parametrize("white", [0.0, 0.05])
+@pytest.mark.parametrize("image", ["tomogram", "crystal", "layers"])
+def test_no_kernel_is_invented_for_an_image_with_hardly_any_noise(image, white):
+    rng = np.random.default_rng(3)
+    clean = {"crystal": crystal, "layers": layers}.get(image, lambda *_: sample("white").clean)(
+        (16, 160, 160), rng
+    )
+    analysis = analyze(degraded(clean, "white", white=white, rng=rng).noisy)
+    assert analysis.kernel.size == 1 and not analysis.verdict.expect_gain
+
+
+@pytest.mark.parametrize("family", ["reconstruction", "streaks_30", "rows"])
+def test_the_kernel_does_not_depend_on_the_scale_of_the_values(family):
+    stack = sample(family, shape=SHAPE).noisy.astype(np.float64)
+    expected = analyze(stack)
+    for other in (
+        -stack,
+        3e4 * stack + 1e6,
+        np.clip(128 + 20 * stack, 0, 255).astype(np.uint8),
+        (30000 + 3000 * stack).astype(np.uint16),
+        (3000 * stack).astype(np.int16),
+        stack.astype(np.float32),
+    ):
+        found = analyze(other)
+        np.testing.assert_array_equal(found.kernel, expected.kernel)
+        assert found.verdict.kind == expected.verdict.kind
+        assert bool(found.notch) == bool(expected.notch)
+
+
+def test_a_mirrored_stack_gives_the_mirrored_kernel():
+    stack = sample("streaks_30", shape=SHAPE).noisy
+    kernel = analyze(stack).kernel
+    for axis in (1, 2):
+        np.testing.assert_array_equal(analyze(np.flip(stack, axis)).kernel, np.flip(kernel, axis - 1))
+    np.testing.assert_array_equal(analyze(np.flip(stack, 0)).kernel, kernel)
+
+
+def test_lengths_are_told_in_nanometres_where_the_voxel_size_is_known(lines):
+    analysis = analyze(lines, voxel_size=VoxelSize(20, 13, 13, "angstrom"))
+    length = analysis.verdict.length_px
+    assert f"{length} px ({length * 1.3:.3g} nm)" in analysis.verdict.summary
+    assert "nm" not in analyze(lines, voxel_size=VoxelSize(1, 1, 1, "pixel")).verdict.summary
+
+
+def test_too_little_to_measure_is_said():
+    verdict = analyze(np.random.default_rng(0).normal(size=(1, 70, 70))).verdict
+    assert verdict.kind == "unclear" and "Outline" in verdict.summary and not verdict.expect_gain
+
+
+def test_notch_and_kernel_can_be_switched_off():
+    analysis = analyze(sample("lines_and_hum", shape=(16, 192, 192)).noisy)
+    assert analysis.notch and analysis.kernel.shape == (1, 31) and analysis.verdict.kind == "long_range"
+    only_kernel = analysis.with_config(AnalysisConfig(notch="off"))
+    assert not only_kernel.notch and only_kernel.notch_rule is None
+    only_notch = analysis.with_config(AnalysisConfig(find_kernel=False))
+    assert only_notch.notch and only_notch.kernel.tolist() == [[True]] and only_notch.verdict.expect_gain
+    neither = analysis.with_config(AnalysisConfig(notch="off", find_kernel=False))
+    assert not neither.verdict.expect_gain
+
+
+def test_erasing_the_peak_of_a_hum_keeps_it_and_painting_it_back_takes_it():
+    analysis = analyze(sample("hum", shape=SHAPE).noisy)
+    erased = analysis.with_peaks(np.zeros_like(analysis.peaks))
+    assert not erased.notch and erased.kernel.size == 1
+    back = erased.with_peaks(analysis.peaks)
+    assert len(back.notch.waves) == 1 and back.verdict == analysis.verdict

@@ -20,11 +20,12 @@ class Case:
     noisy, clean
         Stacks (Z, Y, X), float32. The truth only chooses settings of the classical filters.
     noise_power
-        Expected ``abs(fft2(noise)) ** 2`` of one slice, (Y, X), zero frequency first.
+        Expected ``abs(fft2(noise)) ** 2 / (Y * X)`` of a slice's noise, (Y, X), zero frequency first: its
+        mean is the variance, and white noise of unit variance is 1 everywhere.
     axis
-        Along which the noise is correlated: ``"x"``, ``"y"`` or ``"none"``.
+        Along which the mask of StructN2V lies: ``"x"``, ``"y"`` or ``"none"``.
     span
-        Pixels along that axis that share noise, the centre included.
+        Pixels of that mask, the centre included.
     steps
         Training steps of 12 patches of 64 × 64 that our own stages take.
     """
@@ -36,20 +37,30 @@ class Case:
     span: int
     steps: int
 
+    def samples(self) -> list[int]:
+        """Two slices, inside the stack, on which settings are compared."""
+        depth = len(self.noisy)
+        return sorted({depth // 3, 2 * depth // 3})
+
 
 def read() -> Case:
     """The case named first on the command line."""
     if len(sys.argv) != 3:
         raise SystemExit(f"usage: {sys.argv[0]} CASE.npz OUT.npz")
-    with np.load(sys.argv[1]) as case:
-        return Case(
-            noisy=case["noisy"],
-            clean=case["clean"],
-            noise_power=case["noise_power"],
-            axis=str(case["axis"]),
-            span=int(case["span"]),
-            steps=int(case["steps"]),
+    with np.load(sys.argv[1]) as file:
+        case = Case(
+            noisy=file["noisy"],
+            clean=file["clean"],
+            noise_power=file["noise_power"],
+            axis=str(file["axis"]),
+            span=int(file["span"]),
+            steps=int(file["steps"]),
         )
+    # A spectrum of another scale goes unnoticed otherwise: BM3D then leaves all noise, or nothing, in place.
+    variance, power = float(np.var(case.noisy - case.clean)), float(case.noise_power.mean())
+    if not 0.1 < power / variance < 10:
+        raise SystemExit(f"noise_power has a mean of {power:.3g}, but the noise a variance of {variance:.3g}")
+    return case
 
 
 def write(denoised: np.ndarray, settings: str, seconds: float) -> None:

@@ -1,40 +1,51 @@
-"""From a stack to the kernel: which neighbours share noise with a pixel, and is it worth hiding them.
+"""From a stack to the kernel and the notch: what the noise has in common, and is it worth taking away.
 
 Structure in noise is what is sparse in one of two domains. Sparse in frequency (hum, rows, columns): narrow
-peaks of the power spectrum. Sparse in lag (scan lines, streaks, the noise of a back-projection): a few
-neighbours with a large autocorrelation, and a broad pattern in the spectrum. Image detail is neither: what is
-alike in all directions is measured as the background, ring by ring, and taken away in both domains.
+peaks of the power spectrum, for the notch. Sparse in lag (scan lines, streaks, the noise of a
+back-projection): a few neighbours with a large autocorrelation, and a broad pattern in the spectrum, for the
+kernel. Image detail is neither: what is alike in all directions is measured as the background, ring by ring,
+and taken away in both domains.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import fft, ndimage
 
 from napari_autostructn2v.config import AnalysisConfig, Mode
 from napari_autostructn2v.errors import KernelError, StackError
-from napari_autostructn2v.kernel import centre, embed_kernel, trim_kernel, validate_kernel
+from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.kernel import POINT, centre, trim_kernel, validate_kernel
+from napari_autostructn2v.notch import Notch, NotchedArray, NotchRule, find_notch
 from napari_autostructn2v.spectrum import (
     BackgroundSpectrum,
     background_spectrum,
+    choose_tiles,
     find_peaks,
     frequency_radius,
     ring_median,
     window_autocorrelation,
 )
-from napari_autostructn2v.stack import as_stack
-
-MIN_ENERGY = 0.02
-"""Autocorrelation that is too small to matter to the network."""
+from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.verdict import Findings, Verdict, judge
 
 MIN_COHERENCE = 0.1
 """Share of noise in common from which the kernel is repeated in the neighbouring slices."""
 
-LONG_RANGE = 0.03
-"""Scatter of the autocorrelation at far lags above which a pattern reaches beyond any small kernel."""
+COARSE_DETAIL = 0.08
+"""Below this frequency (cycles per pixel) slices differ in their images, whatever the noise."""
+
+CONTINUOUS = 0.6
+"""Share of that coarse detail that neighbouring slices have in common where the image goes on from one to
+the next."""
+
+RAISED = 1.8
+"""Power of isotropic noise between 0.2 and 0.3 cycles per pixel, over that beyond 0.4, from which it
+counts."""
 
 PAINTED_EXCESS = np.log(10.0)
 """Log power above its ring given to a painted bin that shows none itself."""
@@ -44,33 +55,35 @@ BRIDGED_GAP = 2
 sign on its way out."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the analysis means, in words and numbers.
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What was read off a stack: an analysis follows from it, and so do its edits, in milliseconds.
 
     Attributes
     ----------
-    kind
-        ``none``: no structure in the noise; ``kernel``: structure that Stage 2 can remove; ``long_range``: a
-        pattern that reaches farther than a small kernel.
-    summary
-        One to three sentences for the user.
-    expect_gain
-        Whether Stage 2 is expected to help.
-    direction_deg
-        Of the kernel's longest extent, from X towards Y, 0 to 180 degrees; None for a single pixel.
-    length_px
-        Of the kernel's longest extent, in pixels.
-    covered
-        Share of the noise's squared autocorrelation that the kernel hides, 0 to 1.
+    background
+        Spectra of the background as it is.
+    patterns
+        All that is narrow in the spectra of whole slices.
+    taken
+        Those patterns that are in the background too.
+    remainder
+        Spectra of the background without them; :attr:`background` itself if there are none.
+    outlined
+        Whether a person has said where the background is.
+    mode
+        ``2.5d`` gives a kernel of three slices.
+    voxel_size
+        If known.
     """
 
-    kind: Literal["none", "kernel", "long_range"]
-    summary: str
-    expect_gain: bool
-    direction_deg: float | None
-    length_px: int
-    covered: float
+    background: BackgroundSpectrum
+    patterns: Notch
+    taken: Notch
+    remainder: BackgroundSpectrum
+    outlined: bool
+    mode: Mode
+    voxel_size: VoxelSize | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,48 +95,72 @@ class NoiseAnalysis:
     spectrum
         Log power of the background, float32 (T, T), T odd, zero frequency in the middle.
     peaks
-        Frequencies that make the kernel, bool (T, T), point-symmetric.
+        Frequencies that make the kernel and the notch, bool (T, T), point-symmetric.
+    notch
+        Patterns to take away before Stage 2.
+    left_alone
+        Patterns that look like a lattice of the sample: no notch, no kernel.
     autocorrelation
-        Of the noise, against its isotropic part, float32 (L, L) or (3, L, L); lag 0 is in the middle.
+        Of the noise that the notch leaves, against its isotropic part, float32 (L, L) or (3, L, L); lag 0 is
+        in the middle.
     kernel
         bool (K, K) or (3, K, K): odd, centre True, point-symmetric.
-    verdict
-        What it means.
-    background
-        The measurement that all of this is derived from.
+    measured
+        What all of this is derived from.
     config
         Settings it was derived with.
-    mode
-        ``2.5d`` gives a kernel of three slices.
     far_scatter
         Scatter of the autocorrelation at lags too far for a kernel: its standard error where the noise has no
         long-range pattern.
+    isotropic
+        Correlation of neighbouring pixels of noise that is alike in all directions; None where that cannot be
+        told from fine detail.
+    by_hand
+        Whether a person has set the kernel.
     """
 
     spectrum: np.ndarray
     peaks: np.ndarray
+    notch: Notch
+    left_alone: Notch
     autocorrelation: np.ndarray
     kernel: np.ndarray
-    verdict: Verdict
-    background: BackgroundSpectrum
+    measured: Measurement
     config: AnalysisConfig
-    mode: Mode
     far_scatter: float
+    isotropic: float | None
+    by_hand: bool = False
+
+    @property
+    def mode(self) -> Mode:
+        """``2.5d`` if the kernel has three slices."""
+        return self.measured.mode
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What it means."""
+        return judge(_findings(self))
+
+    @property
+    def notch_rule(self) -> NotchRule | None:
+        """How to find the same patterns in a stack, this one or another; None if there are none."""
+        return NotchRule(self.peaks, self.config.notch) if self.notch else None
 
     def with_config(self, config: AnalysisConfig) -> NoiseAnalysis:
         """The same measurement with other thresholds; tile size and share of background stay as measured."""
-        return _derive(self.background, find_peaks(self.background, config), config, self.mode)
+        return _derive(self.measured, find_peaks(self.measured.background, config), config)
 
     def with_peaks(self, peaks: np.ndarray) -> NoiseAnalysis:
         """The same measurement with these frequencies as the peaks, bool (T, T).
 
-        A bin that is erased counts as ordinary background. One that is painted counts with the power
-        measured there, or with ten times the background where that shows nothing.
+        A bin that is erased counts as ordinary background. One that is painted goes to the notch if whole
+        slices have a narrow peak there; if not, it counts with the power measured there, or with ten times
+        the background where that shows nothing.
         """
         peaks = np.asarray(peaks, dtype=bool)
         if peaks.shape != self.peaks.shape:
             raise KernelError(f"The peaks have shape {peaks.shape}, the spectrum {self.peaks.shape}.")
-        return _derive(self.background, peaks | np.flip(peaks), self.config, self.mode)
+        return _derive(self.measured, peaks | np.flip(peaks), self.config)
 
     def with_kernel(self, kernel: np.ndarray) -> NoiseAnalysis:
         """The same measurement with a kernel set by hand.
@@ -133,16 +170,19 @@ class NoiseAnalysis:
         KernelError
             If it is no kernel, or not one of this mode.
         """
-        kernel = trim_kernel(validate_kernel(kernel, self.mode))
-        return replace(
-            self, kernel=kernel, verdict=_judge_by_hand(self.autocorrelation, kernel, self.far_scatter)
-        )
+        return replace(self, kernel=trim_kernel(validate_kernel(kernel, self.mode)), by_hand=True)
 
 
 def analyze(
-    stack: Any, denoised: Any = None, *, mode: Mode = "2d", config: AnalysisConfig | None = None
+    stack: Any,
+    denoised: Any = None,
+    *,
+    mode: Mode = "2d",
+    config: AnalysisConfig | None = None,
+    region: np.ndarray | None = None,
+    voxel_size: VoxelSize | None = None,
 ) -> NoiseAnalysis:
-    """Measure the structure of the noise and extract the kernel.
+    """Measure the structure of the noise; extract the kernel and the notch.
 
     Parameters
     ----------
@@ -154,11 +194,16 @@ def analyze(
         ``"2.5d"`` gives a kernel of three slices.
     config
         Thresholds.
+    region
+        Outlined background, bool (Y, X) or (Z, Y, X): noise is measured there and nowhere else. The flattest
+        tiles are taken if None.
+    voxel_size
+        For lengths in words.
 
     Raises
     ------
     StackError
-        If the stack cannot be denoised as it is.
+        If the stack cannot be denoised as it is, or the region does not suit it.
     """
     stack = as_stack(stack, mode)
     config = config or AnalysisConfig()
@@ -166,21 +211,33 @@ def analyze(
         denoised = as_stack(denoised, mode)
         if denoised.shape != stack.shape:
             raise StackError(f"The denoised stack has shape {denoised.shape}, the raw one {stack.shape}.")
-    background = background_spectrum(stack, denoised, config)
-    return _derive(background, find_peaks(background, config), config, mode)
+    tiles = choose_tiles(stack, denoised, config, region)
+    background = remainder = background_spectrum(stack, tiles)
+    peaks = find_peaks(background, config)
+    patterns = find_notch(stack)
+    taken = patterns.at(peaks)
+    if taken:
+        remainder = background_spectrum(Stack(NotchedArray(stack, taken)), tiles)
+    measured = Measurement(background, patterns, taken, remainder, tiles.outlined, mode, voxel_size)
+    return _derive(measured, peaks, config)
 
 
-def _derive(
-    background: BackgroundSpectrum, peaks: np.ndarray, config: AnalysisConfig, mode: Mode
-) -> NoiseAnalysis:
+def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) -> NoiseAnalysis:
     side = peaks.shape[0]
     peaks = peaks.copy()
     peaks[centre(peaks.shape)] = False
-    log_power = (background.log_power + np.flip(background.log_power)) / 2
+    rule = NotchRule(peaks, config.notch)
+    notch, left_alone = rule.among(measured.patterns)
+    notched = notch.on_tiles(side)
+    background = measured.remainder if notch else measured.background
+    log_power = np.where(notched, background.log_power, measured.background.log_power)
+    log_power = (log_power + np.flip(log_power)) / 2
     rings = ring_median(log_power)
     excess = log_power - rings
-    excess = np.where(np.abs(excess) >= config.min_excess / 2, excess, PAINTED_EXCESS)
-    excess = np.where(peaks, excess, 0.0)
+    # what a notch leaves, and what a painted notch was never measured without, is no structure
+    shown = np.abs(excess) >= np.where(notched, config.min_excess, config.min_excess / 2)
+    excess = np.where(shown & ~(notched & ~measured.taken.on_tiles(side)), excess, PAINTED_EXCESS * ~notched)
+    excess = np.where(peaks & ~left_alone.on_tiles(side), excess, 0.0)
 
     whitened = _autocorrelation(np.exp(excess))
     # the image itself fills the lowest frequencies: take them as flat
@@ -190,29 +247,56 @@ def _derive(
     shape -= ring_median(shape)
     reach = min(config.max_lag, side // 4)
     far = _far_scatter(whitened)
-    kernel = _extract(whitened, shape, far, reach, config)
-
     window = slice(side // 2 - reach, side // 2 + reach + 1)
-    correlation = shape[window, window]
-    if mode == "2.5d":
+    correlation = shape[window, window].copy()
+    kernel = _extract(whitened, shape, far, reach, config)
+    isotropic = _isotropic(background, measured.outlined)
+    if isotropic is not None:
+        correlation += isotropic[window, window]
+        kernel |= isotropic[window, window] >= config.min_correlation
+    if not config.find_kernel:
+        kernel = POINT
+    if measured.mode == "2.5d":
         assert background.cross_power is not None  # as_stack refuses 2.5D on fewer than three slices
         beside = _autocorrelation(np.where(usable, background.cross_power, 0.0), background.power.mean())
         beside = (beside - ring_median(beside))[window, window]
         correlation = np.stack([np.flip(beside), correlation, beside])
-        shared = abs(background.coherence) >= MIN_COHERENCE
+        shared = config.find_kernel and abs(background.coherence) >= MIN_COHERENCE
         kernel = np.stack([kernel & shared, kernel, kernel & shared])
     correlation[centre(correlation.shape)] = 1.0
-    kernel = trim_kernel(kernel)
     return NoiseAnalysis(
-        spectrum=background.log_power.astype(np.float32),
+        spectrum=measured.background.log_power.astype(np.float32),
         peaks=peaks,
+        notch=notch,
+        left_alone=left_alone,
         autocorrelation=correlation.astype(np.float32),
-        kernel=kernel,
-        verdict=_judge(correlation, kernel, far, bool(peaks.any())),
-        background=background,
+        kernel=trim_kernel(kernel),
+        measured=measured,
         config=config,
-        mode=mode,
         far_scatter=far,
+        isotropic=None if isotropic is None else float(isotropic[side // 2, side // 2 + 1]),
+    )
+
+
+def _findings(analysis: NoiseAnalysis) -> Findings:
+    measured, notch = analysis.measured, analysis.notch
+    raw, rest = (np.exp(b.log_power) for b in (measured.background, measured.remainder))
+    seen = frequency_radius(len(raw)) >= analysis.config.min_frequency
+    at = notch.on_tiles(len(raw)) & seen
+    return Findings(
+        correlation=analysis.autocorrelation,
+        far_scatter=analysis.far_scatter,
+        kernel=analysis.kernel,
+        by_hand=analysis.by_hand,
+        notch=notch,
+        notched=float(np.maximum(raw - rest, 0)[at].sum() / raw[seen].sum()),
+        lattice=bool(analysis.left_alone),
+        any_peaks=bool(analysis.peaks.any()),
+        isotropic=analysis.isotropic,
+        coherence=(measured.remainder if notch else measured.background).coherence,
+        tiles=measured.background.tiles,
+        noiseless=measured.background.noiseless,
+        voxel_size=measured.voxel_size,
     )
 
 
@@ -222,6 +306,35 @@ def _autocorrelation(power: np.ndarray, zero_lag: float | None = None) -> np.nda
     zero_lag = correlation[centre(power.shape)] if zero_lag is None else zero_lag
     # the floor: where the window leaves hardly a pair of pixels, dividing by it would only raise noise
     return np.asarray(correlation / zero_lag / np.maximum(window_autocorrelation(power.shape[0]), 0.2))
+
+
+def _isotropic(background: BackgroundSpectrum, outlined: bool) -> np.ndarray | None:
+    """Autocorrelation of noise that is alike in all directions, (T, T); None where it cannot be told.
+
+    One slice cannot tell it from fine detail. Two can, if the image goes on from one to the next and the
+    noise does not: the spectrum of their difference is the noise's, but for low frequencies, where even a
+    small difference of the images is more. In an outlined background all that varies is noise.
+    """
+    side = background.power.shape[0]
+    radius = frequency_radius(side)
+    if outlined:
+        power = background.power
+    else:
+        if background.cross_power is None or abs(background.coherence) >= MIN_COHERENCE:
+            return None
+        if background.noiseless:
+            return None
+        coarse = (radius >= 1.5 / side) & (radius < COARSE_DETAIL)
+        if background.cross_power[coarse].sum() < CONTINUOUS * background.power[coarse].sum():
+            return None
+        power = background.power - background.cross_power
+    profile = ring_median((power + np.flip(power)) / 2)
+    fine = profile[(radius > 0.4) & (radius < 0.5)].mean()
+    middle = profile[(radius > 0.2) & (radius < 0.3)].mean()
+    if middle < RAISED * fine:
+        return np.zeros((side, side))
+    edge = (radius >= COARSE_DETAIL) & (radius < COARSE_DETAIL + 2 / side)
+    return _autocorrelation(np.where(radius < COARSE_DETAIL, profile[edge].mean(), profile))
 
 
 def _far_scatter(correlation: np.ndarray) -> float:
@@ -263,8 +376,10 @@ def _extract(
     found = ndimage.binary_propagation(radius == 0, structure=near, mask=found)
     found = _prolonged(_bridged(found), passing(4, config.min_correlation / 2))
     if found.sum() > config.max_pixels:
-        # the nearest carry most: shorten the reach rather than thin out the line
-        found &= radius < np.sort(radius[found])[config.max_pixels]
+        strength = np.maximum(np.abs(shape), np.flip(np.abs(shape)))[window, window]
+        found &= strength >= np.sort(strength[found])[-config.max_pixels]
+        found[reach, reach] = True
+        found = ndimage.binary_propagation(radius == 0, structure=near, mask=found)
     return found
 
 
@@ -289,88 +404,3 @@ def _prolonged(kernel: np.ndarray, faint: np.ndarray) -> np.ndarray:
         if inner.any() and longer[tuple(inner + mid)]:
             longer[tuple(offset + mid)] = True
     return longer
-
-
-def _judge(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float, any_peaks: bool) -> Verdict:
-    stacked = kernel if kernel.ndim == 3 else kernel[None]
-    middle = stacked[stacked.shape[0] // 2]
-    direction, length = _extent(middle)
-    covered = _covered(correlation, kernel, far_scatter)
-    if not (middle.sum() > 1 or stacked.sum() > 1):
-        if any_peaks and far_scatter > LONG_RANGE:
-            return Verdict(
-                "long_range",
-                "The noise has a regular pattern that reaches across the whole field. A small kernel "
-                "cannot hide it, so Stage 2 is not expected to help; remove the pattern with a Fourier "
-                "filter first.",
-                expect_gain=False,
-                direction_deg=None,
-                length_px=1,
-                covered=covered,
-            )
-        if stacked.shape[0] == 3:
-            return Verdict(
-                "none",
-                "No structure found in the noise, and neighbouring slices do not share it. Stage 2 can use "
-                "them to predict the slice between, with a single blind pixel.",
-                expect_gain=True,
-                direction_deg=None,
-                length_px=1,
-                covered=covered,
-            )
-        return Verdict(
-            "none",
-            "No structure found in the noise: it is independent from pixel to pixel, or alike in all "
-            "directions. Stage 1 has done what can be done; Stage 2 would add nothing.",
-            expect_gain=False,
-            direction_deg=None,
-            length_px=1,
-            covered=covered,
-        )
-    if direction is None:
-        where = "only between slices"
-    else:
-        along = {0: " (along X)", 90: " (along Y)"}.get(round(direction), "")
-        where = f"along {direction:.0f}°{along}, over {length} pixels"
-    slices = ", and in the neighbouring slices as well" if stacked.shape[0] == 3 and stacked[0].any() else ""
-    summary = (
-        f"The noise is correlated {where}{slices}. A kernel of {int(stacked.sum())} pixels hides "
-        f"{covered:.0%} of that correlation. Stage 2 is expected to help."
-    )
-    if far_scatter > LONG_RANGE:
-        summary += " Part of the pattern reaches farther than a kernel can and will stay."
-    return Verdict("kernel", summary, True, direction, length, covered)
-
-
-def _judge_by_hand(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float) -> Verdict:
-    direction, length = _extent(kernel[kernel.shape[0] // 2] if kernel.ndim == 3 else kernel)
-    covered = _covered(correlation, kernel, far_scatter)
-    summary = (
-        f"The kernel set by hand, {int(kernel.sum())} pixels, hides {covered:.0%} of the correlation "
-        "that was measured in the noise."
-    )
-    return Verdict("kernel", summary, bool(covered > 0), direction, length, covered)
-
-
-def _extent(kernel: np.ndarray) -> tuple[float | None, int]:
-    """Direction in degrees and length in pixels of the farthest pair of opposite pixels."""
-    offsets = np.argwhere(kernel) - centre(kernel.shape)
-    y, x = offsets[np.argmax(np.square(offsets).sum(axis=1))]
-    if y == x == 0:
-        return None, 1
-    # image rows run downwards; microscopists measure angles upwards from X
-    return float(np.degrees(np.arctan2(-y, x)) % 180), int(2 * max(abs(y), abs(x)) + 1)
-
-
-def _covered(correlation: np.ndarray, kernel: np.ndarray, far_scatter: float) -> float:
-    """Share of the squared autocorrelation, beyond chance, at the kernel's pixels."""
-    energy = np.square(correlation)
-    energy[centre(energy.shape)] = 0
-    energy[energy < max(3 * far_scatter, MIN_ENERGY) ** 2] = 0  # chance, and what is too small to matter
-    total = float(energy.sum())
-    if total == 0:
-        return 0.0
-    hidden = embed_kernel(kernel, max(energy.shape[-1], *kernel.shape[-2:]))
-    margin = (hidden.shape[-1] - energy.shape[-1]) // 2
-    inner = slice(margin, margin + energy.shape[-1])
-    return float(energy[hidden[..., inner, inner]].sum() / total)

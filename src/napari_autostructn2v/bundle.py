@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_autostructn2v.config import Mode, TrainingConfig
+from napari_autostructn2v.config import Mode, NotchChoice, TrainingConfig
 from napari_autostructn2v.errors import AutoStructN2VError, FileError, ModelError
 from napari_autostructn2v.io import write_atomically
 from napari_autostructn2v.kernel import validate_kernel
+from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.stack import Normalisation
 
 if TYPE_CHECKING:
     from napari_autostructn2v.network import UNet
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_JSON_BYTES = 16 * 2**20
 MAX_WEIGHT_BYTES = 2 * 2**30
 
@@ -39,6 +40,9 @@ class Model:
         On the CPU, in evaluation mode.
     kernel
         The blind spot it was trained with: bool (K, K), or (3, K, K) for 2.5D.
+    notch
+        Long-range patterns that it was trained without, to be taken from every stack it is given; None if
+        there were none.
     config
         How it was trained.
     normalisation
@@ -49,6 +53,7 @@ class Model:
 
     network: UNet
     kernel: np.ndarray
+    notch: NotchRule | None
     config: TrainingConfig
     normalisation: Normalisation
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -72,6 +77,7 @@ class Model:
             format="autostructn2v-model",
             version=FORMAT_VERSION,
             kernel=self.kernel.astype(int).tolist(),
+            notch=None if self.notch is None else _NotchDescription.of(self.notch),
             config=self.config,
             mean=self.normalisation.mean,
             std=self.normalisation.std,
@@ -88,12 +94,31 @@ class Model:
         return path
 
 
+class _NotchDescription(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    side: int = Field(ge=15, le=255)
+    peaks: list[tuple[int, int]]
+    choice: NotchChoice
+
+    @classmethod
+    def of(cls, rule: NotchRule) -> _NotchDescription:
+        return cls(side=len(rule.peaks), peaks=np.argwhere(rule.peaks).tolist(), choice=rule.choice)
+
+    def rule(self) -> NotchRule:
+        peaks = np.zeros((self.side, self.side), dtype=bool)
+        for place in self.peaks:
+            peaks[place] = True
+        return NotchRule(peaks, self.choice)
+
+
 class _Description(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     format: Literal["autostructn2v-model"]
     version: int
     kernel: list[Any]
+    notch: _NotchDescription | None = None  # version 1 knew none
     config: TrainingConfig
     mean: float
     std: float = Field(gt=0)
@@ -137,10 +162,12 @@ def load_model(path: str | Path) -> Model:
         config = description.config
         network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
         network.load_state_dict(load(weights))
+        notch = None if description.notch is None else description.notch.rule()
     except ModelError:
         raise
     except (
         AttributeError,
+        IndexError,
         TypeError,
         ValidationError,
         AutoStructN2VError,
@@ -152,6 +179,7 @@ def load_model(path: str | Path) -> Model:
     return Model(
         network=network.eval(),
         kernel=kernel,
+        notch=notch,
         config=config,
         normalisation=Normalisation(description.mean, description.std),
         provenance=description.provenance,

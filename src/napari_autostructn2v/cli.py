@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,13 +11,13 @@ from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from napari_autostructn2v.config import Config, Mode, Preset
+from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset
 from napari_autostructn2v.errors import AutoStructN2VError, FileError
 from napari_autostructn2v.events import (
     Event,
@@ -27,6 +28,9 @@ from napari_autostructn2v.events import (
     TrainingStarted,
     Validation,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Result = TypeVar("Result")
 
@@ -55,6 +59,20 @@ KernelOption = Annotated[
     Path | None, typer.Option(help="Kernel to use instead of the one found: .npy, .tif or .json.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only errors.")]
+NotchOption = Annotated[
+    NotchChoice,
+    typer.Option(
+        help="Long-range patterns to take away: auto leaves alone what looks like a lattice of the sample."
+    ),
+]
+FindKernelOption = Annotated[bool, typer.Option(help="Look for a kernel; if not, it is a single pixel.")]
+BackgroundOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="Y0:Y1,X0:X1",
+        help="A box, in pixels, where the stack shows nothing but noise. Default: its flattest parts.",
+    ),
+]
 OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
 
 
@@ -74,6 +92,9 @@ def run(
     mode: ModeOption = "2d",
     preset: PresetOption = "balanced",
     kernel: KernelOption = None,
+    notch: NotchOption = "auto",
+    find_kernel: FindKernelOption = True,
+    background: BackgroundOption = None,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     run_dir: Annotated[
@@ -94,11 +115,13 @@ def run(
     check_stack_place(output, overwrite=overwrite)
     image = read_stack(input)
     _refuse_own_input(output, input)
+    config = Config.from_preset(preset)
     events = pipeline.run(
         image.array,
         mode=mode,
-        config=Config.from_preset(preset),
+        config=config.model_copy(update={"analysis": _analysis_config(notch, find_kernel)}),
         kernel=None if kernel is None else load_kernel(kernel),
+        region=_region(background, image.array.shape),
         device=device,
         seed=seed,
         folder=run_dir or output.with_name(f"{output.name.split('.')[0]}_run"),
@@ -118,6 +141,9 @@ def analyze(
         Path | None, typer.Option(help="The same stack after Stage 1, if there is one.")
     ] = None,
     mode: ModeOption = "2d",
+    notch: NotchOption = "auto",
+    find_kernel: FindKernelOption = True,
+    background: BackgroundOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to. Default: INPUT's name + _noise.")
     ] = None,
@@ -135,7 +161,14 @@ def analyze(
     if folder.is_dir():
         for name in ("kernel.tif", "noise.png"):
             check_place(folder / name, overwrite=overwrite)
-    analysis = analyze(image.array, None if denoised is None else read_stack(denoised).array, mode=mode)
+    analysis = analyze(
+        image.array,
+        None if denoised is None else read_stack(denoised).array,
+        mode=mode,
+        config=_analysis_config(notch, find_kernel),
+        region=_region(background, image.array.shape),
+        voxel_size=image.voxel_size,
+    )
     make_folder(folder)
     save_kernel(folder / "kernel.tif", analysis.kernel, overwrite=overwrite)
     draw_analysis(folder / "noise.png", analysis, overwrite=overwrite)
@@ -193,6 +226,7 @@ def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")
             "model": file.name,
             "mode": model.mode.upper(),
             "kernel": f"{shape}, {int(model.kernel.sum())} pixels",
+            "notch": "none" if model.notch is None else f"{int(model.notch.peaks.sum())} peak bins",
             "network": f"U-Net, {model.config.features} features, depth {model.config.depth}",
             **{key.replace("_", " "): value for key, value in model.provenance.items()},
         }
@@ -266,6 +300,28 @@ def demo(
     typer.echo(f"  {shown} {' '.join(napari)}")
     if open:
         subprocess.run([str(python), *napari], check=False)
+
+
+def _analysis_config(notch: NotchChoice, find_kernel: bool) -> AnalysisConfig:
+    return AnalysisConfig(notch=notch, find_kernel=find_kernel)
+
+
+def _region(box: str | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The box of ``--background`` as a region of a slice."""
+    if box is None:
+        return None
+    import numpy as np
+
+    match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", box.replace(" ", ""))
+    if match is None:
+        raise typer.BadParameter(f"{box!r} is no box. Write Y0:Y1,X0:X1, for example 0:100,20:220.")
+    y0, y1, x0, x1 = map(int, match.groups())
+    height, width = shape[-2:]
+    if not (y0 < y1 <= height and x0 < x1 <= width):
+        raise typer.BadParameter(f"The box {box} does not lie in slices of {height} × {width} pixels.")
+    region = np.zeros((height, width), dtype=bool)
+    region[y0:y1, x0:x1] = True
+    return region
 
 
 def _refuse_own_input(output: Path, input: Path) -> None:

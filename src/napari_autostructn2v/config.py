@@ -15,6 +15,10 @@ from napari_autostructn2v.errors import ConfigError
 Mode = Literal["2d", "2.5d"]
 """``2d`` denoises slice by slice; ``2.5d`` predicts slice z from slices z-1, z and z+1."""
 
+NotchChoice = Literal["auto", "all", "off"]
+"""``auto`` takes away long-range patterns but for those that look like a lattice of the sample; ``all`` those
+as well."""
+
 Preset = Literal["fast", "balanced", "high"]
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
@@ -73,7 +77,13 @@ class AnalysisConfig(_Settings):
         0.05, gt=0, lt=1, description="smallest autocorrelation that makes a kernel pixel"
     )
     max_lag: int = Field(15, ge=1, le=63, description="farthest kernel pixel from the centre")
-    max_pixels: int = Field(41, ge=1, description="most pixels of one slice of the kernel")
+    notch: NotchChoice = Field("auto", description="which long-range patterns are taken away before Stage 2")
+    find_kernel: bool = Field(True, description="whether to look for a kernel; if not, it is one pixel")
+    max_pixels: int = Field(
+        61,
+        ge=1,
+        description="most pixels that analysis gives a slice of the kernel, the most correlated ones",
+    )
 
     @model_validator(mode="after")
     def _tile_is_odd(self) -> Self:

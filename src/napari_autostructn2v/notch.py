@@ -3,8 +3,8 @@
 Offsets of whole rows, fixed columns, hum, a readout grid: such noise can be predicted from far outside a
 small kernel, so a blind spot cannot remove it. In the spectrum of a whole slice it is narrow, a line along an
 axis or a few single peaks, and there it is taken down to what lies around it. Image detail is broad; where a
-narrow peak does come from the sample (a lattice, a microtubule), it is not found in the background, or it goes
-on through the slices at a slant.
+narrow peak does come from the sample (a lattice, a microtubule), it is not found in the background, or it
+goes on through the slices at a slant.
 
 References
 ----------
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from scipy import fft, ndimage
 
+from napari_autostructn2v.config import NotchChoice
 from napari_autostructn2v.stack import Stack
 
 MAX_SLICES = 32
@@ -35,7 +36,7 @@ CERTAIN = 5.0
 """The same in standard errors of a single bin."""
 
 LINE = 0.7
-"""Median log power of a line along an axis above what is beside it."""
+"""Log power that three quarters of a line along an axis have above what is beside it."""
 
 PROTECTED = 0.02
 """Below this frequency (cycles per pixel) no single peak is taken: the image is strong there."""
@@ -54,11 +55,17 @@ FEWEST_FOR_COHERENCE = 6
 """Slices below which it cannot be told what they have in common."""
 
 DETAIL = 8.0
-"""Sigma in pixels of the Gaussian that is taken from a slice before the median of a row: the offset is left in
-all of its pixels, image detail in some of them."""
+"""Sigma in pixels of the Gaussian that is taken from a slice before the median of a row: the offset is left
+in all of its pixels, image detail in some of them."""
+
+LATTICE = 4.0
+"""Log power of a wave above its surroundings from which it is surely a lattice's; below it may be chance."""
+
+ENDS = 4
+"""Pixels at each end of a profile whose median says how much the ends differ, whatever a single one does."""
 
 ON_AXIS = 0.75
-"""Bins within which a peak lies on an axis."""
+"""Bins within which a peak lies on an axis, or at half the sampling frequency."""
 
 MAX_WAVES = 64
 """Most single peaks; more are no pattern but the spectrum's own roughness, and the strongest are kept."""
@@ -101,19 +108,19 @@ class Wave:
         Along Y and X, in cycles per pixel.
     reach
         Sigma in pixels over which amplitude and phase are taken as constant.
-    share
-        How much of it is noise: the Wiener gain, 0 to 1.
+    height
+        Log power above its surroundings.
     slant
         Whether it runs along neither axis.
     through
-        Whether it goes on from slice to slice, be it at another phase; None if the slices are too few to tell.
+        Whether it goes on from slice to slice, be it at another phase; None if they are too few to tell.
     fixed
         The wave that all slices have in common, (Y, X), or None if they differ.
     """
 
     frequency: tuple[float, float]
     reach: float
-    share: float
+    height: float
     slant: bool
     through: bool | None
     fixed: np.ndarray | None = None
@@ -123,9 +130,14 @@ class Wave:
         return self.share * self.envelope(plane) if self.fixed is None else self.fixed
 
     @property
+    def share(self) -> float:
+        """How much of what is there belongs to the wave: the Wiener gain, 0 to 1."""
+        return float(1 - np.exp(-self.height))
+
+    @property
     def alternating(self) -> bool:
         """Whether every other row or column is lifted: read out by two amplifiers, as no sample is built."""
-        return not self.slant and 0.5 in (abs(f) for f in self.frequency)
+        return not self.slant and -0.5 in self.frequency
 
     def envelope(self, plane: np.ndarray) -> np.ndarray:
         """All of the slice that is near the frequency, (Y, X).
@@ -135,7 +147,7 @@ class Wave:
         """
         carrier = self._carrier(plane.shape)
         slow = carrier.conj() * (plane - plane.mean())
-        weight = [ndimage.gaussian_filter1d(np.ones(n), self.reach, mode="constant") for n in plane.shape]
+        weight = [_smoothed(np.ones(n), self.reach, 0) for n in plane.shape]
         for axis in (0, 1):
             slow = _smoothed(slow, self.reach, axis)
         # a wave has its other half at -f, unless that is the same frequency
@@ -148,11 +160,11 @@ class Wave:
 
 
 def _smoothed(image: np.ndarray, sigma: float, axis: int) -> np.ndarray:
-    parts = (
-        ndimage.gaussian_filter1d(p, sigma, axis=axis, mode="constant") for p in (image.real, image.imag)
-    )
-    real, imaginary = parts
-    return np.asarray(real + 1j * imaginary)
+    """Zeros around it; three running means, which are a Gaussian at a tenth of its cost."""
+    size = round(np.sqrt(4 * sigma**2 + 1))
+    for _ in range(3):
+        image = ndimage.uniform_filter1d(image, size, axis=axis, mode="constant")
+    return image
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +188,8 @@ class Notch:
     def pattern(self, plane: np.ndarray) -> np.ndarray:
         """What is taken away from a slice (Y, X), float32."""
         left = plane.astype(np.float64)
-        for part in (*self.offsets, *self.waves):
+        parts: tuple[Offsets | Wave, ...] = (*self.offsets, *self.waves)
+        for part in parts:
             left -= part.pattern(left)
         return np.asarray(plane - left, np.float32)
 
@@ -205,9 +218,12 @@ class Notch:
         what else goes on through the slices is more of it.
         """
         lasting = [wave for wave in self.waves if wave.through is not False]
-        axes = {wave.frequency[0] == 0 for wave in lasting}
-        grid = len(axes) == 2 and not any(wave.slant for wave in lasting)
-        return replace(self, waves=tuple(w for w in self.waves if w not in lasting or grid or w.alternating))
+        level = [wave for wave in lasting if not wave.slant]
+        highest = max((wave.height for wave in level), default=0.0)
+        lattice = any(wave.slant and wave.height > highest / 2 for wave in lasting)
+        grid = level if len({wave.frequency[0] == 0 for wave in level}) == 2 and not lattice else []
+        kept = (w for w in self.waves if w not in lasting or w in grid or w.alternating)
+        return replace(self, waves=tuple(kept))
 
     def on_tiles(self, side: int) -> np.ndarray:
         """Where it acts in the tiles' spectrum, whose window widens a line to three bins, bool (T, T)."""
@@ -222,6 +238,46 @@ class Notch:
 def _tile_bin(wave: Wave, side: int) -> tuple[int, int]:
     y, x = (min(max(round(f * side) + side // 2, 0), side - 1) for f in wave.frequency)
     return y, x
+
+
+@dataclass(frozen=True, eq=False)
+class NotchRule:
+    """Which patterns to take away, of any stack of the same microscope.
+
+    Attributes
+    ----------
+    peaks
+        Of the tiles' spectrum, bool (T, T): a pattern has to be there as well.
+    choice
+        ``auto`` leaves alone what looks like a lattice of the sample.
+    """
+
+    peaks: np.ndarray
+    choice: NotchChoice
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, NotchRule)
+            and self.choice == other.choice
+            and np.array_equal(self.peaks, other.peaks)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def among(self, patterns: Notch) -> tuple[Notch, Notch]:
+        """Those of the patterns to take away, and those left alone because they look like a lattice."""
+        here = patterns.at(self.peaks)
+        if self.choice == "all":
+            return here, Notch()
+        taken = here.without_lattices()
+        others = (wave for wave in here.waves if wave not in taken.waves and wave.height >= LATTICE)
+        left_alone = Notch(waves=tuple(others))
+        return taken if self.choice == "auto" else Notch(), left_alone
+
+    def apply(self, stack: Stack) -> Stack:
+        """The stack without its patterns, filtered slice by slice as it is read."""
+        notch, _ = self.among(find_notch(stack))
+        return Stack(NotchedArray(stack, notch))
 
 
 class NotchedArray:
@@ -286,50 +342,48 @@ def _find_offsets(planes: list[np.ndarray], mean: np.ndarray, axis: int) -> Offs
     oriented = [plane if axis == 0 else plane.T for plane in planes]
     size, width = oriented[0].shape
     x = np.arange(width) / width
-    beside = np.stack([np.ones(width), *(np.exp(2j * np.pi * k * x) for k in (1, 2, -1, -2))], axis=1) / width
-    profiles = [_periodic_spectrum(plane @ beside) for plane in oriented]  # (size, 5)
-    log_power = np.mean([np.log(np.square(np.abs(p)) + np.finfo(float).tiny) for p in profiles], axis=0)
-    half = size // 2 + 1
-    excess = (log_power[:, 0] - log_power[:, 1:].mean(axis=1))[:half]
-    far = np.arange(half) > PROTECTED_BINS
-    # the median of a log periodogram scatters by about 1.8 over the root of the count
-    certain = CERTAIN * 1.8 / np.sqrt(far.sum() * len(planes))
-    if np.median(excess[far]) < max(LINE, certain):
+    # the line itself, and two on each side
+    lines = np.stack([np.ones(width), *(np.exp(2j * np.pi * k * x) for k in (1, 2, -1, -2))], axis=1) / width
+    window = np.hanning(size + 2)[1:-1, None]
+    power = [np.square(np.abs(_half_spectrum(window * (plane @ lines)))) for plane in oriented]
+    log_power = np.mean(np.log(np.array(power) + np.finfo(float).tiny), axis=0)
+    beside = log_power[:, 1:].mean(axis=1)
+    excess = log_power[:, 0] - beside
+    far = np.arange(excess.size) > PROTECTED_BINS
+    if np.quantile(excess[far], 0.25) < LINE:
         return None
-    profile = (mean if axis == 0 else mean.T).mean(axis=1)
-    spectrum = _periodic_spectrum(profile)[:half]
-    fixed = np.zeros(size)
-    count = len(planes)
+    common = _half_spectrum(window[:, 0] * (mean if axis == 0 else mean.T).mean(axis=1))
+    fixed, count = np.zeros(size), len(planes)
     if count >= FEWEST_FOR_COHERENCE:
-        common, power = np.square(np.abs(spectrum)), np.exp(log_power[:half, 0])
-        if np.median((common / power)[far]) > COHERENT + 1 / count:
+        share = np.square(np.abs(common)) / np.exp(log_power[:, 0])
+        if np.median(share[far]) > COHERENT + 1 / count:
             # what slices share by chance, or because the image goes on through them, stays
-            noise = np.exp(log_power[:half, 1:].mean(axis=1)) / count
-            share = np.clip(1 - noise / np.maximum(common, 1e-300), 0, 1)
-            fixed = fft.irfft(np.where(far, share * spectrum, 0), n=size)
-            profiles = [p[:half, 0] - np.where(far, share * spectrum, 0) for p in profiles]
-            left = np.mean([np.log(np.square(np.abs(p)) + np.finfo(float).tiny) for p in profiles], axis=0)
-            excess = left - log_power[:half, 1:].mean(axis=1)
-    gain = np.where(far, np.exp(-np.maximum(excess, 0)), 1.0)
-    return Offsets(axis, gain, fixed)
+            by_chance = np.exp(beside) / count
+            kept = np.clip(1 - by_chance / np.square(np.abs(common)), 0, 1) * far
+            fixed = fft.irfft(kept * _periodic_spectrum((mean if axis == 0 else mean.T).mean(axis=1)), n=size)
+            rest = [
+                np.square(np.abs(_half_spectrum(window[:, 0] * (plane.mean(axis=1) - fixed))))
+                for plane in oriented
+            ]
+            excess = np.mean(np.log(np.array(rest) + np.finfo(float).tiny), axis=0) - beside
+    return Offsets(axis, np.where(far, np.exp(-np.maximum(excess, 0)), 1.0), fixed)
+
+
+def _half_spectrum(profiles: np.ndarray) -> np.ndarray:
+    """Transform along the first axis, up to half the sampling frequency."""
+    return np.asarray(fft.fft(profiles, axis=0)[: profiles.shape[0] // 2 + 1])
 
 
 def _periodic_spectrum(profile: np.ndarray) -> np.ndarray:
-    """Spectrum along the first axis of the periodic part: without what unequal ends leak into it.
-
-    The full transform of complex input, the half one of real input.
-    """
-    size = profile.shape[0]
-    transform, frequencies = (fft.fft, fft.fftfreq) if np.iscomplexobj(profile) else (fft.rfft, fft.rfftfreq)
-    frequency = frequencies(size)
-    jump = (profile[-1] - profile[0])[None]
-    # transform of a jump up at the first and down at the last sample
-    ends = 1 - np.exp(2j * np.pi * frequency)
+    """Spectrum of a profile without what its unequal ends leak into it, ``rfft`` layout (Moisan 2011)."""
+    frequency = fft.rfftfreq(profile.size)
+    jump = np.median(profile[-ENDS:]) - np.median(profile[:ENDS])
     divisor = 2 * np.cos(2 * np.pi * frequency) - 2
     divisor[0] = 1
-    smooth = ends / divisor
+    # transform of a jump up at the first and down at the last sample
+    smooth = (1 - np.exp(2j * np.pi * frequency)) / divisor
     smooth[0] = 0
-    return np.asarray(transform(profile, axis=0) - smooth.reshape(-1, *(1,) * (profile.ndim - 1)) * jump)
+    return np.asarray(fft.rfft(profile) - smooth * jump)
 
 
 def _find_waves(planes: list[np.ndarray], pairs: list[tuple[int, int]], mean: np.ndarray) -> tuple[Wave, ...]:
@@ -362,6 +416,7 @@ def _find_waves(planes: list[np.ndarray], pairs: list[tuple[int, int]], mean: np
         frequency = (weight * at).sum(axis=(1, 2)) / weight.sum()
         on_axis = np.abs(frequency) * mean.shape < ON_AXIS
         frequency[on_axis] = 0
+        frequency[(0.5 - np.abs(frequency)) * mean.shape < ON_AXIS] = -0.5
         spread = np.sqrt((weight * np.square(at - frequency[:, None, None])).sum() / weight.sum())
         of_the_window = 0.9 * np.hypot(1 / height, 1 / width) / np.sqrt(2)
         own = np.sqrt(max(spread**2 - of_the_window**2, 1e-18))
@@ -371,7 +426,7 @@ def _find_waves(planes: list[np.ndarray], pairs: list[tuple[int, int]], mean: np
         wave = Wave(
             frequency=(float(frequency[0]), float(frequency[1])),
             reach=float(np.clip(1 / (2 * np.pi * own), 12, min(mean.shape) / 8)),
-            share=float(1 - np.exp(-excess[y, x])),
+            height=float(excess[y, x]),
             slant=not on_axis.any(),
             through=_coherent([spectra[b][half] * spectra[a][half].conj() for a, b in pairs]),
         )

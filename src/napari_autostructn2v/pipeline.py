@@ -17,8 +17,10 @@ from napari_autostructn2v.device import choose_device
 from napari_autostructn2v.events import Event, Notice, StageStarted, finish
 from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.kernel import POINT, validate_kernel
+from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.prediction import predict
 from napari_autostructn2v.run_folder import RunFolder, TrainingStage
+from napari_autostructn2v.spectrum import check_region
 from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
 from napari_autostructn2v.training import train
 
@@ -52,6 +54,7 @@ def denoise(
     preset: Preset = "balanced",
     kernel: np.ndarray | None = None,
     config: Config | None = None,
+    region: np.ndarray | None = None,
     device: str = "auto",
     seed: int = 0,
 ) -> Result:
@@ -69,6 +72,8 @@ def denoise(
         Blind spot for Stage 2, bool (K, K) or, for 2.5D, (3, K, K). Found by the noise analysis if None.
     config
         Settings instead of those of the preset.
+    region
+        Where the stack shows nothing but noise, bool (Y, X) or (Z, Y, X); found by itself if None.
     device
         ``"auto"`` takes a GPU when there is one; otherwise a PyTorch device name.
     seed
@@ -77,7 +82,7 @@ def denoise(
     Raises
     ------
     StackError
-        If the stack cannot be denoised as it is.
+        If the stack cannot be denoised as it is, or the region does not suit it.
     KernelError
         If the kernel is none, or not one of the mode.
     DeviceError
@@ -94,7 +99,8 @@ def denoise(
         if isinstance(event, Notice):
             warnings.warn(event.message, UserWarning, stacklevel=4)
 
-    return finish(run(stack, mode=mode, config=config, kernel=kernel, device=device, seed=seed), warn)
+    events = run(stack, mode=mode, config=config, kernel=kernel, region=region, device=device, seed=seed)
+    return finish(events, warn)
 
 
 def run(
@@ -103,6 +109,7 @@ def run(
     mode: Mode,
     config: Config,
     kernel: np.ndarray | None = None,
+    region: np.ndarray | None = None,
     device: str = "auto",
     seed: int = 0,
     folder: Path | None = None,
@@ -112,7 +119,7 @@ def run(
 
     Parameters
     ----------
-    stack, mode, config, kernel, device, seed
+    stack, mode, config, kernel, region, device, seed
         As for :func:`denoise`.
     folder
         Where the run is kept. If it holds this very run, cancelled or done, the run goes on from there.
@@ -137,40 +144,48 @@ def run(
     choose_device(device)  # all that can be refused is refused before anything is written
     if kernel is not None:
         kernel = validate_kernel(kernel, mode)
+    if region is not None:
+        region = check_region(region, stack)
     if (notice := few_slices_notice(stack, mode)) is not None:
         yield Notice(notice)
     run_folder = None
     if folder is not None:
         run_folder = RunFolder(folder)
-        run_folder.open(stack, mode=mode, config=config, kernel=kernel, seed=seed, source=source)
+        run_folder.open(
+            stack, mode=mode, config=config, kernel=kernel, region=region, seed=seed, source=source
+        )
 
     name = "" if source is None else source.name
 
-    def stage(which: TrainingStage, kernel: np.ndarray) -> Generator[Event, Any, tuple[Model, np.ndarray]]:
+    def stage(
+        which: TrainingStage, kernel: np.ndarray, notch: NotchRule | None
+    ) -> Generator[Event, Any, tuple[Model, np.ndarray]]:
         yield StageStarted(which)
-        model = yield from _trained(stack, kernel, config, which, device, seed, run_folder, name)
+        model = yield from _trained(stack, kernel, notch, config, which, device, seed, run_folder, name)
         denoised = yield from predict(stack, model, device=device)
         if run_folder is not None:
             run_folder.write_denoised(which, denoised, None if source is None else source.voxel_size)
         return model, denoised
 
     # Stage 1 is 2D in 2.5D as well: with neighbours in sight, noise that they share would pass through them
-    model, stage1 = yield from stage("stage1", POINT)
+    model, stage1 = yield from stage("stage1", POINT, None)
     yield StageStarted("analysis")
-    analysis = analyze(stack, stage1, mode=mode, config=config.analysis)
+    voxel_size = None if source is None else source.voxel_size
+    analysis = analyze(stack, stage1, mode=mode, config=config.analysis, region=region, voxel_size=voxel_size)
     if kernel is not None:
         analysis = analysis.with_kernel(kernel)
     if run_folder is not None:
         run_folder.write_analysis(analysis)
     denoised = stage1
     if kernel is not None or analysis.verdict.expect_gain:
-        model, denoised = yield from stage("stage2", analysis.kernel)
+        model, denoised = yield from stage("stage2", analysis.kernel, analysis.notch_rule)
     return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=model)
 
 
 def _trained(
     stack: Stack,
     kernel: np.ndarray,
+    notch: NotchRule | None,
     config: Config,
     stage: TrainingStage,
     device: str,
@@ -180,14 +195,21 @@ def _trained(
 ) -> Generator[Event, Any, Model]:
     settings = config.stage1 if stage == "stage1" else config.stage2
     if folder is None:
-        return (yield from train(stack, kernel, settings, device=device, seed=seed, name=name))
+        return (yield from train(stack, kernel, settings, device=device, seed=seed, name=name, notch=notch))
     if folder.model(stage).exists():
         model = load_model(folder.model(stage))
-        if np.array_equal(model.kernel, kernel):
+        if np.array_equal(model.kernel, kernel) and model.notch == notch:
             return model
     losses = folder.losses(stage)
     events = train(
-        stack, kernel, settings, device=device, seed=seed, checkpoint=folder.checkpoint(stage), name=name
+        stack,
+        kernel,
+        settings,
+        device=device,
+        seed=seed,
+        checkpoint=folder.checkpoint(stage),
+        name=name,
+        notch=notch,
     )
     try:
         while True:

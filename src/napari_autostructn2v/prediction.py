@@ -54,6 +54,8 @@ def predict(
         If the stack does not suit the model or holds values that are not finite.
     """
     stack = as_stack(stack, model.mode)
+    if model.notch is not None:
+        stack = model.notch.apply(stack)
     if out is None:
         out = np.empty(stack.input_shape, dtype=np.float32)
     torch_device = choose_device(device)

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,6 +49,7 @@ class RunFolder:
         mode: Mode,
         config: Config,
         kernel: np.ndarray | None,
+        region: np.ndarray | None,
         seed: int,
         source: ImageFile | None,
     ) -> None:
@@ -66,6 +68,7 @@ class RunFolder:
             "mode": mode,
             "seed": seed,
             "kernel": None if kernel is None else kernel.astype(int).tolist(),
+            "region": None if region is None else hashlib.sha256(np.packbits(region).tobytes()).hexdigest(),
             "config": config.model_dump(),
         }
         record = self.path / "run.json"
@@ -126,9 +129,19 @@ class RunFolder:
                 "mode": analysis.mode,
                 "verdict": asdict(analysis.verdict),
                 "config": analysis.config.model_dump(),
-                "tiles": analysis.background.tiles,
-                "coherence_between_slices": analysis.background.coherence,
+                "tiles": analysis.measured.background.tiles,
+                "coherence_between_slices": analysis.measured.background.coherence,
                 "far_scatter": analysis.far_scatter,
+                "notch": {
+                    "offsets": [
+                        {"of": "rows" if part.axis == 0 else "columns", "fixed": bool(part.fixed.any())}
+                        for part in analysis.notch.offsets
+                    ],
+                    "waves": [
+                        {"frequency": wave.frequency, "height": wave.height, "fixed": wave.fixed is not None}
+                        for wave in analysis.notch.waves
+                    ],
+                },
             },
         )
 

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from napari_autostructn2v.config import AnalysisConfig
+from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.stack import Stack
 
 EULER_GAMMA = 0.5772156649
@@ -21,11 +22,24 @@ EULER_GAMMA = 0.5772156649
 HANN_CORRELATION = 1.2
 """By how much the standard error of averaged Hann-windowed bins exceeds that of independent ones."""
 
+NOISELESS = 2e-3
+"""Power at the highest frequencies, over that of all that varies in the background, below which there is
+hardly any noise."""
+
+COARSEST = 0.04
+"""Below this frequency (cycles per pixel) is only the image's shading."""
+
 REGIONS = 4
 """The field is divided into this many regions along Y and along X, to see whether they agree."""
 
-MAX_SLICES = 64
-"""Slices looked at: noise is alike all over a stack, and more of them only cost time."""
+MIN_SLICES, MAX_SLICES, ENOUGH_TILES = 16, 64, 6000
+"""Slices looked at, by the tiles in them: noise is alike all over a stack, and more only cost time."""
+
+SMALLEST_TILE = 15
+"""Side in pixels down to which tiles shrink to fit an outlined background."""
+
+INSIDE = 0.98
+"""Share of a tile that has to lie in the outlined background."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +74,37 @@ class BackgroundSpectrum:
     cross_power: np.ndarray | None
     tiles: int
 
+    @property
+    def noiseless(self) -> bool:
+        """Whether there is hardly any noise: what stands out is the image."""
+        radius = frequency_radius(len(self.log_power))
+        floor = np.exp(np.median(self.log_power[radius > 0.4]))
+        return bool(floor < NOISELESS * np.exp(self.log_power[radius > COARSEST]).mean())
 
-def tile_side(stack: Stack, config: AnalysisConfig) -> int:
-    """Side of the tiles: the configured one, or the largest odd one that fits the slices."""
-    return min(config.tile_size, (min(stack.shape[1:]) - 1) // 2 * 2 + 1)
+
+@dataclass(frozen=True)
+class Tiles:
+    """Where a stack shows its background.
+
+    Attributes
+    ----------
+    side
+        Of a tile in pixels, odd.
+    corners
+        Slice, first row and first column of each tile, in the order of the slices.
+    outlined
+        Whether a person has said where the background is.
+    """
+
+    side: int
+    corners: tuple[tuple[int, int, int], ...]
+    outlined: bool
 
 
-def background_spectrum(stack: Stack, denoised: Stack | None, config: AnalysisConfig) -> BackgroundSpectrum:
-    """Average the spectra of the flattest tiles.
+def choose_tiles(
+    stack: Stack, denoised: Stack | None, config: AnalysisConfig, region: np.ndarray | None = None
+) -> Tiles:
+    """Find the background: the flattest tiles, or those of an outlined region.
 
     Only there is noise alone: with all tiles, real structure that has a direction (a microtubule) is taken
     for noise.
@@ -81,15 +118,73 @@ def background_spectrum(stack: Stack, denoised: Stack | None, config: AnalysisCo
         no Stage 1.
     config
         Tile size and share of background.
+    region
+        Outlined background, bool (Y, X) or (Z, Y, X). The tiles get smaller where it asks for that.
+
+    Raises
+    ------
+    StackError
+        If the region does not have the shape of the stack, or holds no tile.
     """
-    side = tile_side(stack, config)
+    side = min(config.tile_size, (min(stack.shape[1:]) - 1) // 2 * 2 + 1)
+    if region is None:
+        return Tiles(side, tuple(_flattest_tiles(stack, denoised, side, config)), False)
+    region = check_region(region, stack)
+    smallest = min(SMALLEST_TILE, side)
+    while True:
+        inside = [
+            (z, y, x)
+            for z in _looked_at(stack, side)
+            for y, x in _corners(stack.shape[1:], side)
+            if (region if region.ndim == 2 else region[z])[y : y + side, x : x + side].mean() > INSIDE
+        ]
+        if len(inside) >= config.min_tiles or side == smallest:
+            break
+        side = max(side // 3 * 2 + 1, smallest)
+    if not inside:
+        raise StackError(
+            f"The outlined background is too small: it holds no square of {smallest} × {smallest} pixels. "
+            "Outline more of it."
+        )
+    return Tiles(side, tuple(inside), True)
+
+
+def check_region(region: np.ndarray, stack: Stack) -> np.ndarray:
+    """The region as bool (Y, X) or (Z, Y, X).
+
+    Raises
+    ------
+    StackError
+        If it has neither shape, or nothing is in it.
+    """
+    region = np.asarray(region, dtype=bool)
+    if region.shape not in (stack.shape, stack.shape[1:]):
+        raise StackError(
+            f"The background region has shape {region.shape}, the stack {stack.shape}. "
+            "Outline it on the stack itself."
+        )
+    if not region.any():
+        raise StackError("The background region is empty. Outline some background, or choose none.")
+    return region
+
+
+def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
+    """Average the spectra of tiles.
+
+    Parameters
+    ----------
+    stack
+        The raw data, or what a notch leaves of them.
+    tiles
+        Its background.
+    """
+    side = tiles.side
     window = _window(side)
     log_power = np.zeros((REGIONS**2, side, side))
     members = np.zeros(REGIONS**2)
     power = np.zeros((side, side))
     cross = np.zeros((side, side))
-    tiles = _flattest_tiles(stack, denoised, side, config)
-    for z, group in groupby(tiles, key=lambda tile: tile[0]):
+    for z, group in groupby(tiles.corners, key=lambda tile: tile[0]):
         corners = [(y, x) for _, y, x in group]
         spectra = fft.fft2(window * _detrended(_cut(stack.plane(z), corners, side)))
         powers = np.abs(spectra) ** 2 + np.finfo(float).tiny
@@ -102,7 +197,7 @@ def background_spectrum(stack: Stack, denoised: Stack | None, config: AnalysisCo
             neighbour = z + 1 if z + 1 < stack.shape[0] else z - 1
             beside = fft.fft2(window * _detrended(_cut(stack.plane(neighbour), corners, side)))
             cross += (np.real(spectra * beside.conj()) * scale).sum(axis=0)
-    count = len(tiles)
+    count = len(tiles.corners)
     # where the image is weakest, at high frequency, what two slices share is noise
     high = fft.ifftshift(frequency_radius(side)) > 0.2
     # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap tell less than they count
@@ -158,22 +253,41 @@ def _flattest_tiles(
     stack: Stack, denoised: Stack | None, side: int, config: AnalysisConfig
 ) -> list[tuple[int, int, int]]:
     """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
-    depth, height, width = stack.shape
-    step = max(1, side // 2)
-    corners = [(y, x) for y in _starts(height, side, step) for x in _starts(width, side, step)]
+    corners = _corners(stack.shape[1:], side)
     roughness = []
-    for z in np.unique(np.linspace(0, depth - 1, min(depth, MAX_SLICES)).round().astype(int)):
-        plane = (denoised or stack).plane(int(z)).astype(np.float64)
+    for z in _looked_at(stack, side):
+        plane = (denoised or stack).plane(z).astype(np.float64)
         smooth = ndimage.gaussian_filter(plane, 2.0)
         spread = _detrended(_cut(smooth, corners, side)).std(axis=(1, 2))
-        roughness += [(float(s), int(z), *corner) for s, corner in zip(spread, corners, strict=True)]
+        roughness += [(float(s), z, *corner) for s, corner in zip(spread, corners, strict=True)]
     keep = max(round(config.flat_share * len(roughness)), min(config.min_tiles, len(roughness)))
     return sorted(tile[1:] for tile in sorted(roughness)[:keep])
 
 
+def _looked_at(stack: Stack, side: int) -> list[int]:
+    """Slices spread over the stack, fewer of them where each has many tiles."""
+    tiles = len(_corners(stack.shape[1:], side))
+    count = int(np.clip(ENOUGH_TILES // tiles, MIN_SLICES, MAX_SLICES))
+    return np.unique(
+        np.linspace(0, stack.shape[0] - 1, min(stack.shape[0], count)).round().astype(int)
+    ).tolist()
+
+
+def _corners(shape: tuple[int, ...], side: int) -> list[tuple[int, int]]:
+    rows, columns = (_starts(size, side, max(1, side // 2)) for size in shape)
+    return [(y, x) for y in rows for x in columns]
+
+
 def _starts(size: int, side: int, step: int) -> list[int]:
-    starts = list(range(0, size - side + 1, step))
-    return starts if starts[-1] == size - side else [*starts, size - side]
+    """First pixels of overlapping tiles from end to end, the same seen from either end."""
+    last = size - side
+    count = last // step + 1
+    if count == 1:
+        return [last // 2]
+    if count % 2 and last % 2:  # an odd number of them has one right in the middle
+        count += 1 if last >= 0.75 * step * count else -1
+    half = [last * i // (count - 1) for i in range(-(-count // 2))]
+    return half + [last - start for start in reversed(half[: count // 2])]
 
 
 def _cut(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
@@ -241,6 +355,8 @@ def find_peaks(background: BackgroundSpectrum, config: AnalysisConfig) -> np.nda
     touches a seed needs half the size and half the certainty.
     """
     log_power = background.log_power
+    if background.noiseless:
+        return np.zeros(log_power.shape, dtype=bool)
     excess = np.abs(_symmetric(log_power - ring_median(log_power)))
     # neighbours of a Hann-windowed bin are correlated with it, which averaging ±f does not help
     certain = config.sensitivity * HANN_CORRELATION

@@ -33,6 +33,7 @@ from napari_autostructn2v.events import CheckpointWritten, Event, Preview, Step,
 from napari_autostructn2v.io import write_atomically
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.network import UNet
+from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.prediction import predict_plane
 from napari_autostructn2v.stack import Stack, as_stack
 
@@ -58,6 +59,7 @@ def train(
     preview: int | None = None,
     checkpoint: Path | None = None,
     name: str = "",
+    notch: NotchRule | None = None,
 ) -> Generator[Event, int | None, Model]:
     """Train a network to predict hidden pixels of a stack from the visible ones.
 
@@ -83,6 +85,8 @@ def train(
         the training goes on from there.
     name
         Of the input, for the provenance of the model.
+    notch
+        Long-range patterns to take away before anything else; the model does so to every stack.
 
     Yields
     ------
@@ -105,6 +109,8 @@ def train(
     """
     kernel = validate_kernel(kernel)
     stack = as_stack(stack, "2.5d" if kernel.ndim == 3 else "2d")
+    if notch is not None:
+        stack = notch.apply(stack)
     torch_device = choose_device(device)
     keep_freed_memory()
     data = TrainingData(stack, kernel, config, torch_device, seed)
@@ -175,6 +181,7 @@ def train(
     return Model(
         network=network.to("cpu").eval(),
         kernel=kernel,
+        notch=notch,
         config=config,
         normalisation=stack.normalisation,
         provenance={

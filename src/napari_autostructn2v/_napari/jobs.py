@@ -14,6 +14,7 @@ from napari_autostructn2v.config import AnalysisConfig, Config, Mode, TrainingCo
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
 from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.stack import Stack
 
 JobKind = Literal["stage1", "analysis", "stage2", "apply"]
@@ -70,20 +71,25 @@ def stage1(stack: Stack, mode: Mode, config: Config, name: str) -> Stream:
     return replace(output, analysis=analysis)
 
 
-def stage2(stack: Stack, kernel: np.ndarray, config: Config, name: str) -> Stream:
-    """Train with the reviewed kernel and denoise the stack."""
-    return (yield from _stage(stack, kernel, config.stage2, "stage2", name))
+def stage2(stack: Stack, kernel: np.ndarray, notch: NotchRule | None, config: Config, name: str) -> Stream:
+    """Train with the reviewed kernel, on what the notch leaves, and denoise the stack."""
+    return (yield from _stage(stack, kernel, config.stage2, "stage2", name, notch))
 
 
 def _stage(
-    stack: Stack, kernel: np.ndarray, training: TrainingConfig, which: Literal["stage1", "stage2"], name: str
+    stack: Stack,
+    kernel: np.ndarray,
+    training: TrainingConfig,
+    which: Literal["stage1", "stage2"],
+    name: str,
+    notch: NotchRule | None = None,
 ) -> Generator[Event, int | None, StageOutput]:
     # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
     from napari_autostructn2v.prediction import predict
     from napari_autostructn2v.training import train
 
     yield StageStarted(which)
-    model = yield from train(stack, kernel, training, preview=0, name=name)
+    model = yield from train(stack, kernel, training, preview=0, name=name, notch=notch)
     denoised = yield from predict(stack, model)
     return StageOutput(model, denoised)
 

@@ -239,11 +239,14 @@ class Session:
         if self.review is None or self.job is not None:
             return
         self._approved = self.review  # which may be edited further while the stage runs
-        kernel = self.review.analysis.kernel
+        analysis = self.review.analysis
         self.phase = Phase.STAGE2
         self.losses.pop("stage2", None)
         config = self.settings.config()
-        self._start("stage2", lambda run: stage2(run.stack, kernel, config, run.source.name))
+        self._start(
+            "stage2",
+            lambda run: stage2(run.stack, analysis.kernel, analysis.notch_rule, config, run.source.name),
+        )
 
     def skip(self) -> None:
         """Take the first stage's result as the result."""

@@ -42,7 +42,7 @@ class Sample:
     voxel_size: float = 1.0
 
     def oracle_kernel(
-        self, mode: Mode = "2d", *, max_lag: int = 15, min_correlation: float = 0.05
+        self, mode: Mode = "2d", *, max_lag: int = 15, min_correlation: float = 0.05, max_pixels: int = 61
     ) -> np.ndarray:
         """The kernel that the truth asks for: every neighbour that shares noise, long-range noise aside.
 
@@ -54,14 +54,18 @@ class Sample:
             Farthest neighbour in pixels.
         min_correlation
             What counts as shared: correlation of the whole noise, the white noise included.
+        max_pixels
+            Most pixels in a slice of the kernel; those of the strongest correlation are taken.
         """
         total = self.structured**2 + self.white**2
         correlation = np.zeros((3, 2 * max_lag + 1, 2 * max_lag + 1))
         for noise, share in self.noise.parts():
             if not noise.long_range:
                 correlation += share * self.structured**2 / total * noise.autocorrelation(max_lag)
-        kernel = np.abs(correlation) >= min_correlation
-        kernel[1, max_lag, max_lag] = True
+        correlation = np.abs(correlation)
+        correlation[1, max_lag, max_lag] = 1
+        weakest = np.sort(correlation.reshape(3, -1))[:, -max_pixels]
+        kernel = correlation >= np.maximum(weakest, min_correlation)[:, None, None]
         return trim_kernel(kernel if mode == "2.5d" else kernel[1])
 
     def noise_power(self) -> np.ndarray:
