@@ -7,8 +7,8 @@
     python benchmarks/quality.py OUT --sstem STACK.tif --peers FOLDER
 
 OUT gets one JSON file per measurement, the table (quality.md) and the picture (quality.png). ``--sstem``
-adds a real image; its "clean" stack keeps its own grain, which rewards leaving noise in, so read the generated image
-first. FOLDER is what ``peers/install.sh FOLDER`` made.
+adds a real image; its "clean" stack keeps its own grain, which rewards leaving noise in, so read the
+generated image first. FOLDER is what ``peers/install.sh FOLDER`` made.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def test_run_analyze_apply_info(invoke, tomogram, tmp_path):
     assert denoised.voxel_size == VoxelSize(2.0, 1.0, 1.0)
 
     report = invoke("analyze", tomogram, "--out", tmp_path / "noise").stdout
-    assert "correlated along 0°" in report and "█" in report
+    assert "correlated along X" in report and "█" in report
     kernel = load_kernel(tmp_path / "noise" / "kernel.tif")
     assert kernel.shape[0] == 1 and (tmp_path / "noise" / "noise.png").stat().st_size > 10_000
 

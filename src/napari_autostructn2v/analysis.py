@@ -50,9 +50,9 @@ counts."""
 PAINTED_EXCESS = np.log(10.0)
 """Log power above its ring given to a painted bin that shows none itself."""
 
-BRIDGED_GAP = 2
-"""Neighbours without correlation of their own that a kernel reaches across, where the correlation changes
-sign on its way out."""
+NEAR = np.ones((7, 7))
+"""Steps of up to three pixels, from neighbour to neighbour: a kernel reaches across a gap of two, where the
+correlation changes sign on its way out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Measurement:
     patterns
         All that is narrow in the spectra of whole slices.
     taken
-        Those patterns that are in the background too.
+        Those of them that are in the background too, and no lattice of the sample.
     remainder
         Spectra of the background without them; :attr:`background` itself if there are none.
     outlined
@@ -113,8 +113,8 @@ class NoiseAnalysis:
         Scatter of the autocorrelation at lags too far for a kernel: its standard error where the noise has no
         long-range pattern.
     isotropic
-        Correlation of neighbouring pixels of noise that is alike in all directions; None where that cannot be
-        told from fine detail.
+        Whether the noise is correlated alike in all directions; None where that cannot be told from fine
+        detail.
     by_hand
         Whether a person has set the kernel.
     """
@@ -128,7 +128,7 @@ class NoiseAnalysis:
     measured: Measurement
     config: AnalysisConfig
     far_scatter: float
-    isotropic: float | None
+    isotropic: bool | None
     by_hand: bool = False
 
     @property
@@ -215,7 +215,7 @@ def analyze(
     background = remainder = background_spectrum(stack, tiles)
     peaks = find_peaks(background, config)
     patterns = find_notch(stack)
-    taken = patterns.at(peaks)
+    taken, _ = NotchRule(peaks, "all" if config.notch == "all" else "auto").among(patterns)
     if taken:
         remainder = background_spectrum(Stack(NotchedArray(stack, taken)), tiles)
     measured = Measurement(background, patterns, taken, remainder, tiles.outlined, mode, voxel_size)
@@ -250,10 +250,16 @@ def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) ->
     window = slice(side // 2 - reach, side // 2 + reach + 1)
     correlation = shape[window, window].copy()
     kernel = _extract(whitened, shape, far, reach, config)
-    isotropic = _isotropic(background, measured.outlined)
-    if isotropic is not None:
-        correlation += isotropic[window, window]
-        kernel |= isotropic[window, window] >= config.min_correlation
+    isotropic = None
+    if (own := _own_power(background, measured.outlined)) is not None:
+        profile = ring_median(own)
+        isotropic, directed = _raised(profile), bool(kernel.sum() > 1)
+        if isotropic or directed:
+            own = np.where(peaks & ~left_alone.on_tiles(side), own, profile) if directed else profile
+            correlation = _autocorrelation(_extended_inwards(own))[window, window].copy()
+            # beside a line, what the images of two slices do not share must not thicken it
+            smallest = config.min_correlation * (2 if directed else 1)
+            kernel = _strongest(kernel | (np.abs(correlation) >= smallest), correlation, config)
     if not config.find_kernel:
         kernel = POINT
     if measured.mode == "2.5d":
@@ -274,7 +280,7 @@ def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) ->
         measured=measured,
         config=config,
         far_scatter=far,
-        isotropic=None if isotropic is None else float(isotropic[side // 2, side // 2 + 1]),
+        isotropic=isotropic,
     )
 
 
@@ -308,33 +314,45 @@ def _autocorrelation(power: np.ndarray, zero_lag: float | None = None) -> np.nda
     return np.asarray(correlation / zero_lag / np.maximum(window_autocorrelation(power.shape[0]), 0.2))
 
 
-def _isotropic(background: BackgroundSpectrum, outlined: bool) -> np.ndarray | None:
-    """Autocorrelation of noise that is alike in all directions, (T, T); None where it cannot be told.
+def _own_power(background: BackgroundSpectrum, outlined: bool) -> np.ndarray | None:
+    """Power spectrum of the noise alone, (T, T), whatever its shape; None where it cannot be told.
 
-    One slice cannot tell it from fine detail. Two can, if the image goes on from one to the next and the
-    noise does not: the spectrum of their difference is the noise's, but for low frequencies, where even a
-    small difference of the images is more. In an outlined background all that varies is noise.
+    One slice cannot tell noise that is alike in all directions from fine detail. Two can, if the image goes
+    on from one to the next and the noise does not: the spectrum of their difference is the noise's, but for
+    low frequencies. In an outlined background all that varies is noise.
     """
-    side = background.power.shape[0]
-    radius = frequency_radius(side)
     if outlined:
         power = background.power
     else:
-        if background.cross_power is None or abs(background.coherence) >= MIN_COHERENCE:
+        shared = background.cross_power
+        if shared is None or background.noiseless or abs(background.coherence) >= MIN_COHERENCE:
             return None
-        if background.noiseless:
+        radius = frequency_radius(len(shared))
+        coarse = (radius >= 1.5 / len(shared)) & (radius < COARSE_DETAIL)
+        if shared[coarse].sum() < CONTINUOUS * background.power[coarse].sum():
             return None
-        coarse = (radius >= 1.5 / side) & (radius < COARSE_DETAIL)
-        if background.cross_power[coarse].sum() < CONTINUOUS * background.power[coarse].sum():
-            return None
-        power = background.power - background.cross_power
-    profile = ring_median((power + np.flip(power)) / 2)
-    fine = profile[(radius > 0.4) & (radius < 0.5)].mean()
-    middle = profile[(radius > 0.2) & (radius < 0.3)].mean()
-    if middle < RAISED * fine:
-        return np.zeros((side, side))
-    edge = (radius >= COARSE_DETAIL) & (radius < COARSE_DETAIL + 2 / side)
-    return _autocorrelation(np.where(radius < COARSE_DETAIL, profile[edge].mean(), profile))
+        power = background.power - shared
+    return np.asarray((power + np.flip(power)) / 2)
+
+
+def _raised(profile: np.ndarray) -> bool:
+    """Whether the noise, of this power in each ring, is correlated alike in all directions."""
+    radius = frequency_radius(len(profile))
+    fine, middle = (profile[(radius > low) & (radius < low + 0.1)].mean() for low in (0.4, 0.2))
+    return bool(middle >= RAISED * fine)
+
+
+def _extended_inwards(power: np.ndarray) -> np.ndarray:
+    """The power, at low frequencies, where slices differ in their images, as farther out at that angle."""
+    side, middle = len(power), len(power) // 2
+    radius = frequency_radius(side)
+    low = (radius < COARSE_DETAIL) & (radius > 0)
+    offsets = np.argwhere(low) - middle
+    outer = offsets * (np.ceil(COARSE_DETAIL * side) / np.hypot(*offsets.T))[:, None]
+    extended = power.copy()
+    extended[low] = ndimage.map_coordinates(power, outer.T + middle, order=1)
+    extended[middle, middle] = extended[low].mean()
+    return extended
 
 
 def _far_scatter(correlation: np.ndarray) -> float:
@@ -372,15 +390,20 @@ def _extract(
 
     found = passing(8, config.min_correlation)
     found[reach, reach] = True
-    near = np.ones((2 * BRIDGED_GAP + 3,) * 2)  # steps of up to three pixels, from found to found
-    found = ndimage.binary_propagation(radius == 0, structure=near, mask=found)
+    found = ndimage.binary_propagation(radius == 0, structure=NEAR, mask=found)
     found = _prolonged(_bridged(found), passing(4, config.min_correlation / 2))
-    if found.sum() > config.max_pixels:
-        strength = np.maximum(np.abs(shape), np.flip(np.abs(shape)))[window, window]
-        found &= strength >= np.sort(strength[found])[-config.max_pixels]
-        found[reach, reach] = True
-        found = ndimage.binary_propagation(radius == 0, structure=near, mask=found)
-    return found
+    return _strongest(found, shape[window, window], config)
+
+
+def _strongest(kernel: np.ndarray, correlation: np.ndarray, config: AnalysisConfig) -> np.ndarray:
+    """Of a kernel, the pixels of the strongest correlation that hang together with the centre."""
+    y, x = np.indices(kernel.shape) - len(kernel) // 2
+    strength = np.maximum(np.abs(correlation), np.flip(np.abs(correlation)))
+    strength[(y == 0) & (x == 0)] = np.inf
+    within = (kernel | np.flip(kernel)) & (np.hypot(y, x) <= len(kernel) // 2 + 0.5)
+    if within.sum() > config.max_pixels:
+        within &= strength >= np.sort(strength[within])[-config.max_pixels]
+    return np.asarray(ndimage.binary_propagation(np.isinf(strength), structure=NEAR, mask=within))
 
 
 def _bridged(kernel: np.ndarray) -> np.ndarray:

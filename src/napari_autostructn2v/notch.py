@@ -15,6 +15,7 @@ Moisan, L. Periodic plus smooth image decomposition. Journal of Mathematical Ima
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -114,8 +115,8 @@ class Wave:
         Whether it runs along neither axis.
     through
         Whether it goes on from slice to slice, be it at another phase; None if they are too few to tell.
-    fixed
-        The wave that all slices have in common, (Y, X), or None if they differ.
+    common
+        Mean of the slices, (Y, X), if the wave is the same in all of them, or None.
     """
 
     frequency: tuple[float, float]
@@ -123,11 +124,16 @@ class Wave:
     height: float
     slant: bool
     through: bool | None
-    fixed: np.ndarray | None = None
+    common: np.ndarray | None = None
 
     def pattern(self, plane: np.ndarray) -> np.ndarray:
         """The wave in a slice, (Y, X)."""
-        return self.share * self.envelope(plane) if self.fixed is None else self.fixed
+        return self.share * self.envelope(plane) if self.common is None else self._fixed
+
+    @cached_property
+    def _fixed(self) -> np.ndarray:
+        assert self.common is not None
+        return self.share * self.envelope(self.common)
 
     @property
     def share(self) -> float:
@@ -280,8 +286,8 @@ class NotchRule:
         return Stack(NotchedArray(stack, notch))
 
 
-class NotchedArray:
-    """An array without the pattern, filtered slice by slice as it is read.
+class PatternArray:
+    """What a notch takes away from a stack, computed slice by slice as it is read.
 
     Parameters
     ----------
@@ -292,12 +298,34 @@ class NotchedArray:
     """
 
     def __init__(self, stack: Stack, notch: Notch) -> None:
-        self.shape, self.dtype = stack.input_shape, np.dtype(np.float32)
+        self.shape, self.ndim = stack.input_shape, len(stack.input_shape)
+        self.dtype = np.dtype(np.float32)
         self._stack, self._notch = stack, notch
-        self._recent: dict[int, np.ndarray] = {}
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        z = index if isinstance(index, int) else 0
+        """A slice (Y, X), or what NumPy would give for any other index."""
+        if self.ndim == 2:
+            return self._computed(0)[index]
+        z, *rest = index if isinstance(index, tuple) else (index,)
+        if z is Ellipsis:
+            z, rest = slice(None), [Ellipsis, *rest]
+        planes = np.arange(self.shape[0])[z]
+        if np.ndim(planes) == 0:
+            return self._computed(int(planes))[tuple(rest)]
+        return np.stack([self._computed(int(p)) for p in planes])[(slice(None), *rest)]
+
+    def _computed(self, z: int) -> np.ndarray:
+        return self._notch.pattern(self._stack.plane(z))
+
+
+class NotchedArray(PatternArray):
+    """A stack without the pattern, likewise."""
+
+    def __init__(self, stack: Stack, notch: Notch) -> None:
+        super().__init__(stack, notch)
+        self._recent: dict[int, np.ndarray] = {}
+
+    def _computed(self, z: int) -> np.ndarray:
         if z not in self._recent:  # 2.5D asks for each slice three times in a row
             plane = self._stack.plane(z)
             self._recent = dict(list(self._recent.items())[-2:])
@@ -320,13 +348,11 @@ def find_notch(stack: Stack) -> Notch:
     chosen = _chosen(stack.shape[0])
     pairs = [(i, i + 1) for i in range(len(chosen) - 1) if chosen[i + 1] == chosen[i] + 1]
     planes = [stack.plane(z).astype(np.float64) for z in chosen]
-    mean = np.mean(planes, axis=0)
-    offsets = tuple(part for axis in (0, 1) if (part := _find_offsets(planes, mean, axis)) is not None)
+    offsets = tuple(part for axis in (0, 1) if (part := _find_offsets(planes, axis)) is not None)
     if offsets:
         lines = Notch(offsets)
         planes = [plane - lines.pattern(plane) for plane in planes]
-        mean = np.mean(planes, axis=0)
-    return Notch(offsets, _find_waves(planes, pairs, mean))
+    return Notch(offsets, _find_waves(planes, pairs))
 
 
 def _chosen(depth: int) -> list[int]:
@@ -337,9 +363,10 @@ def _chosen(depth: int) -> list[int]:
     return sorted({int(z) for z in (*first, *(first + 1))})
 
 
-def _find_offsets(planes: list[np.ndarray], mean: np.ndarray, axis: int) -> Offsets | None:
+def _find_offsets(planes: list[np.ndarray], axis: int) -> Offsets | None:
     """Offsets that change along ``axis``: the line of the spectrum on which the other frequency is zero."""
-    oriented = [plane if axis == 0 else plane.T for plane in planes]
+    # the mean would leak from zero frequency into its surroundings
+    oriented = [(plane if axis == 0 else plane.T) - plane.mean() for plane in planes]
     size, width = oriented[0].shape
     x = np.arange(width) / width
     # the line itself, and two on each side
@@ -352,7 +379,8 @@ def _find_offsets(planes: list[np.ndarray], mean: np.ndarray, axis: int) -> Offs
     far = np.arange(excess.size) > PROTECTED_BINS
     if np.quantile(excess[far], 0.25) < LINE:
         return None
-    common = _half_spectrum(window[:, 0] * (mean if axis == 0 else mean.T).mean(axis=1))
+    profile = np.mean(oriented, axis=(0, 2))
+    common = _half_spectrum(window[:, 0] * profile)
     fixed, count = np.zeros(size), len(planes)
     if count >= FEWEST_FOR_COHERENCE:
         share = np.square(np.abs(common)) / np.exp(log_power[:, 0])
@@ -360,7 +388,7 @@ def _find_offsets(planes: list[np.ndarray], mean: np.ndarray, axis: int) -> Offs
             # what slices share by chance, or because the image goes on through them, stays
             by_chance = np.exp(beside) / count
             kept = np.clip(1 - by_chance / np.square(np.abs(common)), 0, 1) * far
-            fixed = fft.irfft(kept * _periodic_spectrum((mean if axis == 0 else mean.T).mean(axis=1)), n=size)
+            fixed = fft.irfft(kept * _periodic_spectrum(profile), n=size)
             rest = [
                 np.square(np.abs(_half_spectrum(window[:, 0] * (plane.mean(axis=1) - fixed))))
                 for plane in oriented
@@ -386,7 +414,8 @@ def _periodic_spectrum(profile: np.ndarray) -> np.ndarray:
     return np.asarray(fft.rfft(profile) - smooth * jump)
 
 
-def _find_waves(planes: list[np.ndarray], pairs: list[tuple[int, int]], mean: np.ndarray) -> tuple[Wave, ...]:
+def _find_waves(planes: list[np.ndarray], pairs: list[tuple[int, int]]) -> tuple[Wave, ...]:
+    mean = np.mean(planes, axis=0)
     height, width = mean.shape
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
     spectra = [fft.rfft2(window * (plane - plane.mean())) for plane in planes]
@@ -423,15 +452,15 @@ def _find_waves(planes: list[np.ndarray], pairs: list[tuple[int, int]], mean: np
         half = (int(fft.ifftshift(np.arange(height))[y]), int(fft.ifftshift(np.arange(width))[x]))
         if half[1] > width // 2:
             half = (-half[0] % height, width - half[1])
+        same = _coherent([s[half] for s in spectra])
         wave = Wave(
             frequency=(float(frequency[0]), float(frequency[1])),
             reach=float(np.clip(1 / (2 * np.pi * own), 12, min(mean.shape) / 8)),
             height=float(excess[y, x]),
             slant=not on_axis.any(),
             through=_coherent([spectra[b][half] * spectra[a][half].conj() for a, b in pairs]),
+            common=mean if same else None,
         )
-        if _coherent([s[half] for s in spectra]):
-            wave = replace(wave, fixed=wave.share * wave.envelope(mean))
         waves.append(wave)
     return tuple(waves)
 

@@ -138,7 +138,7 @@ class RunFolder:
                         for part in analysis.notch.offsets
                     ],
                     "waves": [
-                        {"frequency": wave.frequency, "height": wave.height, "fixed": wave.fixed is not None}
+                        {"frequency": wave.frequency, "height": wave.height, "fixed": wave.common is not None}
                         for wave in analysis.notch.waves
                     ],
                 },

@@ -5,6 +5,7 @@ Spectra have odd sides, with zero frequency in the middle, so that seeing one th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -63,7 +64,7 @@ class BackgroundSpectrum:
         Real part of the mean cross-spectrum of neighbouring slices, scaled alike, float64 (T, T);
         None for one slice.
     tiles
-        How many tiles were averaged.
+        How many tiles were averaged, as if they overlapped by half.
     """
 
     log_power: np.ndarray
@@ -92,12 +93,15 @@ class Tiles:
         Of a tile in pixels, odd.
     corners
         Slice, first row and first column of each tile, in the order of the slices.
+    independent
+        As how many tiles they count that overlap by half; in small slices they overlap by more.
     outlined
         Whether a person has said where the background is.
     """
 
     side: int
     corners: tuple[tuple[int, int, int], ...]
+    independent: float
     outlined: bool
 
 
@@ -128,7 +132,8 @@ def choose_tiles(
     """
     side = min(config.tile_size, (min(stack.shape[1:]) - 1) // 2 * 2 + 1)
     if region is None:
-        return Tiles(side, tuple(_flattest_tiles(stack, denoised, side, config)), False)
+        flattest = _flattest_tiles(stack, denoised, side, config)
+        return Tiles(side, tuple(flattest), len(flattest) * _novelty(stack, side), False)
     region = check_region(region, stack)
     smallest = min(SMALLEST_TILE, side)
     while True:
@@ -146,7 +151,7 @@ def choose_tiles(
             f"The outlined background is too small: it holds no square of {smallest} × {smallest} pixels. "
             "Outline more of it."
         )
-    return Tiles(side, tuple(inside), True)
+    return Tiles(side, tuple(inside), len(inside) * _novelty(stack, side), True)
 
 
 def check_region(region: np.ndarray, stack: Stack) -> np.ndarray:
@@ -201,7 +206,7 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
     # where the image is weakest, at high frequency, what two slices share is noise
     high = fft.ifftshift(frequency_radius(side)) > 0.2
     # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap tell less than they count
-    standard_error = float(np.pi / np.sqrt(6 * max(1.0, 0.76 * count)))
+    standard_error = float(np.pi / np.sqrt(6 * max(1.0, 0.76 * tiles.independent)))
     return BackgroundSpectrum(
         log_power=fft.fftshift(log_power.sum(axis=0) / count) + EULER_GAMMA,
         standard_error=standard_error,
@@ -209,7 +214,7 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
         power=fft.fftshift(power / count),
         coherence=float(cross[high].sum() / power[high].sum()),
         cross_power=fft.fftshift(cross / count) if stack.shape[0] > 1 else None,
-        tiles=count,
+        tiles=round(tiles.independent),
     )
 
 
@@ -273,6 +278,13 @@ def _looked_at(stack: Stack, side: int) -> list[int]:
     ).tolist()
 
 
+def _novelty(stack: Stack, side: int) -> float:
+    """Share of a tile that is new to it, over that of tiles which overlap by half, at most 1."""
+    step = max(1, side // 2)
+    shares = ((1 + (size - side) / step) / len(_starts(size, side, step)) for size in stack.shape[1:])
+    return math.prod(min(1.0, share) for share in shares)
+
+
 def _corners(shape: tuple[int, ...], side: int) -> list[tuple[int, int]]:
     rows, columns = (_starts(size, side, max(1, side // 2)) for size in shape)
     return [(y, x) for y in rows for x in columns]
@@ -281,9 +293,9 @@ def _corners(shape: tuple[int, ...], side: int) -> list[tuple[int, int]]:
 def _starts(size: int, side: int, step: int) -> list[int]:
     """First pixels of overlapping tiles from end to end, the same seen from either end."""
     last = size - side
-    count = last // step + 1
-    if count == 1:
-        return [last // 2]
+    if last == 0:
+        return [0]
+    count = -(-last // step) + 1
     if count % 2 and last % 2:  # an odd number of them has one right in the middle
         count += 1 if last >= 0.75 * step * count else -1
     half = [last * i // (count - 1) for i in range(-(-count // 2))]

@@ -84,8 +84,8 @@ class Findings:
     any_peaks
         Whether anything stands out in the spectrum.
     isotropic
-        Correlation of neighbouring pixels of noise that is alike in all directions; None where that cannot be
-        told from fine detail.
+        Whether the noise is correlated alike in all directions; None where that cannot be told from fine
+        detail.
     coherence
         Share of the noise that neighbouring slices have in common.
     tiles, noiseless
@@ -102,7 +102,7 @@ class Findings:
     notched: float
     lattice: bool
     any_peaks: bool
-    isotropic: float | None
+    isotropic: bool | None
     coherence: float
     tiles: int
     noiseless: bool
@@ -176,8 +176,8 @@ def _about_kernel(found: Findings, direction: float | None, length: int) -> list
     beside = found.stacked and bool(found.kernel[0].any())
     if found.round:
         where = (
-            f"alike in all directions ({found.isotropic:.2f} from pixel to pixel), as interpolation or a "
-            "detector's blur leaves it"
+            f"alike in all directions ({_strongest(found)[1]:.2f} from pixel to pixel), as interpolation or "
+            "a detector's blur leaves it"
         )
     elif direction is None:
         where = "only with the neighbouring slices"

@@ -10,7 +10,7 @@ from hands import Hand
 
 from napari_autostructn2v import synthetic
 
-SHAPE = (4, 64, 64)
+SHAPE = (4, 80, 80)
 
 
 @pytest.fixture(scope="session")

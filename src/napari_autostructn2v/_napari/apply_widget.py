@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import FileEdit
+from napari.layers import Image
 from qtpy.QtWidgets import (
     QFormLayout,
     QProgressBar,
@@ -18,7 +19,7 @@ from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.image_layers import contrast_limits
 from napari_autostructn2v._napari.jobs import Cancelled, Failure, Job, Stream
-from napari_autostructn2v._napari.layer_combo import ImageLayerCombo
+from napari_autostructn2v._napari.layer_combo import LayerCombo
 from napari_autostructn2v._napari.panels import button, message_label, progress_text, show_message
 from napari_autostructn2v._napari.placement import Placement
 from napari_autostructn2v._napari.session import Progress
@@ -28,7 +29,6 @@ from napari_autostructn2v.stack import as_stack
 
 if TYPE_CHECKING:
     import napari.viewer
-    from napari.layers import Image
 
 
 def apply_model(path: Path, array: Any) -> Stream:
@@ -57,7 +57,7 @@ class ApplyModelWidget(QWidget):
         )
         self.path.choose_btn.text = "…"
         self.path.choose_btn.max_width = 40
-        self.layer = ImageLayerCombo(self._viewer)
+        self.layer = LayerCombo(self._viewer, Image)
         self.layer.setToolTip(
             "The image layer to denoise, of the same kind as the one the model was trained on"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import dask.array
 import numpy as np
 from psygnal import Signal
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.session import Session
+    from napari_autostructn2v.notch import PatternArray
 
 COLUMN = {"stage1": 1, "stage2": 2}
+PATTERN_COLUMN = 3
 TITLE = {"stage1": "stage 1", "stage2": "denoised"}
 
 
@@ -33,6 +36,7 @@ class ImageLayers:
         self.placement: Placement | None = None
         self.preview: Image | None = None
         self.results: dict[str, Image] = {}
+        self._pattern: Image | None = None
         session.previewed.connect(self._on_preview)
         session.stage_finished.connect(self._on_stage_finished)
         session.changed.connect(self._on_changed)
@@ -41,9 +45,39 @@ class ImageLayers:
         """Place what follows beside ``source``; the results of a run before it stay as ordinary layers."""
         self.placement = Placement.of(source)
         self.results = {}
+        self.show_pattern(None)
         # on top of others in its place, or one of them would stand beside its results
         layers = self._viewer.layers
         layers.move(layers.index(source), len(layers))
+
+    @property
+    def pattern(self) -> Image | None:
+        """The layer of what the notch takes away, while it is there."""
+        return self._pattern if self._pattern in self._viewer.layers else None
+
+    def show_pattern(self, array: PatternArray | None) -> None:
+        """Show what a notch takes away, an array like the image, computed slice by slice; None removes it."""
+        shown = self.pattern
+        if array is None or self.placement is None:
+            if shown is not None:
+                self._viewer.layers.remove(shown)
+            self._pattern = None
+            return
+        # napari asks for a slice in many ways; dask passes on plain ones
+        lazy = dask.array.from_array(array, chunks=(1, *array.shape[1:]) if array.ndim == 3 else -1)  # type: ignore[no-untyped-call]
+        if shown is not None:
+            shown.data = lazy
+            return
+        spread = float(np.abs(array[array.shape[0] // 2]).max()) or 1.0
+        active = self._viewer.layers.selection.active
+        self._pattern = self._viewer.add_image(
+            lazy,
+            name=f"{self.placement.name} pattern",
+            contrast_limits=(-spread, spread),
+            metadata=dict(NOT_A_SOURCE),
+            **self.placement.beside(PATTERN_COLUMN, array.ndim),
+        )
+        self._viewer.layers.selection.active = active
 
     def _on_preview(self, event: Preview) -> None:
         job = self._session.job

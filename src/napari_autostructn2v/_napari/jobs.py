@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from napari_autostructn2v.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, TrainingConfig
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
+from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.stack import Stack
@@ -61,13 +62,25 @@ class StageOutput:
     analysis: NoiseAnalysis | None = None
 
 
-def stage1(stack: Stack, mode: Mode, config: Config, name: str) -> Stream:
+class Named(Protocol):
+    """Data that have a name and perhaps a voxel size."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def voxel_size(self) -> VoxelSize | None: ...
+
+
+def stage1(stack: Stack, mode: Mode, config: Config, source: Named, region: np.ndarray | None) -> Stream:
     """Train with a single blind pixel, denoise the stack, and look at the noise.
 
     In 2.5D as well it sees one slice only: noise that neighbouring slices share would pass through them.
     """
-    output = yield from _stage(stack, POINT, config.stage1, "stage1", name)
-    analysis = yield from look_at_noise(stack, output.denoised, mode, config.analysis)
+    output = yield from _stage(stack, POINT, config.stage1, "stage1", source.name)
+    analysis = yield from look_at_noise(
+        stack, output.denoised, mode, config.analysis, region, source.voxel_size
+    )
     return replace(output, analysis=analysis)
 
 
@@ -94,10 +107,17 @@ def _stage(
     return StageOutput(model, denoised)
 
 
-def look_at_noise(stack: Stack, denoised: np.ndarray, mode: Mode, config: AnalysisConfig) -> Stream:
-    """Analyse the noise that the first stage took out."""
+def look_at_noise(
+    stack: Stack,
+    denoised: np.ndarray,
+    mode: Mode,
+    config: AnalysisConfig,
+    region: np.ndarray | None,
+    voxel_size: VoxelSize | None,
+) -> Stream:
+    """Analyse the noise, in a region if one is given."""
     yield StageStarted("analysis")
-    return analyze(stack, denoised, mode=mode, config=config)
+    return analyze(stack, denoised, mode=mode, config=config, region=region, voxel_size=voxel_size)
 
 
 def drive(job: Job) -> Generator[Event, None, object]:

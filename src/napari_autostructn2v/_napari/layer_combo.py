@@ -1,10 +1,9 @@
-"""A combo box of the viewer's image layers."""
+"""A combo box of the viewer's layers of some kinds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
@@ -12,20 +11,35 @@ from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
     from napari.viewer import Viewer
 
 
-class ImageLayerCombo(QComboBox):
-    """Follows the layer list and keeps its choice while that layer exists."""
+class LayerCombo(QComboBox):
+    """Follows the layer list and keeps its choice while that layer exists.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers.
+    kinds
+        Types of the layers to choose from.
+    nothing
+        An entry, the first one, for no layer; None if one has to be chosen.
+    """
 
     chosen = Signal(object)
     """The layer chosen, or None when there is none left."""
 
-    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, viewer: Viewer, *kinds: type[Layer], nothing: str | None = None, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._layers: list[Image] = []
-        self._told: Image | None = None
+        self._kinds = kinds
+        self._nothing = [] if nothing is None else [nothing]
+        self._layers: list[Layer | None] = []
+        self._told: Layer | None = None
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
         self.currentIndexChanged.connect(self._tell)
@@ -34,26 +48,27 @@ class ImageLayerCombo(QComboBox):
             bindings.connect(getattr(viewer.layers.events, event), self._follow)
         self._follow()
 
-    def layer(self) -> Image | None:
-        """The layer chosen."""
+    def layer(self) -> Any:
+        """The layer chosen, or None."""
         index = self.currentIndex()
         return self._layers[index] if 0 <= index < len(self._layers) else None
 
-    def choose(self, layer: Image) -> None:
+    def choose(self, layer: Layer | None) -> None:
         """Choose a layer of the list."""
         if layer in self._layers:
             self.setCurrentIndex(self._layers.index(layer))
 
     def _follow(self, event: Any = None) -> None:
         current = self.layer()
-        self._layers = [
+        found = [
             layer
             for layer in self._viewer.layers
-            if isinstance(layer, Image) and not NOT_A_SOURCE.items() <= layer.metadata.items()
+            if isinstance(layer, self._kinds) and not NOT_A_SOURCE.items() <= layer.metadata.items()
         ]
+        self._layers = [*(None for _ in self._nothing), *found]
         with QSignalBlocker(self):
             self.clear()
-            self.addItems([layer.name for layer in self._layers])
+            self.addItems([*self._nothing, *(layer.name for layer in found)])
             if current in self._layers:
                 self.setCurrentIndex(self._layers.index(current))
         self._tell()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, SpinBox
+from napari.layers import Image, Labels, Shapes
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import (
@@ -19,16 +20,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari.layer_combo import ImageLayerCombo
+from napari_autostructn2v._napari.layer_combo import LayerCombo
 from napari_autostructn2v._napari.plot import LossPlot
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.session import Losses, Phase, Progress
-from napari_autostructn2v.config import PRESETS, Config
+from napari_autostructn2v.config import PRESETS, Config, NotchChoice
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
 
 MODE_NAMES = {"2d": "2D, slice by slice", "2.5d": "2.5D, with both neighbours"}
+NOTCH_NAMES: dict[NotchChoice, str] = {"auto": "as proposed", "all": "all patterns", "off": "off"}
 REDRAW_MS = 400
 """Time between two looks at a running training. Every redraw of a dock composes the whole window anew, canvas
 included; done at each step, that takes the processor from the training where there is no graphics card."""
@@ -100,7 +102,7 @@ class DataPanel(QWidget):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self._workspace, self._session = workspace, workspace.session
-        self.layer = ImageLayerCombo(workspace.viewer)
+        self.layer = LayerCombo(workspace.viewer, Image)
         self.layer.setToolTip("The image layer to denoise: one stack (Z, Y, X) or one slice (Y, X)")
         self.mode = ComboBox(
             choices=[(name, key) for key, name in MODE_NAMES.items()],
@@ -264,6 +266,28 @@ class ReviewPanel(QWidget):
             lambda: self._edit(KERNEL, LAGS),
         )  # fmt: skip
         self.to_image = button("Back to image", "Fly back to the image and its results", self._to_image)
+        self.pattern = button(
+            "Show pattern", "Show as a layer what the notch takes away, or remove that layer",
+            workspace.toggle_pattern,
+        )  # fmt: skip
+        self.notch = ComboBox(
+            choices=[(text, key) for key, text in NOTCH_NAMES.items()],
+            tooltip="Which patterns that reach across the field are taken away before stage 2: those that "
+            "are surely the detector's, those that look like a lattice of the sample as well, or none",
+        )
+        self.notch.changed.connect(lambda choice: session.configure(notch=choice))
+        self.find_kernel = CheckBox(
+            text="Hide neighbours that share noise",
+            tooltip="Let the peaks make a kernel; if not, a single pixel is blind, and what you paint",
+        )
+        self.find_kernel.changed.connect(lambda on: session.configure(find_kernel=on))
+        self.background = LayerCombo(workspace.viewer, Shapes, Labels, nothing="the flattest parts")
+        self.background.setToolTip(
+            "Where noise is measured: in the flattest parts of the stack, or inside what you have outlined "
+            "in a Shapes or Labels layer, where there is nothing but background"
+        )
+        self.background.choose(workspace.outline)
+        self.background.chosen.connect(workspace.measure_in)
         self.sensitivity = QDoubleSpinBox()
         self.sensitivity.setRange(1.0, 100.0)
         self.sensitivity.setSingleStep(0.5)
@@ -281,7 +305,7 @@ class ReviewPanel(QWidget):
             "Reset all edits", "Back to the peaks and the kernel as found", session.reset_edits
         )
         self.regenerate = button(
-            "Regenerate", "Analyse the noise again; your edits are put on top", session.regenerate
+            "Regenerate", "Analyse the noise again; your edits are put on top", workspace.regenerate
         )
         self.skip = button("Skip stage 2", "Take the result of stage 1 as it is", session.skip)
         self.approve = button(
@@ -296,14 +320,20 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.numbers, 1, 0, 1, 2)
         grid.addWidget(self.to_spectrum, 2, 0)
         grid.addWidget(self.to_kernel, 2, 1)
-        grid.addWidget(self.to_image, 3, 0, 1, 2)
+        grid.addWidget(self.to_image, 3, 0)
+        grid.addWidget(self.pattern, 3, 1)
         grid.addWidget(QLabel("Peak threshold"), 4, 0)
         grid.addWidget(self.sensitivity, 4, 1)
-        grid.addWidget(self.reset_kernel, 5, 0)
-        grid.addWidget(self.reset_all, 5, 1)
-        grid.addWidget(self.regenerate, 6, 0)
-        grid.addWidget(self.skip, 6, 1)
-        grid.addWidget(self.approve, 7, 0, 1, 2)
+        grid.addWidget(QLabel("Notch"), 5, 0)
+        grid.addWidget(self.notch.native, 5, 1)
+        grid.addWidget(self.find_kernel.native, 6, 0, 1, 2)
+        grid.addWidget(QLabel("Background"), 7, 0)
+        grid.addWidget(self.background, 7, 1)
+        grid.addWidget(self.reset_kernel, 8, 0)
+        grid.addWidget(self.reset_all, 8, 1)
+        grid.addWidget(self.regenerate, 9, 0)
+        grid.addWidget(self.skip, 9, 1)
+        grid.addWidget(self.approve, 10, 0, 1, 2)
 
     def refresh(self) -> None:
         """Show the session."""
@@ -318,6 +348,17 @@ class ReviewPanel(QWidget):
         self.sensitivity.setEnabled(free or analysing)
         with QSignalBlocker(self.sensitivity):
             self.sensitivity.setValue(session.settings.sensitivity)
+        for choice, value in (
+            (self.notch, session.settings.notch),
+            (self.find_kernel, session.settings.find_kernel),
+        ):
+            with choice.changed.blocked():
+                choice.value = value
+            choice.enabled = free or analysing
+        self.background.setEnabled(free)
+        shown = self._workspace.pattern is not None
+        self.pattern.setEnabled(shown or (review is not None and bool(review.analysis.notch)))
+        self.pattern.setText("Hide pattern" if shown else "Show pattern")
         self.approve.setText(
             "Run stage 2 again"
             if session.run is not None and session.run.stage2
@@ -332,9 +373,10 @@ class ReviewPanel(QWidget):
             self.verdict.setText(("Analysing …  " if analysing else "") + analysis.verdict.summary)
             rows, columns = analysis.kernel.shape[-2:]
             slices = " in 3 slices (z-1 | z | z+1)" if analysis.kernel.ndim == 3 else ""
+            parts = len(analysis.notch.offsets) + len(analysis.notch.waves)
             self.numbers.setText(
-                f"{int(review.peaks.sum())} peak bins; kernel {rows} × {columns}, "
-                f"{int(analysis.kernel.sum())} pixels{slices}."
+                f"{int(review.peaks.sum())} peak bins; notch of {parts} part{'s' * (parts != 1)}; "
+                f"kernel {rows} × {columns}, {int(analysis.kernel.sum())} pixels{slices}."
                 + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()

@@ -23,7 +23,7 @@ from napari_autostructn2v._napari.jobs import (
 )
 from napari_autostructn2v._napari.review import Review
 from napari_autostructn2v.analysis import NoiseAnalysis
-from napari_autostructn2v.config import AnalysisConfig, Config, Mode, Preset
+from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset
 from napari_autostructn2v.errors import AutoStructN2VError, StackError
 from napari_autostructn2v.events import (
     Event,
@@ -35,6 +35,7 @@ from napari_autostructn2v.events import (
     TrainingStarted,
     Validation,
 )
+from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
 
@@ -61,15 +62,16 @@ class Settings:
     steps: int | None = None
     """Training steps of each stage; None takes the preset's."""
     sensitivity: float = AnalysisConfig().sensitivity
+    notch: NotchChoice = AnalysisConfig().notch
+    find_kernel: bool = AnalysisConfig().find_kernel
     unattended: bool = False
     """Go on after the first stage without waiting for the person."""
 
     def config(self) -> Config:
         """The engine's settings."""
         config = Config.from_preset(self.preset)
-        updates: dict[str, Any] = {
-            "analysis": config.analysis.model_copy(update={"sensitivity": self.sensitivity})
-        }
+        chosen = {"sensitivity": self.sensitivity, "notch": self.notch, "find_kernel": self.find_kernel}
+        updates: dict[str, Any] = {"analysis": config.analysis.model_copy(update=chosen)}
         if self.steps is not None:
             for which in ("stage1", "stage2"):
                 updates[which] = getattr(config, which).model_copy(update={"steps": self.steps})
@@ -82,6 +84,7 @@ class Source:
 
     name: str
     array: Any
+    voxel_size: VoxelSize | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +170,7 @@ class Session:
         self.device = ""
         self.losses: dict[str, Losses] = {}
         self._z: int | None = None
+        self._region: np.ndarray | None = None
         self._approved: Review | None = None
         self._kept: tuple[Run, Review] | None = None
 
@@ -185,7 +189,7 @@ class Session:
             return
         if self.source is not None and "mode" in changes:
             self.problem = self._check()
-        if self.settings.sensitivity != before.sensitivity:
+        if self.settings.config().analysis != before.config().analysis:
             self._edit(lambda review: review.with_config(self.settings.config().analysis))
         self.changed.emit()
 
@@ -231,8 +235,8 @@ class Session:
         self.losses = {}
         self.phase = Phase.STAGE1
         self.reviewed.emit()
-        config = self.settings.config()
-        self._start("stage1", lambda run: stage1(run.stack, mode, config, run.source.name))
+        config, region = self.settings.config(), self._suitable_region(self.run.stack)
+        self._start("stage1", lambda run: stage1(run.stack, mode, config, run.source, region))
 
     def approve(self) -> None:
         """Train again with the reviewed kernel, and denoise."""
@@ -261,7 +265,20 @@ class Session:
         if self.run is None or self.run.stage1 is None or self.job is not None:
             return
         denoised, config = self.run.stage1.denoised, self.settings.config().analysis
-        self._start("analysis", lambda run: look_at_noise(run.stack, denoised, run.mode, config))
+        region = self._region
+        self._start(
+            "analysis",
+            lambda run: look_at_noise(run.stack, denoised, run.mode, config, region, run.source.voxel_size),
+        )
+
+    def measure_in(self, region: np.ndarray | None) -> None:
+        """Measure noise in a region, bool (Y, X) or (Z, Y, X), from now on; in the flattest parts if None."""
+        self._region = region
+
+    def _suitable_region(self, stack: Stack) -> np.ndarray | None:
+        """The region, if it is one of these data: that of others must not end a training in an error."""
+        region = self._region
+        return region if region is not None and region.shape in (stack.shape, stack.shape[1:]) else None
 
     def stop_early(self) -> None:
         """End the training, keep what it has learned, and go on with that."""

@@ -11,14 +11,18 @@ from qtpy.QtCore import QEvent, QObject
 
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.camera import Flight
+from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.image_layers import ImageLayers
 from napari_autostructn2v._napari.jobs import Job
+from napari_autostructn2v._napari.outline import outlined_region
 from napari_autostructn2v._napari.placement import slice_shown
 from napari_autostructn2v._napari.review_layers import ReviewLayers
 from napari_autostructn2v._napari.session import Phase, Session, Source
+from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.notch import PatternArray
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Labels, Layer, Shapes
     from napari.viewer import Viewer
 
 _workspaces: WeakKeyDictionary[Any, Workspace] = WeakKeyDictionary()
@@ -75,10 +79,13 @@ class Workspace:
         self.images = ImageLayers(viewer, self.session)
         self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement)
         self.images.appeared.connect(self.fly_to_images)
+        self.outline: Labels | Shapes | None = None
+        """The layer in which noise is measured; None for the flattest parts."""
         self._chosen: Image | None = None
         self._running: Image | None = None
         self._phase = self.session.phase
         self.session.changed.connect(self._on_changed)
+        self.session.reviewed.connect(self._on_reviewed)
         self.session.job_started.connect(self._on_job_started)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
@@ -94,7 +101,7 @@ class Workspace:
         if layer.rgb:
             problem = f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels."
         array = layer.data[0] if layer.multiscale else layer.data  # level 0 is the full resolution
-        self.session.choose(Source(layer.name, array), problem)
+        self.session.choose(Source(layer.name, array, voxel_size(layer)), problem)
 
     @property
     def chosen(self) -> Image | None:
@@ -106,12 +113,50 @@ class Workspace:
         """The image layer of the present run, while it is there."""
         return self._running
 
+    @property
+    def pattern(self) -> Image | None:
+        """The layer of what the notch takes away, while it is there."""
+        return self.images.pattern
+
+    def toggle_pattern(self) -> None:
+        """Show what the notch takes away, or remove that layer."""
+        run, review = self.session.run, self.session.review
+        if self.pattern is not None:
+            self.images.show_pattern(None)
+        elif run is not None and review is not None:
+            self.images.show_pattern(PatternArray(run.stack, review.analysis.notch))
+            self.fly_to_images()
+        self.session.changed.emit()
+
+    def measure_in(self, layer: Labels | Shapes | None) -> None:
+        """Measure noise where a layer outlines background, in the flattest parts if None, and look again."""
+        self.outline = layer
+        self.regenerate()
+
+    def regenerate(self) -> None:
+        """Analyse the noise again, in what is outlined by now."""
+        try:
+            outlined = self.outline is not None and self._running is not None
+            self.session.measure_in(outlined_region(self.outline, self._running) if outlined else None)
+        except AutoStructN2VError as error:
+            self.session.tell("", str(error))
+            return
+        self.session.regenerate()
+
+    def _on_reviewed(self) -> None:
+        """Another notch takes away another pattern."""
+        run, review = self.session.run, self.session.review
+        if self.pattern is None:
+            return
+        notch = None if review is None else review.analysis.notch
+        self.images.show_pattern(PatternArray(run.stack, notch) if run is not None and notch else None)
+
     def fly_to_images(self) -> None:
         """Show the image and what was made of it."""
         self.flight.to(self._image_layers())
 
     def _image_layers(self) -> list[Layer]:
-        layers = [self._running, self.images.preview, *self.images.results.values()]
+        layers = [self._running, self.images.preview, *self.images.results.values(), self.pattern]
         return [layer for layer in layers if layer is not None]
 
     def _on_changed(self) -> None:
