@@ -72,6 +72,11 @@ def main() -> None:
     photograph("2-stage1")
     wait_for(Phase.REVIEW)
     photograph("3-review")
+    if session.review.analysis.notch:
+        hand.click(dock.review.pattern)
+        hand.rest(1.0)
+        photograph("notch")
+        hand.click(dock.review.pattern)
 
     hand.click(dock.review.to_spectrum)
     hand.rest(1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dask.array
 import numpy as np
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from napari_autostructn2v.notch import PatternArray
 
 COLUMN = {"stage1": 1, "stage2": 2}
-PATTERN_COLUMN = 3
 TITLE = {"stage1": "stage 1", "stage2": "denoised"}
 
 
@@ -75,9 +74,19 @@ class ImageLayers:
             name=f"{self.placement.name} pattern",
             contrast_limits=(-spread, spread),
             metadata=dict(NOT_A_SOURCE),
-            **self.placement.beside(PATTERN_COLUMN, array.ndim),
+            **self._place_of_pattern(self.placement, array.ndim),
         )
         self._viewer.layers.selection.active = active
+
+    def _place_of_pattern(self, placement: Placement, ndim: int) -> dict[str, Any]:
+        """Last in the row: after the second stage, once that shows something."""
+        job = self._session.job
+        second = "stage2" in self.results or (job is not None and job.kind == "stage2")
+        return placement.beside(COLUMN["stage2"] + second, ndim)
+
+    def _make_room(self) -> None:
+        if self.pattern is not None and self.placement is not None:
+            self.pattern.translate = self._place_of_pattern(self.placement, self.pattern.ndim)["translate"]
 
     def _on_preview(self, event: Preview) -> None:
         job = self._session.job
@@ -103,6 +112,7 @@ class ImageLayers:
     def _on_changed(self) -> None:
         if self._session.job is None:
             self._drop_preview()
+        self._make_room()
 
     def _on_stage_finished(self, kind: str, output: StageOutput) -> None:
         self._drop_preview()

@@ -281,7 +281,7 @@ class ReviewPanel(QWidget):
             tooltip="Let the peaks make a kernel; if not, a single pixel is blind, and what you paint",
         )
         self.find_kernel.changed.connect(lambda on: session.configure(find_kernel=on))
-        self.background = LayerCombo(workspace.viewer, Shapes, Labels, nothing="the flattest parts")
+        self.background = LayerCombo(workspace.viewer, Shapes, Labels, nothing="flattest parts")
         self.background.setToolTip(
             "Where noise is measured: in the flattest parts of the stack, or inside what you have outlined "
             "in a Shapes or Labels layer, where there is nothing but background"
@@ -374,9 +374,10 @@ class ReviewPanel(QWidget):
             rows, columns = analysis.kernel.shape[-2:]
             slices = " in 3 slices (z-1 | z | z+1)" if analysis.kernel.ndim == 3 else ""
             parts = len(analysis.notch.offsets) + len(analysis.notch.waves)
+            pixels = int(analysis.kernel.sum())
             self.numbers.setText(
                 f"{int(review.peaks.sum())} peak bins; notch of {parts} part{'s' * (parts != 1)}; "
-                f"kernel {rows} × {columns}, {int(analysis.kernel.sum())} pixels{slices}."
+                f"kernel {rows} × {columns}, {pixels} pixel{'s' * (pixels != 1)}{slices}."
                 + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()

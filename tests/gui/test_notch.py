@@ -1,0 +1,125 @@
+"""Notch, kernel switch and outlined background in the dock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_autostructn2v import load_model, synthetic
+from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.outline import outlined_region
+from napari_autostructn2v._napari.review_layers import PEAKS
+from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v.errors import StackError
+
+SHAPE = (8, 100, 100)
+
+
+@pytest.fixture
+def dock(viewer: Any, hand: Any) -> StructuredDenoisingWidget:
+    """In review of a stack with lines along X and a hum."""
+    made = synthetic.sample("lines_and_hum", shape=SHAPE, structured=1.5)
+    viewer.add_image(made.noisy, name="both", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
+    dock = StructuredDenoisingWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Structured denoising")
+    dock.data.preset.value = "fast"
+    dock.data.steps.value = 2
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    assert not dock.session.error
+    return dock
+
+
+def test_the_notch_is_proposed_and_can_be_switched_off(hand: Any, dock: Any) -> None:
+    review = dock.review
+    assert "wave" in review.verdict.text() and "nm" in review.verdict.text()
+    assert "notch of 1 part;" in review.numbers.text()
+    kernel = dock.session.review.analysis.kernel
+    review.notch.value = "off"
+    assert "notch of 0 parts" in review.numbers.text() and not dock.session.review.analysis.notch
+    review.notch.value = "auto"
+    np.testing.assert_array_equal(dock.session.review.analysis.kernel, kernel)
+    review.find_kernel.value = False
+    analysis = dock.session.review.analysis
+    assert analysis.kernel.tolist() == [[True]] and analysis.notch
+    assert dock.workspace.review.labels("kernel").data.sum() == 1
+
+
+def test_what_the_notch_takes_is_a_layer_that_follows_the_peaks(hand: Any, viewer: Any, dock: Any) -> None:
+    hand.click(dock.review.pattern)
+    pattern = viewer.layers["both pattern"]
+    assert pattern.data.shape == SHAPE and dock.review.pattern.text() == "Hide pattern"
+    shown = np.asarray(pattern.data[3])
+    truth = viewer.layers["both"].data[3]
+    assert np.corrcoef(shown.ravel(), truth.ravel())[0, 1] > 0.3
+    assert pattern not in [dock.data.layer.layer()]
+    assert "both pattern" not in [dock.data.layer.itemText(i) for i in range(dock.data.layer.count())]
+    # erase the peaks: nothing is taken any more
+    peaks = dock.workspace.review.labels(PEAKS)
+    dock.session.edit_peaks(np.zeros(peaks.data.shape, dtype=bool))
+    assert "both pattern" not in viewer.layers
+    dock.session.reset_edits()
+    hand.click(dock.review.pattern)
+    hand.click(dock.review.pattern)
+    assert "both pattern" not in viewer.layers and dock.review.pattern.text() == "Show pattern"
+
+
+def test_stage_2_trains_on_what_the_notch_leaves(hand: Any, viewer: Any, dock: Any, tmp_path: Any) -> None:
+    hand.click(dock.review.approve)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    model = dock.session.run.model
+    assert model.notch == dock.session.review.analysis.notch_rule
+    assert load_model(model.save(tmp_path / "model.zip")).notch == model.notch
+
+
+def test_noise_is_measured_where_a_shape_is_drawn(hand: Any, viewer: Any, dock: Any) -> None:
+    before = dock.session.review.automatic
+    corners = np.array([[10, 20], [10, 120], [120, 120], [120, 20]])  # in nanometres
+    viewer.add_shapes([corners], shape_type="polygon", name="background")
+    combo = dock.review.background
+    combo.setCurrentIndex(combo.findText("background"))
+    hand.wait(lambda: dock.session.review.automatic is not before or dock.session.error)
+    assert not dock.session.error
+    assert dock.session.review.automatic.measured.outlined
+    combo.setCurrentIndex(0)
+    hand.wait(lambda: not dock.session.review.automatic.measured.outlined)
+
+
+def test_an_outline_that_cannot_be_used_is_told(hand: Any, viewer: Any, dock: Any) -> None:
+    before = dock.session.review
+    viewer.add_labels(np.zeros((5, 7), int), name="of another")
+    combo = dock.review.background
+    combo.setCurrentIndex(combo.findText("of another"))
+    assert "shape" in dock.message.text()
+    assert dock.session.review is before, "the review is as it was"
+    viewer.add_labels(np.zeros(SHAPE, int), name="empty")
+    combo.setCurrentIndex(combo.findText("empty"))
+    hand.wait(lambda: dock.session.job is None)
+    assert "empty" in dock.message.text() and dock.session.review is before
+
+
+def test_shapes_and_labels_as_regions(viewer: Any) -> None:
+    image = viewer.add_image(np.zeros((3, 40, 50)), scale=(1, 2, 2), translate=(0, 10, 20))
+    square = np.array([[20, 30], [20, 60], [40, 60], [40, 30]])
+    shapes = viewer.add_shapes([square], shape_type="polygon")
+    region = outlined_region(shapes, image)
+    assert region.shape == (40, 50)
+    inside = np.argwhere(region)
+    np.testing.assert_allclose(inside.min(axis=0), (5, 5), atol=1)
+    np.testing.assert_allclose(inside.max(axis=0), (15, 20), atol=1)
+    labels = viewer.add_labels(np.ones((3, 40, 50), int))
+    assert outlined_region(labels, image).all()
+    with pytest.raises(StackError, match="no shape"):
+        outlined_region(viewer.add_shapes(), image)
+    with pytest.raises(StackError, match="shape"):
+        outlined_region(viewer.add_labels(np.ones((4, 4), int)), image)
+
+
+def test_the_pattern_makes_room_for_the_result(hand: Any, viewer: Any, dock: Any) -> None:
+    hand.click(dock.review.pattern)
+    hand.click(dock.review.approve)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    left, right = (viewer.layers[f"both {name}"].extent.world[:, 2] for name in ("denoised", "pattern"))
+    assert left[1] < right[0]
