@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.config import AnalysisConfig
@@ -306,3 +307,15 @@ def test_erasing_the_peak_of_a_hum_keeps_it_and_painting_it_back_takes_it():
     assert not erased.notch and erased.kernel.size == 1
     back = erased.with_peaks(analysis.peaks)
     assert len(back.notch.waves) == 1 and back.verdict == analysis.verdict
+
+
+def test_the_residual_of_stage_1_confirms_what_is_there():
+    """Structured noise that passed leaves a dip, what could not be predicted a peak: both confirm."""
+    made = sample("scan_lines", shape=SHAPE)
+    smooth = ndimage.gaussian_filter(made.noisy, (0, 1, 2))
+    assert analyze(made.noisy, smooth).verdict.confirmed > 0.5
+    # a residual that is nothing but white noise speaks against it
+    white = made.noisy - np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
+    doubtful = analyze(made.noisy, white).verdict
+    assert doubtful.confirmed < 0.2 and "look at them" in doubtful.summary
+    assert analyze(made.noisy).verdict.confirmed is None

@@ -25,6 +25,7 @@ from napari_autostructn2v.spectrum import (
     BackgroundSpectrum,
     background_spectrum,
     choose_tiles,
+    departure,
     find_peaks,
     frequency_radius,
     ring_median,
@@ -42,6 +43,9 @@ COARSE_DETAIL = 0.08
 CONTINUOUS = 0.6
 """Share of that coarse detail that neighbouring slices have in common where the image goes on from one to
 the next."""
+
+CONFIRMING = 3.0
+"""Standard errors by which the residual of Stage 1 has to depart from its ring to confirm a peak."""
 
 RAISED = 1.8
 """Power of isotropic noise between 0.2 and 0.3 cycles per pixel, over that beyond 0.4, from which it
@@ -69,6 +73,8 @@ class Measurement:
         Those of them that are in the background too, and no lattice of the sample.
     remainder
         Spectra of the background without them; :attr:`background` itself if there are none.
+    residual
+        Spectra of original minus denoised, in the same places; None without Stage 1.
     outlined
         Whether a person has said where the background is.
     mode
@@ -81,6 +87,7 @@ class Measurement:
     patterns: Notch
     taken: Notch
     remainder: BackgroundSpectrum
+    residual: BackgroundSpectrum | None
     outlined: bool
     mode: Mode
     voxel_size: VoxelSize | None
@@ -189,7 +196,8 @@ def analyze(
     stack
         The raw data, shape (Z, Y, X) or (Y, X).
     denoised
-        The same stack after Stage 1; it tells background from structure. The raw data are used if None.
+        The same stack after Stage 1: it tells background from structure, and what Stage 1 let through. The
+        raw data are used if None.
     mode
         ``"2.5d"`` gives a kernel of three slices.
     config
@@ -218,8 +226,22 @@ def analyze(
     taken, _ = NotchRule(peaks, "all" if config.notch == "all" else "auto").among(patterns)
     if taken:
         remainder = background_spectrum(Stack(NotchedArray(stack, taken)), tiles)
-    measured = Measurement(background, patterns, taken, remainder, tiles.outlined, mode, voxel_size)
+    residual = None
+    if denoised is not None:
+        residual = background_spectrum(Stack(_ResidualArray(stack, denoised)), tiles)
+    measured = Measurement(background, patterns, taken, remainder, residual, tiles.outlined, mode, voxel_size)
     return _derive(measured, peaks, config)
+
+
+class _ResidualArray:
+    """Original minus denoised, slice by slice."""
+
+    def __init__(self, stack: Stack, denoised: Stack) -> None:
+        self.shape, self.dtype = stack.shape, np.dtype(np.float32)
+        self._stack, self._denoised = stack, denoised
+
+    def __getitem__(self, z: int) -> np.ndarray:
+        return self._stack.plane(z) - self._denoised.plane(z)
 
 
 def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) -> NoiseAnalysis:
@@ -289,6 +311,11 @@ def _findings(analysis: NoiseAnalysis) -> Findings:
     raw, rest = (np.exp(b.log_power) for b in (measured.background, measured.remainder))
     seen = frequency_radius(len(raw)) >= analysis.config.min_frequency
     at = notch.on_tiles(len(raw)) & seen
+    confirmed = None
+    if measured.residual is not None and analysis.peaks.any():
+        # up or down: what a blind spot cannot predict stands out in the residual, what it lets through is a dip
+        departures = departure(measured.residual) / measured.residual.regional_error
+        confirmed = float((np.abs(departures[analysis.peaks]) > CONFIRMING).mean())
     return Findings(
         correlation=analysis.autocorrelation,
         far_scatter=analysis.far_scatter,
@@ -297,6 +324,7 @@ def _findings(analysis: NoiseAnalysis) -> Findings:
         notch=notch,
         notched=float(np.maximum(raw - rest, 0)[at].sum() / raw[seen].sum()),
         lattice=bool(analysis.left_alone),
+        confirmed=confirmed,
         any_peaks=bool(analysis.peaks.any()),
         isotropic=analysis.isotropic,
         coherence=(measured.remainder if notch else measured.background).coherence,

@@ -359,6 +359,11 @@ def ring_median(image: np.ndarray) -> np.ndarray:
     return median.reshape(image.shape)
 
 
+def departure(background: BackgroundSpectrum) -> np.ndarray:
+    """Log power above, or below, its ring, (T, T), point-symmetric."""
+    return _symmetric(background.log_power - ring_median(background.log_power))
+
+
 def find_peaks(background: BackgroundSpectrum, config: AnalysisConfig) -> np.ndarray:
     """Frequencies whose power departs from their ring, up or down: bool (T, T), point-symmetric.
 
@@ -369,7 +374,7 @@ def find_peaks(background: BackgroundSpectrum, config: AnalysisConfig) -> np.nda
     log_power = background.log_power
     if background.noiseless:
         return np.zeros(log_power.shape, dtype=bool)
-    excess = np.abs(_symmetric(log_power - ring_median(log_power)))
+    excess = np.abs(departure(background))
     # neighbours of a Hann-windowed bin are correlated with it, which averaging ±f does not help
     certain = config.sensitivity * HANN_CORRELATION
     usable = frequency_radius(log_power.shape[0]) >= config.min_frequency

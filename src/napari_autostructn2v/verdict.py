@@ -20,6 +20,9 @@ LONG_RANGE = 0.03
 SHARED = 0.1
 """Share of noise in common from which neighbouring slices are said to share it."""
 
+DOUBTFUL = 0.3
+"""Share of the peaks confirmed by the residual below which a person should look."""
+
 FEW_TILES = 8
 """Tiles below which a spectrum is too rough to tell structure from chance."""
 
@@ -51,6 +54,9 @@ class Verdict:
         Share of the noise's squared autocorrelation that the kernel hides, 0 to 1.
     notched
         Share of the background's variance that the notch takes away, 0 to 1.
+    confirmed
+        Share of the peaks at which the residual of Stage 1 departs from its rings as well, up or down, 0 to
+        1; None without Stage 1 or peaks.
     """
 
     kind: Kind
@@ -61,6 +67,7 @@ class Verdict:
     period_px: float | None
     covered: float
     notched: float
+    confirmed: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +88,8 @@ class Findings:
         Patterns taken away, and the share of the variance that they have.
     lattice
         Whether a pattern was left alone because it looks like one of the sample.
+    confirmed
+        Share of the peaks that the residual of Stage 1 confirms, if known.
     any_peaks
         Whether anything stands out in the spectrum.
     isotropic
@@ -101,6 +110,7 @@ class Findings:
     notch: Notch
     notched: float
     lattice: bool
+    confirmed: float | None
     any_peaks: bool
     isotropic: bool | None
     coherence: float
@@ -147,6 +157,11 @@ def judge(found: Findings) -> Verdict:
         sentences.append(sentence)
     elif not found.by_hand:
         sentences.append("What is left is independent from pixel to pixel: a single blind pixel does.")
+    if gain and found.confirmed is not None and found.confirmed < DOUBTFUL:
+        sentences.append(
+            f"But the residual of Stage 1 confirms only {found.confirmed:.0%} of the peaks: look at them "
+            "before you go on."
+        )
     if found.lattice:
         sentences.append(
             "A regular pattern that goes on through the slices, as a lattice of the sample would, is left "
@@ -162,6 +177,7 @@ def judge(found: Findings) -> Verdict:
         period_px=None if wave is None else float(1 / np.hypot(*wave.frequency)),
         covered=_covered(found),
         notched=found.notched,
+        confirmed=found.confirmed,
     )
 
 

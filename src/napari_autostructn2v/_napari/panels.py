@@ -375,9 +375,13 @@ class ReviewPanel(QWidget):
             slices = " in 3 slices (z-1 | z | z+1)" if analysis.kernel.ndim == 3 else ""
             parts = len(analysis.notch.offsets) + len(analysis.notch.waves)
             pixels = int(analysis.kernel.sum())
+            confirmed = analysis.verdict.confirmed
             self.numbers.setText(
-                f"{int(review.peaks.sum())} peak bins; notch of {parts} part{'s' * (parts != 1)}; "
-                f"kernel {rows} × {columns}, {pixels} pixel{'s' * (pixels != 1)}{slices}."
+                f"{int(review.peaks.sum())} peak bins"
+                + (f", {confirmed:.0%} of them in the residual too" if confirmed is not None else "")
+                + f"; notch of {parts} part{'s' * (parts != 1)}; "
+                f"kernel {rows} × {columns}, {pixels} pixel{'s' * (pixels != 1)}{slices}. "
+                f"Correlations are certain to ±{analysis.far_scatter:.3f}."
                 + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()
