@@ -313,7 +313,7 @@ def _findings(analysis: NoiseAnalysis) -> Findings:
     at = notch.on_tiles(len(raw)) & seen
     confirmed = None
     if measured.residual is not None and analysis.peaks.any():
-        # up or down: what a blind spot cannot predict stands out in the residual, what it lets through is a dip
+        # up or down: what a blind spot cannot predict stands out there, what it lets through is a dip
         departures = departure(measured.residual) / measured.residual.regional_error
         confirmed = float((np.abs(departures[analysis.peaks]) > CONFIRMING).mean())
     return Findings(

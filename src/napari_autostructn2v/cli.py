@@ -73,6 +73,9 @@ BackgroundOption = Annotated[
         help="A box, in pixels, where the stack shows nothing but noise. Default: its flattest parts.",
     ),
 ]
+RecoveryOption = Annotated[
+    float, typer.Option(min=0, max=1, help="How much of the detail lost in denoising is brought back.")
+]
 OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
 
 
@@ -95,6 +98,7 @@ def run(
     notch: NotchOption = "auto",
     find_kernel: FindKernelOption = True,
     background: BackgroundOption = None,
+    recovery: RecoveryOption = 1.0,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     run_dir: Annotated[
@@ -119,7 +123,9 @@ def run(
     events = pipeline.run(
         image.array,
         mode=mode,
-        config=config.model_copy(update={"analysis": _analysis_config(notch, find_kernel)}),
+        config=config.model_copy(
+            update={"analysis": _analysis_config(notch, find_kernel), "recovery": recovery}
+        ),
         kernel=None if kernel is None else load_kernel(kernel),
         region=_region(background, image.array.shape),
         device=device,
@@ -184,6 +190,7 @@ def apply(
     model: Annotated[Path, typer.Argument(help="Model bundle (.zip).")],
     inputs: Annotated[list[Path], typer.Argument(help="Stacks to denoise.")],
     out: Annotated[Path, typer.Option(help="Folder for the denoised stacks.")],
+    recovery: RecoveryOption = 1.0,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
@@ -191,7 +198,7 @@ def apply(
     """Denoise stacks with a trained model, in the formats they came in."""
     from napari_autostructn2v.bundle import load_model
     from napari_autostructn2v.io import check_stack_place, make_folder, read_stack, write_stack
-    from napari_autostructn2v.prediction import predict
+    from napari_autostructn2v.pipeline import denoise_with
     from napari_autostructn2v.stack import as_stack
 
     trained = load_model(model)
@@ -208,7 +215,8 @@ def apply(
         _refuse_own_input(target, image.path)
         check_stack_place(target, overwrite=overwrite)
     for image, target in zip(images, targets, strict=True):
-        denoised = _follow(predict(image.array, trained, device=device), quiet, label=image.name)
+        events = denoise_with(image.array, trained, recovery=recovery, device=device)
+        denoised = _follow(events, quiet, label=image.name)
         write_stack(target, denoised, voxel_size=image.voxel_size, overwrite=overwrite)
         if not quiet:
             console.print(f"Written: {target}", highlight=False)
@@ -367,14 +375,19 @@ class _Bars:
         """Move the bar that an event belongs to."""
         match event:
             case StageStarted(stage=stage):
-                self._stage = {"stage1": "Stage 1", "analysis": "Noise analysis", "stage2": "Stage 2"}[stage]
+                self._stage = {
+                    "stage1": "Stage 1: denoising",
+                    "analysis": "Noise analysis",
+                    "stage2": "Stage 2: denoising",
+                    "recovery": "Bringing detail back",
+                }[stage]
                 self._training = self._prediction = None
             case TrainingStarted(steps=steps, step=step, device=device):
                 if device != self._device:
                     self._device = device
                     self._progress.console.print(f"Training on {device}", highlight=False)
                 self._training = self._progress.add_task(
-                    f"{self._stage}: training", total=steps, completed=step, note=""
+                    self._stage.replace("denoising", "training"), total=steps, completed=step, note=""
                 )
             case Step(step=step) if self._training is not None:
                 self._progress.update(self._training, completed=step)
@@ -382,9 +395,7 @@ class _Bars:
                 self._progress.update(self._training, note=f"loss {loss:.4f}")
             case SliceDone(done=done, total=total):
                 if self._prediction is None:
-                    self._prediction = self._progress.add_task(
-                        f"{self._stage}: denoising", total=total, note=""
-                    )
+                    self._prediction = self._progress.add_task(self._stage, total=total, note="")
                 self._progress.update(self._prediction, completed=done)
             case Notice(message=message):
                 self._progress.console.print(message, highlight=False)

@@ -102,6 +102,9 @@ class Config(_Settings):
     stage1: TrainingConfig = TrainingConfig()
     stage2: TrainingConfig = TrainingConfig()
     analysis: AnalysisConfig = AnalysisConfig()
+    recovery: float = Field(
+        1.0, ge=0, le=1, description="how much of the detail found in the residual is brought back"
+    )
 
     @classmethod
     def from_preset(cls, preset: Preset) -> Config:

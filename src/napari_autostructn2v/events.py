@@ -15,7 +15,7 @@ import numpy as np
 
 Result = TypeVar("Result")
 
-Stage = Literal["stage1", "analysis", "stage2"]
+Stage = Literal["stage1", "analysis", "stage2", "recovery"]
 
 
 @dataclass(frozen=True)

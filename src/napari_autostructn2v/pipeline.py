@@ -19,6 +19,7 @@ from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.kernel import POINT, validate_kernel
 from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.prediction import predict
+from napari_autostructn2v.recovery import recover
 from napari_autostructn2v.run_folder import RunFolder, TrainingStage
 from napari_autostructn2v.spectrum import check_region
 from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
@@ -32,7 +33,8 @@ class Result:
     Attributes
     ----------
     denoised
-        float32, shape and value scale of the input. The same as ``stage1`` where Stage 2 was not needed.
+        float32, shape and value scale of the input, with its detail brought back. The same as ``stage1``
+        where Stage 2 was not needed.
     stage1
         After Noise2Void alone, likewise.
     analysis
@@ -103,6 +105,44 @@ def denoise(
     return finish(events, warn)
 
 
+def denoise_with(
+    stack: Any, model: Model, *, recovery: float = Config().recovery, device: str = "auto"
+) -> Generator[Event, Any, np.ndarray]:
+    """Denoise a stack with a trained model and bring its detail back.
+
+    Parameters
+    ----------
+    stack
+        Shape (Z, Y, X) or (Y, X).
+    model
+        Trained on this stack or on another of the same microscope.
+    recovery
+        How much of the detail found in the residual is brought back, 0 to 1.
+    device
+        As for :func:`denoise`.
+
+    Yields
+    ------
+    Event
+        ``SliceDone``; ``StageStarted`` before the recovery.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape and value scale of the stack.
+
+    Raises
+    ------
+    StackError
+        If the stack does not suit the model or holds values that are not finite.
+    """
+    denoised: np.ndarray = yield from predict(stack, model, device=device)
+    if recovery > 0:
+        yield StageStarted("recovery")
+        denoised += np.float32(recovery) * (yield from recover(stack, denoised, model.notch))
+    return denoised
+
+
 def run(
     stack: Any,
     *,
@@ -157,28 +197,38 @@ def run(
 
     name = "" if source is None else source.name
 
+    voxel_size = None if source is None else source.voxel_size
+
     def stage(
         which: TrainingStage, kernel: np.ndarray, notch: NotchRule | None
-    ) -> Generator[Event, Any, tuple[Model, np.ndarray]]:
+    ) -> Generator[Event, Any, tuple[Model, np.ndarray, np.ndarray]]:
+        """The model, what it makes of the stack, and that with its detail back."""
         yield StageStarted(which)
         model = yield from _trained(stack, kernel, notch, config, which, device, seed, run_folder, name)
-        denoised = yield from predict(stack, model, device=device)
+        predicted = yield from predict(stack, model, device=device)
+        denoised = predicted
+        if config.recovery > 0:
+            yield StageStarted("recovery")
+            detail = yield from recover(stack, predicted, notch)
+            denoised = predicted + np.float32(config.recovery) * detail
         if run_folder is not None:
-            run_folder.write_denoised(which, denoised, None if source is None else source.voxel_size)
-        return model, denoised
+            run_folder.write_denoised(which, denoised, voxel_size)
+        return model, predicted, denoised
 
     # Stage 1 is 2D in 2.5D as well: with neighbours in sight, noise that they share would pass through them
-    model, stage1 = yield from stage("stage1", POINT, None)
+    model, predicted, stage1 = yield from stage("stage1", POINT, None)
     yield StageStarted("analysis")
     voxel_size = None if source is None else source.voxel_size
-    analysis = analyze(stack, stage1, mode=mode, config=config.analysis, region=region, voxel_size=voxel_size)
+    analysis = analyze(
+        stack, predicted, mode=mode, config=config.analysis, region=region, voxel_size=voxel_size
+    )
     if kernel is not None:
         analysis = analysis.with_kernel(kernel)
     if run_folder is not None:
         run_folder.write_analysis(analysis)
     denoised = stage1
     if kernel is not None or analysis.verdict.expect_gain:
-        model, denoised = yield from stage("stage2", analysis.kernel, analysis.notch_rule)
+        model, _, denoised = yield from stage("stage2", analysis.kernel, analysis.notch_rule)
     return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=model)
 
 

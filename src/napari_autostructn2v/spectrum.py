@@ -140,7 +140,7 @@ def choose_tiles(
         inside = [
             (z, y, x)
             for z in _looked_at(stack, side)
-            for y, x in _corners(stack.shape[1:], side)
+            for y, x in tile_corners(stack.shape[1:], side)
             if (region if region.ndim == 2 else region[z])[y : y + side, x : x + side].mean() > INSIDE
         ]
         if len(inside) >= config.min_tiles or side == smallest:
@@ -218,6 +218,12 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
     )
 
 
+def tile_powers(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
+    """Power spectra of tiles of a slice, (n, T, T), centred."""
+    tiles = _window(side) * _detrended(_cut(plane, corners, side))
+    return np.asarray(fft.fftshift(np.abs(fft.fft2(tiles)) ** 2, axes=(1, 2)))
+
+
 def _region(corner: tuple[int, int], shape: tuple[int, ...], side: int) -> int:
     y, x = (start * REGIONS // (size - side + 1) for start, size in zip(corner, shape, strict=True))
     return y * REGIONS + x
@@ -258,7 +264,7 @@ def _flattest_tiles(
     stack: Stack, denoised: Stack | None, side: int, config: AnalysisConfig
 ) -> list[tuple[int, int, int]]:
     """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
-    corners = _corners(stack.shape[1:], side)
+    corners = tile_corners(stack.shape[1:], side)
     roughness = []
     for z in _looked_at(stack, side):
         plane = (denoised or stack).plane(z).astype(np.float64)
@@ -271,7 +277,7 @@ def _flattest_tiles(
 
 def _looked_at(stack: Stack, side: int) -> list[int]:
     """Slices spread over the stack, fewer of them where each has many tiles."""
-    tiles = len(_corners(stack.shape[1:], side))
+    tiles = len(tile_corners(stack.shape[1:], side))
     count = int(np.clip(ENOUGH_TILES // tiles, MIN_SLICES, MAX_SLICES))
     return np.unique(
         np.linspace(0, stack.shape[0] - 1, min(stack.shape[0], count)).round().astype(int)
@@ -285,7 +291,8 @@ def _novelty(stack: Stack, side: int) -> float:
     return math.prod(min(1.0, share) for share in shares)
 
 
-def _corners(shape: tuple[int, ...], side: int) -> list[tuple[int, int]]:
+def tile_corners(shape: tuple[int, ...], side: int) -> list[tuple[int, int]]:
+    """First row and column of each of the overlapping tiles of a slice (Y, X)."""
     rows, columns = (_starts(size, side, max(1, side // 2)) for size in shape)
     return [(y, x) for y in rows for x in columns]
 

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 def apply_model(path: Path, array: Any) -> Stream:
     """Load a model and denoise an array with it."""
     from napari_autostructn2v.bundle import load_model
-    from napari_autostructn2v.prediction import predict
+    from napari_autostructn2v.pipeline import denoise_with
 
     model = load_model(path)
-    return (yield from predict(as_stack(array, model.mode), model))
+    return (yield from denoise_with(as_stack(array, model.mode), model))
 
 
 class ApplyModelWidget(QWidget):

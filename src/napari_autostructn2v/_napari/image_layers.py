@@ -36,6 +36,7 @@ class ImageLayers:
         self.preview: Image | None = None
         self.results: dict[str, Image] = {}
         self._pattern: Image | None = None
+        self._recovery = session.settings.recovery
         session.previewed.connect(self._on_preview)
         session.stage_finished.connect(self._on_stage_finished)
         session.changed.connect(self._on_changed)
@@ -113,6 +114,18 @@ class ImageLayers:
         if self._session.job is None:
             self._drop_preview()
         self._make_room()
+        self._bring_detail_back()
+
+    def _bring_detail_back(self) -> None:
+        """Show the results with as much of their detail as is chosen."""
+        run = self._session.run
+        if run is None or run.recovery == self._recovery:
+            return
+        self._recovery = run.recovery
+        for kind, output in (("stage1", run.stage1), ("stage2", run.stage2)):
+            layer = self.results.get(kind)
+            if output is not None and layer is not None and layer in self._viewer.layers:
+                layer.data = output.denoised(run.recovery)
 
     def _on_stage_finished(self, kind: str, output: StageOutput) -> None:
         self._drop_preview()
@@ -121,11 +134,13 @@ class ImageLayers:
         old = self.results.pop(kind, None)
         if old is not None and old in self._viewer.layers:
             self._viewer.layers.remove(old)
+        self._recovery = self._session.settings.recovery
+        denoised = output.denoised(self._recovery)
         self.results[kind] = self._viewer.add_image(
-            output.denoised,
+            denoised,
             name=f"{self.placement.name} {TITLE[kind]}",
-            contrast_limits=contrast_limits(output.denoised),
-            **self.placement.beside(COLUMN[kind], output.denoised.ndim),
+            contrast_limits=contrast_limits(denoised),
+            **self.placement.beside(COLUMN[kind], denoised.ndim),
         )
         self.appeared.emit()
 

@@ -55,11 +55,19 @@ class Cancelled:
 
 @dataclass(frozen=True, eq=False)
 class StageOutput:
-    """What a stage leaves: its model and the denoised stack; the first stage the analysis as well."""
+    """What a stage leaves: its model, the denoised stack and the detail that it lost.
+
+    The first stage leaves the analysis as well.
+    """
 
     model: Any
-    denoised: np.ndarray
+    predicted: np.ndarray
+    detail: np.ndarray
     analysis: NoiseAnalysis | None = None
+
+    def denoised(self, recovery: float) -> np.ndarray:
+        """The stack with that share of its detail brought back."""
+        return np.asarray(self.predicted + np.float32(recovery) * self.detail)
 
 
 class Named(Protocol):
@@ -79,7 +87,7 @@ def stage1(stack: Stack, mode: Mode, config: Config, source: Named, region: np.n
     """
     output = yield from _stage(stack, POINT, config.stage1, "stage1", source.name)
     analysis = yield from look_at_noise(
-        stack, output.denoised, mode, config.analysis, region, source.voxel_size
+        stack, output.predicted, mode, config.analysis, region, source.voxel_size
     )
     return replace(output, analysis=analysis)
 
@@ -99,12 +107,15 @@ def _stage(
 ) -> Generator[Event, int | None, StageOutput]:
     # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
     from napari_autostructn2v.prediction import predict
+    from napari_autostructn2v.recovery import recover
     from napari_autostructn2v.training import train
 
     yield StageStarted(which)
     model = yield from train(stack, kernel, training, preview=0, name=name, notch=notch)
-    denoised = yield from predict(stack, model)
-    return StageOutput(model, denoised)
+    predicted = yield from predict(stack, model)
+    yield StageStarted("recovery")
+    detail = yield from recover(stack, predicted, notch)
+    return StageOutput(model, predicted, detail)
 
 
 def look_at_noise(

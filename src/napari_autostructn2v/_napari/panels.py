@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, Slider, SpinBox
 from napari.layers import Image, Labels, Shapes
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
@@ -413,6 +413,12 @@ class ResultPanel(QWidget):
         super().__init__()
         self._session = workspace.session
         self.summary = message_label()
+        self.recovery = Slider(
+            min=0, max=100, step=5,
+            tooltip="How much of the detail that denoising has lost is brought back from the residual, in "
+            "percent: where there is more in it than noise. 0 shows what the network made",
+        )  # fmt: skip
+        self.recovery.changed.connect(lambda percent: self._session.configure(recovery=percent / 100))
         self.save_result = button(
             "Save result …",
             "Write the denoised stack as .tif, .mrc or .zarr with its voxel size",
@@ -424,6 +430,9 @@ class ResultPanel(QWidget):
         )
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
+        form = QFormLayout()
+        form.addRow("Detail back, %", self.recovery.native)
+        layout.addLayout(form)
         row = QHBoxLayout()
         row.addWidget(self.save_result)
         row.addWidget(self.save_model)
@@ -432,7 +441,10 @@ class ResultPanel(QWidget):
     def refresh(self) -> None:
         """Show the session."""
         run = self._session.run
-        there = run is not None and run.denoised is not None
+        there = run is not None and run.stage1 is not None
+        with self.recovery.changed.blocked():
+            self.recovery.value = round(100 * self._session.settings.recovery)
+        self.recovery.enabled = there
         self.save_result.setEnabled(there)
         self.save_model.setEnabled(there)
         if run is None or not there:

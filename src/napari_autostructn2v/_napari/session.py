@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -64,6 +65,8 @@ class Settings:
     sensitivity: float = AnalysisConfig().sensitivity
     notch: NotchChoice = AnalysisConfig().notch
     find_kernel: bool = AnalysisConfig().find_kernel
+    recovery: float = Config().recovery
+    """How much of the detail found in the residual is brought back, 0 to 1."""
     unattended: bool = False
     """Go on after the first stage without waiting for the person."""
 
@@ -97,12 +100,13 @@ class Run:
     stage1: StageOutput | None = None
     stage2: StageOutput | None = None
     skipped: bool = False
+    recovery: float = Config().recovery
 
-    @property
+    @cached_property
     def denoised(self) -> np.ndarray | None:
         """The best result so far, float32, shape of the input."""
         output = self.stage2 or self.stage1
-        return None if output is None else output.denoised
+        return None if output is None else output.denoised(self.recovery)
 
     @property
     def model(self) -> Model | None:
@@ -189,6 +193,8 @@ class Session:
             return
         if self.source is not None and "mode" in changes:
             self.problem = self._check()
+        if self.run is not None and self.settings.recovery != self.run.recovery:
+            self.run = replace(self.run, recovery=self.settings.recovery)
         if self.settings.config().analysis != before.config().analysis:
             self._edit(lambda review: review.with_config(self.settings.config().analysis))
         self.changed.emit()
@@ -230,7 +236,8 @@ class Session:
             return
         mode = self.settings.mode
         self._keep_edits()
-        self.run = Run(self.source, as_stack(self.source.array, mode), mode)
+        stack = as_stack(self.source.array, mode)
+        self.run = Run(self.source, stack, mode, recovery=self.settings.recovery)
         self.review = None
         self.losses = {}
         self.phase = Phase.STAGE1
@@ -264,7 +271,7 @@ class Session:
         """Analyse the noise again; what the person edited is put on top again."""
         if self.run is None or self.run.stage1 is None or self.job is not None:
             return
-        denoised, config = self.run.stage1.denoised, self.settings.config().analysis
+        denoised, config = self.run.stage1.predicted, self.settings.config().analysis
         region = self._region
         self._start(
             "analysis",
@@ -431,7 +438,8 @@ class Session:
     # ------------------------------------------------------------------ one method an event
 
     def _on_stage_started(self, event: StageStarted) -> None:
-        self.progress = Progress("Analysing the noise" if event.stage == "analysis" else "Preparing")
+        activities = {"analysis": "Analysing the noise", "recovery": "Bringing detail back"}
+        self.progress = Progress(activities.get(event.stage, "Preparing"))
 
     def _on_training_started(self, event: TrainingStarted) -> None:
         self.device = event.device
@@ -445,7 +453,8 @@ class Session:
         self._curves.validation.append((event.step, event.loss))
 
     def _on_slice_done(self, event: SliceDone) -> None:
-        self._advance("Denoising", event.done, event.total)
+        recovering = self.progress is not None and self.progress.activity == "Bringing detail back"
+        self._advance("Bringing detail back" if recovering else "Denoising", event.done, event.total)
 
     def _on_notice(self, event: Notice) -> None:
         self.notices.append(event.message)

@@ -123,3 +123,20 @@ def test_the_pattern_makes_room_for_the_result(hand: Any, viewer: Any, dock: Any
     hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
     left, right = (viewer.layers[f"both {name}"].extent.world[:, 2] for name in ("denoised", "pattern"))
     assert left[1] < right[0]
+
+
+def test_the_slider_brings_detail_back(hand: Any, viewer: Any, dock: Any) -> None:
+    output = dock.session.run.stage1
+    layer = viewer.layers["both stage 1"]
+    np.testing.assert_array_equal(layer.data, output.predicted + output.detail)
+    dock.result.recovery.value = 0
+    np.testing.assert_array_equal(layer.data, output.predicted)
+    np.testing.assert_array_equal(dock.session.run.denoised, output.predicted)
+    dock.result.recovery.value = 50
+    np.testing.assert_allclose(layer.data, output.predicted + 0.5 * output.detail, rtol=1e-6)
+    hand.click(dock.review.approve)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    output = dock.session.run.stage2
+    np.testing.assert_allclose(
+        viewer.layers["both denoised"].data, output.predicted + 0.5 * output.detail, rtol=1e-6
+    )

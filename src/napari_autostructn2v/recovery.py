@@ -1,0 +1,164 @@
+"""Spectral recovery: bring back from the residual the detail that a blind spot cannot predict.
+
+What a network takes out, original minus denoised, is noise and the part of the image that cannot be told
+from the surroundings of a pixel. In flat background the residual is noise alone; where it holds more than
+that, at a frequency or at a place, the rest is detail. Two steps, both of them Wiener gains that need no
+truth: first in the spectrum of the whole stack, then, of what that leaves, locally in four bands.
+
+References
+----------
+Wiener, N. Extrapolation, Interpolation and Smoothing of Stationary Time Series. MIT Press (1949).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import fft, ndimage, signal
+
+from napari_autostructn2v.config import AnalysisConfig
+from napari_autostructn2v.events import SliceDone
+from napari_autostructn2v.notch import NotchRule
+from napari_autostructn2v.spectrum import choose_tiles, frequency_radius, tile_corners, tile_powers
+from napari_autostructn2v.stack import Stack, as_stack
+
+FLAT_SHARE = 0.25
+"""Share of the tiles, the flattest ones, in which the residual is taken for noise alone."""
+
+SAFETY = 0.5
+"""Standard errors by which the noise spectrum is taken as higher than measured."""
+
+CALM = 0.9
+"""Quantile of the local energy in flat background that other places have to exceed."""
+
+BANDS = (0.7, 1.4, 2.8, 5.6)
+"""Sigmas in pixels between which the local step looks at each band by itself."""
+
+NEIGHBOURHOOD = 8.0
+"""Sigma in pixels over which the energy of a band is averaged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recovery:
+    """How to tell detail from noise in a residual.
+
+    Attributes
+    ----------
+    gain
+        Impulse response of the first step, (T, T), T odd, centred.
+    calm
+        Energy of each band that is still noise.
+    """
+
+    gain: np.ndarray
+    calm: tuple[float, ...]
+
+    def detail(self, residual: np.ndarray) -> np.ndarray:
+        """The detail in the residual of a slice (Y, X), float32."""
+        found = self._everywhere(residual)
+        for band, energy, calm in zip(*_bands(residual - found), self.calm, strict=True):
+            found = found + np.clip(1 - calm / np.maximum(energy, np.finfo(float).tiny), 0, 1) * band
+        return np.asarray(found, np.float32)
+
+    def _everywhere(self, residual: np.ndarray) -> np.ndarray:
+        half = len(self.gain) // 2
+        padded = np.pad(residual.astype(np.float64), half, mode="reflect")
+        return np.asarray(signal.fftconvolve(padded, self.gain, "valid"))
+
+
+def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
+    """Measure the residual of a stack; None if all of it is flat, so that there is nothing to bring back.
+
+    Parameters
+    ----------
+    stack
+        What the network was given: the raw data, or what a notch left of them.
+    denoised
+        What it made of them.
+    """
+    tiles = choose_tiles(stack, denoised, AnalysisConfig(flat_share=FLAT_SHARE))
+    side, count = tiles.side, len(tiles.corners)
+    flat_tiles = set(tiles.corners)
+    corners = tile_corners(stack.shape[1:], side)
+    slices = sorted({z for z, _, _ in tiles.corners})
+    whole, noise = np.zeros((2, side, side))
+    residuals, masks = [], []
+    for z in slices:
+        residual = stack.plane(z) - denoised.plane(z)
+        powers = tile_powers(residual, corners, side)
+        here = np.array([(z, *corner) in flat_tiles for corner in corners])
+        whole += powers.mean(axis=0) / len(slices)
+        noise += powers[here].sum(axis=0) / count
+        mask = np.zeros(residual.shape, dtype=bool)
+        for y, x in np.array(corners)[here]:
+            mask[y : y + side, x : x + side] = True
+        residuals.append(residual)
+        masks.append(mask)
+    flat = np.array(masks)
+    if flat.all() or not noise.any():
+        return None
+    whole, noise = (ndimage.uniform_filter((p + np.flip(p)) / 2, 3, mode="wrap") for p in (whole, noise))
+    noise *= 1 + SAFETY / np.sqrt(2 * count)
+    # noise that follows the brightness is stronger elsewhere than in the background
+    noise *= max(1.0, float(np.median((whole / noise)[frequency_radius(side) > 0.4])))
+    response = fft.ifft2(fft.ifftshift(np.clip(1 - noise / whole, 0, 1))).real
+    first = Recovery(fft.fftshift(response), ())
+    energies = [_bands(residual - first._everywhere(residual))[1] for residual in residuals]
+    calm, ratio = [], None
+    for band in zip(*energies, strict=True):
+        energy = np.array(band)
+        if ratio is None:
+            ratio = max(1.0, float(np.median(energy[~flat]) / np.median(energy[flat])))
+        calm.append(ratio * float(np.quantile(energy[flat], CALM)))
+    return Recovery(first.gain, tuple(calm))
+
+
+def _bands(residual: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Differences of Gaussians, and the energy of each around every pixel."""
+    blurred = [residual, *(ndimage.gaussian_filter(residual, sigma) for sigma in BANDS)]
+    bands = [fine - coarse for fine, coarse in itertools.pairwise(blurred)]
+    return bands, [ndimage.gaussian_filter(np.square(band), NEIGHBOURHOOD) for band in bands]
+
+
+def recover(
+    stack: Any, denoised: np.ndarray, notch: NotchRule | None = None
+) -> Generator[SliceDone, None, np.ndarray]:
+    """Find the detail that denoising has lost, to be added to the denoised stack.
+
+    On generated and on real images, with every family of noise of this package, adding all of it changed the
+    result by -0.002 to +0.9 dB (docs/method.md).
+
+    Parameters
+    ----------
+    stack
+        The raw data, shape (Z, Y, X) or (Y, X).
+    denoised
+        What a model made of them, same shape.
+    notch
+        Of that model.
+
+    Yields
+    ------
+    SliceDone
+        After each slice.
+
+    Returns
+    -------
+    numpy.ndarray
+        The detail, float32, shape and value scale of the stack.
+    """
+    stack, made = as_stack(stack), as_stack(denoised)
+    if notch is not None:
+        stack = notch.apply(stack)
+    detail = np.zeros(stack.input_shape, dtype=np.float32)
+    recovery = find_recovery(stack, made)
+    for z in range(stack.shape[0]):
+        if recovery is not None:
+            found = recovery.detail(stack.plane(z) - made.plane(z))
+            detail[z if detail.ndim == 3 else ...] = found
+        yield SliceDone(z=z, done=z + 1, total=stack.shape[0])
+    return detail

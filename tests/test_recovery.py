@@ -1,0 +1,88 @@
+"""Does recovery bring detail back, and noise never?"""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_autostructn2v.config import Config, TrainingConfig
+from napari_autostructn2v.events import SliceDone, finish
+from napari_autostructn2v.metrics import psnr
+from napari_autostructn2v.pipeline import denoise
+from napari_autostructn2v.recovery import find_recovery, recover
+from napari_autostructn2v.stack import as_stack
+from napari_autostructn2v.synthetic import sample
+
+SHAPE = (8, 160, 160)
+
+
+def blurred(made, sigma=1.2):
+    """What a network does to an image at its worst: the noise is gone, and the fine detail with it."""
+    return ndimage.gaussian_filter(made.clean, (0, sigma, sigma))
+
+
+@pytest.mark.parametrize(("family", "gain"), [("white", 1), ("scan_lines", 0.2), ("streaks_30", 0.1)])
+def test_lost_detail_comes_back(family, gain):
+    made = sample(family, shape=SHAPE)
+    denoised = blurred(made)
+    detail = finish(recover(made.noisy, denoised))
+    assert psnr(denoised + detail, made.clean) > psnr(denoised, made.clean) + gain
+
+
+@pytest.mark.parametrize("family", ["white", "scan_lines", "reconstruction", "blur"])
+def test_a_perfect_result_stays_as_it_is(family):
+    """The residual is nothing but noise: hardly any of it may come back."""
+    made = sample(family, shape=SHAPE)
+    detail = finish(recover(made.noisy, made.clean))
+    assert detail.std() < 0.1 * (made.noisy - made.clean).std()
+
+
+def test_noise_that_follows_the_brightness_is_not_taken_for_detail():
+    made = sample("white", shape=SHAPE)
+    noise = np.random.default_rng(0).standard_normal(SHAPE) * (0.3 + 0.2 * np.abs(made.clean))
+    detail = finish(recover(made.clean + noise, made.clean))
+    assert detail.std() < 0.15 * noise.std()
+
+
+def test_what_the_notch_took_does_not_come_back():
+    from napari_autostructn2v.analysis import analyze
+
+    made = sample("hum", shape=SHAPE)
+    rule = analyze(made.noisy).notch_rule
+    denoised = blurred(made)
+    detail = finish(recover(made.noisy, denoised, rule))
+    assert psnr(denoised + detail, made.clean) > psnr(denoised, made.clean) + 1
+
+
+def test_scale_shape_and_progress():
+    made = sample("white", shape=SHAPE)
+    events = []
+    detail = finish(recover(made.noisy, blurred(made)), events.append)
+    assert [event.done for event in events if isinstance(event, SliceDone)] == list(range(1, 9))
+    scaled = finish(recover(1000 * made.noisy + 7, 1000 * blurred(made) + 7))
+    np.testing.assert_allclose(scaled, 1000 * detail, atol=1)
+    one = finish(recover(made.noisy[0], blurred(made)[0]))
+    assert one.shape == SHAPE[1:] and one.dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (1, 64, 64), (2, 70, 64)])
+def test_where_there_is_no_flat_part_nothing_is_brought_back_or_it_is_finite(shape):
+    rng = np.random.default_rng(0)
+    stack = rng.normal(size=shape)
+    assert np.isfinite(finish(recover(stack, np.zeros(shape)))).all()
+    assert np.isfinite(finish(recover(stack, stack))).all()
+
+
+def test_all_flat_means_nothing_to_recover():
+    stack = as_stack(np.random.default_rng(0).normal(size=(63, 63)))
+    assert find_recovery(stack, as_stack(np.zeros((63, 63)))) is None
+
+
+def test_the_share_is_a_setting():
+    tiny = TrainingConfig(steps=20, features=8, batch_size=4, validation_interval=10)
+    made = sample("white", shape=(4, 128, 128))
+    whole, half, none = (
+        denoise(made.noisy, config=Config(stage1=tiny, stage2=tiny, recovery=share)).denoised
+        for share in (1.0, 0.5, 0.0)
+    )
+    assert not np.array_equal(whole, none)
+    np.testing.assert_allclose(half, (whole + none) / 2, atol=1e-5)
