@@ -278,9 +278,13 @@ def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) ->
         isotropic, directed = _raised(profile), bool(kernel.sum() > 1)
         if isotropic or directed:
             own = np.where(peaks & ~left_alone.on_tiles(side), own, profile) if directed else profile
-            correlation = _autocorrelation(_extended_inwards(own))[window, window].copy()
-            # beside a line, what the images of two slices do not share must not thicken it
-            smallest = config.min_correlation * (2 if directed else 1)
+            complete = _autocorrelation(_extended_inwards(own))
+            smallest = config.min_correlation
+            if directed:
+                complete -= _baseline(complete)
+                # beside a line, what the images of two slices do not share must not thicken it
+                smallest = max(2 * smallest, 8 * _far_scatter(complete))
+            correlation = complete[window, window].copy()
             kernel = _strongest(kernel | (np.abs(correlation) >= smallest), correlation, config)
     if not config.find_kernel:
         kernel = POINT
@@ -381,6 +385,21 @@ def _extended_inwards(power: np.ndarray) -> np.ndarray:
     extended[low] = ndimage.map_coordinates(power, outer.T + middle, order=1)
     extended[middle, middle] = extended[low].mean()
     return extended
+
+
+def _baseline(correlation: np.ndarray) -> np.ndarray:
+    """What all directions lack of the autocorrelation, as its lowest frequencies are not measured.
+
+    Beside a ridge there should be none, so the lower quartile of a ring of equal lag is the lack; nearer the
+    centre, where the ridge fills the rings, it is taken as farther out.
+    """
+    side = len(correlation)
+    lag = np.rint(frequency_radius(side) * side).astype(int)
+    quartile = ndimage.labeled_comprehension(
+        correlation, lag, np.arange(lag.max() + 1), lambda ring: np.quantile(ring, 0.25), float, 0.0
+    )
+    quartile = ndimage.median_filter(quartile, 3)
+    return np.asarray(quartile[np.maximum(lag, 4)])
 
 
 def _far_scatter(correlation: np.ndarray) -> float:

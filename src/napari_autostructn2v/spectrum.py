@@ -198,10 +198,10 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
         np.add.at(log_power, regions, np.log(powers))
         np.add.at(members, regions, 1)
         power += (powers * scale).sum(axis=0)
-        if stack.shape[0] > 1:
-            neighbour = z + 1 if z + 1 < stack.shape[0] else z - 1
+        neighbours = [n for n in (z - 1, z + 1) if 0 <= n < stack.shape[0]]
+        for neighbour in neighbours:
             beside = fft.fft2(window * _detrended(_cut(stack.plane(neighbour), corners, side)))
-            cross += (np.real(spectra * beside.conj()) * scale).sum(axis=0)
+            cross += (np.real(spectra * beside.conj()) * scale).sum(axis=0) / len(neighbours)
     count = len(tiles.corners)
     # where the image is weakest, at high frequency, what two slices share is noise
     high = fft.ifftshift(frequency_radius(side)) > 0.2

@@ -418,6 +418,9 @@ class ResultPanel(QWidget):
             tooltip="How much of the detail that denoising has lost is brought back from the residual, in "
             "percent: where there is more in it than noise. 0 shows what the network made",
         )  # fmt: skip
+        for part in self.recovery.native.children():
+            if isinstance(part, QWidget):  # magicgui gives the tooltip to the whole, not to its parts
+                part.setToolTip(str(self.recovery.tooltip))
         self.recovery.changed.connect(lambda percent: self._session.configure(recovery=percent / 100))
         self.save_result = button(
             "Save result …",
