@@ -16,7 +16,7 @@ from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.notch import NotchRule
-from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.stack import Box, Stack
 
 JobKind = Literal["stage1", "analysis", "stage2", "apply"]
 Stream = Generator[Event, "int | None", Any]
@@ -28,8 +28,13 @@ class Control:
 
     cancelled: threading.Event = field(default_factory=threading.Event)
     stop_early: threading.Event = field(default_factory=threading.Event)
+    going: threading.Event = field(default_factory=threading.Event)
+    """Not set while the job is to rest."""
     z: int | None = None
     """Slice the person looks at: the next previews show it."""
+
+    def __post_init__(self) -> None:
+        self.going.set()
 
 
 @dataclass(eq=False)
@@ -80,21 +85,25 @@ class Named(Protocol):
     def voxel_size(self) -> VoxelSize | None: ...
 
 
-def stage1(stack: Stack, mode: Mode, config: Config, source: Named, region: np.ndarray | None) -> Stream:
+def stage1(
+    stack: Stack, mode: Mode, config: Config, source: Named, region: np.ndarray | None, box: Box | None
+) -> Stream:
     """Train with a single blind pixel, denoise the stack, and look at the noise.
 
     In 2.5D as well it sees one slice only: noise that neighbouring slices share would pass through them.
     """
-    output = yield from _stage(stack, POINT, config.stage1, "stage1", source.name)
+    output = yield from _stage(stack, POINT, config.stage1, "stage1", source.name, None, box)
     analysis = yield from look_at_noise(
         stack, output.predicted, mode, config.analysis, region, source.voxel_size
     )
     return replace(output, analysis=analysis)
 
 
-def stage2(stack: Stack, kernel: np.ndarray, notch: NotchRule | None, config: Config, name: str) -> Stream:
+def stage2(
+    stack: Stack, kernel: np.ndarray, notch: NotchRule | None, config: Config, name: str, box: Box | None
+) -> Stream:
     """Train with the reviewed kernel, on what the notch leaves, and denoise the stack."""
-    return (yield from _stage(stack, kernel, config.stage2, "stage2", name, notch))
+    return (yield from _stage(stack, kernel, config.stage2, "stage2", name, notch, box))
 
 
 def _stage(
@@ -103,7 +112,8 @@ def _stage(
     training: TrainingConfig,
     which: Literal["stage1", "stage2"],
     name: str,
-    notch: NotchRule | None = None,
+    notch: NotchRule | None,
+    box: Box | None,
 ) -> Generator[Event, int | None, StageOutput]:
     # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
     from napari_autostructn2v.prediction import predict
@@ -111,7 +121,7 @@ def _stage(
     from napari_autostructn2v.training import train
 
     yield StageStarted(which)
-    model = yield from train(stack, kernel, training, preview=0, name=name, notch=notch)
+    model = yield from train(stack, kernel, training, preview=0, name=name, notch=notch, box=box)
     predicted = yield from predict(stack, model)
     yield StageStarted("recovery")
     detail = yield from recover(stack, predicted, notch)
@@ -143,6 +153,7 @@ def drive(job: Job) -> Generator[Event, None, object]:
         event = next(job.stream)
         while True:
             yield event
+            job.control.going.wait()
             if job.control.cancelled.is_set():
                 return Cancelled()
             training = (training or isinstance(event, Step)) and not isinstance(event, SliceDone)

@@ -24,7 +24,8 @@ from napari_autostructn2v._napari.layer_combo import LayerCombo
 from napari_autostructn2v._napari.plot import LossPlot
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.session import Losses, Phase, Progress
-from napari_autostructn2v.config import PRESETS, Config, NotchChoice
+from napari_autostructn2v._napari.training_panel import TrainingPanel
+from napari_autostructn2v.config import PRESETS, NotchChoice
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
@@ -132,6 +133,8 @@ class DataPanel(QWidget):
         form.addRow("Preset", self.preset.native)
         form.addRow("Steps", self.steps.native)
         form.addRow(self.unattended.native)
+        self.training = TrainingPanel(workspace)
+        form.addRow(Section("Advanced", self.training))
         form.addRow(self.device)
         form.addRow(self.message)
 
@@ -142,24 +145,24 @@ class DataPanel(QWidget):
             workspace.choose(self.layer.layer())
         configure = self._session.configure
         self.mode.changed.connect(lambda mode: configure(mode=mode))
-        self.preset.changed.connect(lambda preset: configure(preset=preset, steps=None))
-        self.steps.changed.connect(lambda steps: configure(steps=steps))
+        self.preset.changed.connect(lambda preset: configure(preset=preset))
+        self.steps.changed.connect(lambda steps: self._session.configure_training(steps=steps))
         self.unattended.changed.connect(lambda on: configure(unattended=on))
 
     def refresh(self) -> None:
         """Show the session."""
         session, settings = self._session, self._session.settings
-        preset_steps = Config.from_preset(settings.preset).stage1.steps
         for widget, value in (
             (self.mode, settings.mode),
             (self.preset, settings.preset),
-            (self.steps, settings.steps or preset_steps),
+            (self.steps, settings.training.steps),
             (self.unattended, settings.unattended),
         ):
             with widget.changed.blocked():
                 widget.value = value
             widget.enabled = session.job is None
         self.layer.setEnabled(session.job is None)
+        self.training.refresh()
         if session.device:
             self.device.setText(f"Device: {session.device}")
         text, kind = (session.problem, "error") if session.problem else (session.hint, "warning")
@@ -177,7 +180,7 @@ class StagePanel(QWidget):
         self.run = button(
             "Run stage 1",
             "Train a network on single hidden pixels, denoise the stack with it, and look at the noise",
-            self._session.start_stage1,
+            workspace.start_stage1,
             main=True,
         )
         self.run.setVisible(kind == "stage1")
@@ -189,12 +192,16 @@ class StagePanel(QWidget):
             "End the training now, keep the best network so far, and go on with it",
             self._session.stop_early,
         )
+        self.pause = button(
+            "Pause", "Let the training rest, to have the computer for something else, or go on", self._pause
+        )
         self.cancel = button("Cancel", "Drop this stage and go back", self._session.cancel)
         layout = QVBoxLayout(self)
         layout.addWidget(self.run)
         layout.addWidget(self.bar)
         layout.addWidget(self.plot)
         row = QHBoxLayout()
+        row.addWidget(self.pause)
         row.addWidget(self.stop)
         row.addWidget(self.cancel)
         layout.addLayout(row)
@@ -213,6 +220,8 @@ class StagePanel(QWidget):
         self.run.setEnabled(session.ready)
         self.run.setText("Run stage 1 again" if session.phase > Phase.STAGE1 else "Run stage 1")
         self.stop.setVisible(self._running)
+        self.pause.setVisible(self._running)
+        self.pause.setText("Continue" if session.paused else "Pause")
         self.cancel.setVisible(self._running)
         self.bar.setVisible(self._running)
         if self._running:
@@ -230,8 +239,14 @@ class StagePanel(QWidget):
             return
         self.bar.setRange(0, progress.total)  # 0 of 0 is a bar that only says "busy"
         self.bar.setValue(progress.done)
-        self.bar.setFormat(progress_text(progress))
+        self.bar.setFormat("Paused · " * self._session.paused + progress_text(progress))
         self.stop.setEnabled(progress.activity == "Training" and progress.done < progress.total)
+
+    def _pause(self) -> None:
+        if self._session.paused:
+            self._session.proceed()
+        else:
+            self._session.pause()
 
 
 def progress_text(progress: Progress) -> str:
@@ -311,7 +326,7 @@ class ReviewPanel(QWidget):
         self.approve = button(
             "Approve and run stage 2",
             "Train again with this kernel and denoise the stack",
-            session.approve,
+            workspace.approve,
             main=True,
         )
 

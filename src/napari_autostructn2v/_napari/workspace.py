@@ -14,7 +14,7 @@ from napari_autostructn2v._napari.camera import Flight
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.image_layers import ImageLayers
 from napari_autostructn2v._napari.jobs import Job
-from napari_autostructn2v._napari.outline import outlined_region
+from napari_autostructn2v._napari.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.placement import slice_shown
 from napari_autostructn2v._napari.review_layers import ReviewLayers
 from napari_autostructn2v._napari.session import Phase, Session, Source
@@ -81,6 +81,8 @@ class Workspace:
         self.images.appeared.connect(self.fly_to_images)
         self.outline: Labels | Shapes | None = None
         """The layer in which noise is measured; None for the flattest parts."""
+        self.training_outline: Shapes | None = None
+        """The layer whose box is trained on; None for whole slices."""
         self._chosen: Image | None = None
         self._running: Image | None = None
         self._phase = self.session.phase
@@ -127,6 +129,32 @@ class Workspace:
             self.images.show_pattern(PatternArray(run.stack, review.analysis.notch))
             self.fly_to_images()
         self.session.changed.emit()
+
+    def train_in(self, layer: Shapes | None) -> None:
+        """Train on the box that a layer outlines from now on; on whole slices if None."""
+        self.training_outline = layer
+
+    def start_stage1(self) -> None:
+        """Train on what is chosen and outlined by now."""
+        if self._take_training_field(self._chosen):
+            self.session.start_stage1()
+
+    def approve(self) -> None:
+        """Train again with the reviewed kernel, on what is outlined by now."""
+        if self._take_training_field(self._running):
+            self.session.approve()
+
+    def _take_training_field(self, image: Image | None) -> bool:
+        """Hand the session the box to train in; say so and return False if there is none in the layer."""
+        if self.training_outline is None or image is None:
+            self.session.train_in(None)
+            return True
+        try:
+            self.session.train_in(outlined_field(self.training_outline, image))
+        except AutoStructN2VError as error:
+            self.session.tell("", str(error))
+            return False
+        return True
 
     def measure_in(self, layer: Labels | Shapes | None) -> None:
         """Measure noise where a layer outlines background, in the flattest parts if None, and look again."""
