@@ -10,15 +10,15 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.config import AnalysisConfig, Config, Mode, TrainingConfig
+from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode, TrainingConfig
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.notch import NotchRule
+from napari_autostructn2v.notch import Notch, NotchedArray, NotchRule
 from napari_autostructn2v.stack import Box, Stack
 
-JobKind = Literal["stage1", "analysis", "stage2", "apply"]
+JobKind = Literal["stage1", "analysis", "stage2", "quick_look", "apply"]
 Stream = Generator[Event, "int | None", Any]
 
 
@@ -104,6 +104,16 @@ def stage2(
 ) -> Stream:
     """Train with the reviewed kernel, on what the notch leaves, and denoise the stack."""
     return (yield from _stage(stack, kernel, config.stage2, "stage2", name, notch, box))
+
+
+def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int) -> Stream:
+    """Train for a moment on a box of the stack, with previews of its slice ``z``."""
+    from napari_autostructn2v.training import train
+
+    if notch:
+        stack = Stack(NotchedArray(stack, notch))
+    part = stack.cropped(box)
+    return (yield from train(part, kernel, QUICK_LOOK, preview=z - box.z[0]))
 
 
 def _stage(

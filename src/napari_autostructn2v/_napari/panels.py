@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.layer_combo import LayerCombo
 from napari_autostructn2v._napari.plot import LossPlot
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM
@@ -281,6 +282,14 @@ class ReviewPanel(QWidget):
             lambda: self._edit(KERNEL, LAGS),
         )  # fmt: skip
         self.to_image = button("Back to image", "Fly back to the image and its results", self._to_image)
+        self.quick_look = button(
+            "Quick look", "Train for some seconds with this kernel on what you see of the image, and again "
+            "after each edit: stage 1 on the left, the kernel's work on the right. Or end that",
+            workspace.toggle_quick_look,
+        )  # fmt: skip
+        self.quick_look.setCheckable(True)
+        self.quick_status = message_label()
+        self.quick_status.setToolTip("How far the quick look is")
         self.pattern = button(
             "Show pattern", "Show as a layer what the notch takes away, or remove that layer",
             workspace.toggle_pattern,
@@ -337,6 +346,9 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.to_kernel, 2, 1)
         grid.addWidget(self.to_image, 3, 0)
         grid.addWidget(self.pattern, 3, 1)
+        grid.addWidget(self.quick_look, 11, 0)
+        grid.addWidget(self.quick_status, 11, 1)
+        Bindings(self).connect(workspace.quick_look.look.changed, self._show_quick_look)
         grid.addWidget(QLabel("Peak threshold"), 4, 0)
         grid.addWidget(self.sensitivity, 4, 1)
         grid.addWidget(QLabel("Notch"), 5, 0)
@@ -400,10 +412,17 @@ class ReviewPanel(QWidget):
                 + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()
+        self._show_quick_look()
         self.reset_kernel.setEnabled(
             free and review is not None and bool(review.kernel_edits.added | review.kernel_edits.erased)
         )
         self.reset_all.setEnabled(free and review is not None and review.edited)
+
+    def _show_quick_look(self) -> None:
+        look = self._workspace.quick_look.look
+        self.quick_look.setEnabled(look.on or look.possible)
+        self.quick_look.setChecked(look.on)
+        self.quick_status.setText(look.status)
 
     def _edit(self, key: str, under: str) -> None:
         self._workspace.review.show()
@@ -413,7 +432,7 @@ class ReviewPanel(QWidget):
         viewer = self._workspace.viewer
         viewer.layers.selection.active = layers[key]
         layers[key].mode = "paint"
-        self._workspace.flight.to([layers[under], layers[key]])
+        self._workspace.fly_to_review(under, key)
 
     def _to_image(self) -> None:
         for layer in self._workspace.review.layers.values():

@@ -16,7 +16,8 @@ from napari_autostructn2v._napari.image_layers import ImageLayers
 from napari_autostructn2v._napari.jobs import Job
 from napari_autostructn2v._napari.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.placement import slice_shown
-from napari_autostructn2v._napari.review_layers import ReviewLayers
+from napari_autostructn2v._napari.quick_look_layer import QuickLookLayer
+from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, ReviewLayers
 from napari_autostructn2v._napari.session import Phase, Session, Source
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
@@ -78,6 +79,7 @@ class Workspace:
         self.flight = Flight(viewer)
         self.images = ImageLayers(viewer, self.session)
         self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement)
+        self.quick_look = QuickLookLayer(viewer, self.session, lambda: self.images.placement)
         self.images.appeared.connect(self.fly_to_images)
         self.outline: Labels | Shapes | None = None
         """The layer in which noise is measured; None for the flattest parts."""
@@ -119,6 +121,21 @@ class Workspace:
     def pattern(self) -> Image | None:
         """The layer of what the notch takes away, while it is there."""
         return self.images.pattern
+
+    def toggle_quick_look(self) -> None:
+        """Train for a moment with the kernel as it is, on what is seen of the image; or end that."""
+        if self._running is not None:
+            self.quick_look.toggle(self._running)
+            kernel = [self.review.layers[key] for key in (LAGS, KERNEL) if key in self.review.layers]
+            self.flight.to([*kernel, *self._quick_look_layers()])
+
+    def fly_to_review(self, *keys: str) -> None:
+        """Show layers of the review, and the quick look beside them while there is one."""
+        self.flight.to([*(self.review.layers[key] for key in keys), *self._quick_look_layers()])
+
+    def _quick_look_layers(self) -> list[Layer]:
+        layer = self.quick_look.layer
+        return [] if layer is None else [layer]
 
     def toggle_pattern(self) -> None:
         """Show what the notch takes away, or remove that layer."""
@@ -195,6 +212,7 @@ class Workspace:
     def close(self) -> None:
         """The window closes: stop the thread, forget the viewer."""
         self.session.cancel()
+        self.quick_look.close()
         self.flight.stop()
         self.review.close()
         _workspaces.pop(self.viewer, None)
