@@ -9,6 +9,8 @@
              denoised.tif
     analysis/ analysis.json           verdict, settings, numbers
               spectrum.tif peaks.tif autocorrelation.tif kernel.tif
+              edits.json           what a person added and erased, if anything
+              region.tif           background that was outlined, if any
     stage2/  as stage1
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +33,7 @@ from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import RunFolderError
 from napari_autostructn2v.events import Event, Step, TrainingStarted, Validation
 from napari_autostructn2v.io import ImageFile, VoxelSize, make_folder, write_atomically, write_stack
-from napari_autostructn2v.kernel import save_kernel
+from napari_autostructn2v.kernel import Edits, save_kernel
 from napari_autostructn2v.stack import Box, Stack
 
 TrainingStage = Literal["stage1", "stage2"]
@@ -98,6 +101,61 @@ class RunFolder:
         path = None if source is None else str(source.path.resolve())
         self._write_json(record, {**identity, "input_path": path, "napari_autostructn2v": __version__})
 
+    def read_record(self) -> dict[str, Any]:
+        """What ``run.json`` says.
+
+        Raises
+        ------
+        RunFolderError
+            If there is none, or it is damaged.
+        """
+        record = self.path / "run.json"
+        try:
+            content: dict[str, Any] = json.loads(record.read_text())
+            missing = {"input_shape", "mode", "config"} - content.keys()
+            if missing:
+                raise ValueError(f"{', '.join(sorted(missing))} missing")
+        except (OSError, ValueError, AttributeError) as error:
+            raise RunFolderError(f"{self.path} is no run folder: {record.name} cannot be read.") from error
+        return content
+
+    def write_edits(self, peaks: Edits, kernel: Edits) -> None:
+        """Keep what a person added to and erased from the peaks and the kernel."""
+        self._write_json(
+            self.path / "analysis" / "edits.json", {"peaks": peaks.to_json(), "kernel": kernel.to_json()}
+        )
+
+    def read_edits(self) -> tuple[Edits, Edits]:
+        """The edits of the peaks and of the kernel; none if none were kept.
+
+        Raises
+        ------
+        RunFolderError
+            If the file is damaged.
+        """
+        file = self.path / "analysis" / "edits.json"
+        if not file.exists():
+            return Edits(), Edits()
+        try:
+            content = json.loads(file.read_text())
+            return Edits.from_json(content["peaks"]), Edits.from_json(content["kernel"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(f"The edits in {file} are damaged. Delete that file to go on.") from error
+
+    def write_region(self, region: np.ndarray | None) -> None:
+        """Keep where noise was measured, bool (Y, X) or (Z, Y, X); nothing if it was found by itself."""
+        file = self.path / "analysis" / "region.tif"
+        if region is None:
+            file.unlink(missing_ok=True)
+            return
+        with write_atomically(file, overwrite=True) as beside:
+            tifffile.imwrite(beside, region.astype(np.uint8), photometric="minisblack")
+
+    def read_region(self) -> np.ndarray | None:
+        """Where noise was measured; None if that was found by itself."""
+        file = self.path / "analysis" / "region.tif"
+        return tifffile.imread(file) > 0 if file.exists() else None
+
     def model(self, stage: TrainingStage) -> Path:
         """Where the trained model of a stage is, once it is done."""
         return self.path / stage / "model.zip"
@@ -161,6 +219,15 @@ class Losses:
     rows: list[tuple[int, float, float]] = field(default_factory=list)
     _since: list[float] = field(default_factory=list)
 
+    def write(self, training: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]]) -> None:
+        """Write the losses of a whole training: of every step, and of the validations."""
+        self.rows, since = [], 0
+        for step, loss in validation:
+            between = [each for at, each in training if since < at <= step]
+            self.rows.append((step, float(np.mean(between)) if between else float("nan"), loss))
+            since = step
+        self._write()
+
     def record(self, event: Event) -> None:
         """Take note of an event; the table is written at each validation."""
         match event:
@@ -174,10 +241,10 @@ class Losses:
             case Validation(step=step, loss=loss):
                 self.rows.append((step, float(np.mean(self._since)) if self._since else float("nan"), loss))
                 self._since.clear()
-                with (
-                    write_atomically(self.path, overwrite=True) as beside,
-                    beside.open("w", newline="") as file,
-                ):
-                    writer = csv.writer(file)
-                    writer.writerow(("step", "training_loss", "validation_loss"))
-                    writer.writerows(self.rows)
+                self._write()
+
+    def _write(self) -> None:
+        with write_atomically(self.path, overwrite=True) as beside, beside.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("step", "training_loss", "validation_loss"))
+            writer.writerows(self.rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -16,9 +16,14 @@ from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.notch import Notch, NotchedArray, NotchRule
+from napari_autostructn2v.run_folder import TrainingStage
 from napari_autostructn2v.stack import Box, Stack
 
-JobKind = Literal["stage1", "analysis", "stage2", "quick_look", "apply"]
+if TYPE_CHECKING:
+    from napari_autostructn2v._napari.run_files import SavedRun
+    from napari_autostructn2v.bundle import Model
+
+JobKind = Literal["stage1", "analysis", "stage2", "reopen", "quick_look", "apply"]
 Stream = Generator[Event, "int | None", Any]
 
 
@@ -106,6 +111,31 @@ def stage2(
     return (yield from _stage(stack, kernel, config.stage2, "stage2", name, notch, box))
 
 
+@dataclass(frozen=True, eq=False)
+class Reopened:
+    """The stages of a saved run, made anew from their models."""
+
+    stage1: StageOutput
+    stage2: StageOutput | None
+
+
+def reopen(stack: Stack, saved: SavedRun) -> Stream:
+    """Denoise again with the models of a saved run, and look at the noise again."""
+    from napari_autostructn2v.bundle import load_model
+
+    outputs: dict[TrainingStage, StageOutput] = {}
+    stages: tuple[TrainingStage, ...] = ("stage1", "stage2")
+    for stage in stages:
+        if saved.folder.model(stage).exists():
+            yield StageStarted(stage)
+            outputs[stage] = yield from _applied(stack, load_model(saved.folder.model(stage)))
+    first, voxel_size = outputs["stage1"], saved.image.voxel_size
+    analysis = yield from look_at_noise(
+        stack, first.predicted, saved.mode, saved.config.analysis, saved.region, voxel_size
+    )
+    return Reopened(replace(first, analysis=analysis), outputs.get("stage2"))
+
+
 def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int) -> Stream:
     """Train for a moment on a box of the stack, with previews of its slice ``z``."""
     from napari_autostructn2v.training import train
@@ -120,21 +150,26 @@ def _stage(
     stack: Stack,
     kernel: np.ndarray,
     training: TrainingConfig,
-    which: Literal["stage1", "stage2"],
+    which: TrainingStage,
     name: str,
     notch: NotchRule | None,
     box: Box | None,
 ) -> Generator[Event, int | None, StageOutput]:
     # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
-    from napari_autostructn2v.prediction import predict
-    from napari_autostructn2v.recovery import recover
     from napari_autostructn2v.training import train
 
     yield StageStarted(which)
     model = yield from train(stack, kernel, training, preview=0, name=name, notch=notch, box=box)
+    return (yield from _applied(stack, model))
+
+
+def _applied(stack: Stack, model: Model) -> Generator[Event, int | None, StageOutput]:
+    from napari_autostructn2v.prediction import predict
+    from napari_autostructn2v.recovery import recover
+
     predicted = yield from predict(stack, model)
     yield StageStarted("recovery")
-    detail = yield from recover(stack, predicted, notch)
+    detail = yield from recover(stack, predicted, model.notch)
     return StageOutput(model, predicted, detail)
 
 

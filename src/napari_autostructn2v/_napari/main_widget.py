@@ -22,8 +22,8 @@ from napari_autostructn2v._napari.panels import (
     show_message,
 )
 from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v._napari.workspace import workspace_of
-from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.io import write_stack
 
 if TYPE_CHECKING:
@@ -160,12 +160,3 @@ def device_name() -> str:
     from napari_autostructn2v.device import choose_device, describe_device
 
     return describe_device(choose_device())
-
-
-def written(write: Callable[..., Any], *args: Any, **options: Any) -> str:
-    """Call ``write``; return what went wrong that the person can do something about, or nothing."""
-    try:
-        write(*args, **options)
-    except AutoStructN2VError as error:
-        return str(error)
-    return ""

@@ -126,6 +126,12 @@ class DataPanel(QWidget):
         self.device.setToolTip("Where the training runs. A GPU is taken when there is one")
 
         self.message.setToolTip("Whether these data can be denoised as they are")
+        self.open_run = button(
+            "Open run …",
+            "Go on with a run that was saved in a folder, here or by the command line: its networks, its "
+            "results and your edits",
+            workspace.runs.open,
+        )
 
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -136,6 +142,7 @@ class DataPanel(QWidget):
         form.addRow(self.unattended.native)
         self.training = TrainingPanel(workspace)
         form.addRow(Section("Advanced", self.training))
+        form.addRow(self.open_run)
         form.addRow(self.device)
         form.addRow(self.message)
 
@@ -163,6 +170,7 @@ class DataPanel(QWidget):
                 widget.value = value
             widget.enabled = session.job is None
         self.layer.setEnabled(session.job is None)
+        self.open_run.setEnabled(session.job is None)
         self.training.refresh()
         if session.device:
             self.device.setText(f"Device: {session.device}")
@@ -213,7 +221,8 @@ class StagePanel(QWidget):
     @property
     def _running(self) -> bool:
         job = self._session.job
-        return job is not None and job.kind == self._kind
+        kinds = ("stage1", "reopen") if self._kind == "stage1" else ("stage2",)
+        return job is not None and job.kind in kinds
 
     def refresh(self) -> None:
         """Show the session."""
@@ -465,6 +474,11 @@ class ResultPanel(QWidget):
         self.save_model = button(
             "Save model …", "Write the trained network as one .zip, to use it on other stacks", save_model
         )
+        self.save_run = button(
+            "Save run …",
+            "Write all of it to a folder, networks, results, analysis and your edits, to go on another day",
+            workspace.runs.save,
+        )
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
         form = QFormLayout()
@@ -474,6 +488,7 @@ class ResultPanel(QWidget):
         row.addWidget(self.save_result)
         row.addWidget(self.save_model)
         layout.addLayout(row)
+        layout.addWidget(self.save_run)
 
     def refresh(self) -> None:
         """Show the session."""
@@ -484,6 +499,7 @@ class ResultPanel(QWidget):
         self.recovery.enabled = there
         self.save_result.setEnabled(there)
         self.save_model.setEnabled(there)
+        self.save_run.setEnabled(there and self._session.review is not None)
         if run is None or not there:
             text = "Nothing is denoised yet."
         elif run.stage2 is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,12 +19,15 @@ from napari_autostructn2v._napari.jobs import (
     Failure,
     Job,
     JobKind,
+    Reopened,
     StageOutput,
     look_at_noise,
+    reopen,
     stage1,
     stage2,
 )
 from napari_autostructn2v._napari.review import Review
+from napari_autostructn2v._napari.run_files import save_run
 from napari_autostructn2v.analysis import NoiseAnalysis
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
 from napari_autostructn2v.errors import AutoStructN2VError, StackError
@@ -42,6 +46,7 @@ from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 
 if TYPE_CHECKING:
+    from napari_autostructn2v._napari.run_files import SavedRun
     from napari_autostructn2v.bundle import Model
 
 
@@ -91,6 +96,8 @@ class Source:
     name: str
     array: Any
     voxel_size: VoxelSize | None = None
+    path: Path | None = None
+    """The file it came from, if any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +189,11 @@ class Session:
         self._region: np.ndarray | None = None
         self._field: Field | None = None
         self._approved: Review | None = None
+        self._reopening: SavedRun | None = None
         self._kept: tuple[Run, Review] | None = None
+        self._saved: tuple[Edits, Edits] = Edits(), Edits()
+        self.folder: Path | None = None
+        """Where this run was saved, if it was."""
 
     # ------------------------------------------------------------------ data and settings
 
@@ -262,7 +273,8 @@ class Session:
         self._keep_edits()
         stack = as_stack(self.source.array, mode)
         self.run = Run(self.source, stack, mode, recovery=self.settings.recovery)
-        self.review = None
+        self.review = self.folder = None
+        self._saved = Edits(), Edits()
         self.losses = {}
         self.phase = Phase.STAGE1
         self.reviewed.emit()
@@ -356,6 +368,50 @@ class Session:
         self.notices.append(reason or "Cancelled.")
         self.changed.emit()
 
+    # ------------------------------------------------------------------ runs on disk
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there are edits that no run folder holds."""
+        review = self.review
+        return review is not None and (review.peak_edits, review.kernel_edits) != self._saved
+
+    def save_to(self, path: Path) -> Callable[[], None] | None:
+        """What has to be called, in any thread, to write the run as it is now; None if there is none yet."""
+        run, review = self.run, self.review
+        if run is None or review is None:
+            return None
+        config, box, losses = self.settings.config(), self._box(run.stack), dict(self.losses)
+        region = self._suitable_region(run.stack)
+        return lambda: save_run(path, run, review, config, region, box, losses)
+
+    def saved(self, path: Path, review: Review) -> None:
+        """Take in that the run was written with this review."""
+        self.folder, self._saved = path, (review.peak_edits, review.kernel_edits)
+        self.tell(f"Saved the run in {path}.")
+
+    def reopen(self, saved: SavedRun, source: Source) -> None:
+        """Go on with a saved run: denoise again with its models, put its edits on the analysis."""
+        self.choose(source)
+        if not self.ready:
+            return
+        self.settings = replace(
+            self.settings,
+            mode=saved.mode,
+            training=saved.config.stage1,
+            sensitivity=saved.config.analysis.sensitivity,
+            notch=saved.config.analysis.notch,
+            find_kernel=saved.config.analysis.find_kernel,
+            recovery=saved.config.recovery,
+        )
+        self._region = saved.region
+        self.run = Run(source, as_stack(source.array, saved.mode), saved.mode, recovery=saved.config.recovery)
+        self.review, self.losses = None, {}
+        self._reopening = saved
+        self.phase = Phase.STAGE1
+        self.reviewed.emit()
+        self._start("reopen", lambda run: reopen(run.stack, saved))
+
     # ------------------------------------------------------------------ the review
 
     def edit_peaks(self, peaks: np.ndarray) -> None:
@@ -426,6 +482,8 @@ class Session:
             self.reviewed.emit()
         elif isinstance(outcome, StageOutput):
             self._take_in(job.kind, outcome)
+        elif isinstance(outcome, Reopened):
+            self._take_in_run(outcome)
         self.changed.emit()
         if job.kind == "stage1" and self.settings.unattended and self.review is not None:
             if self.review.analysis.verdict.expect_gain:
@@ -456,6 +514,20 @@ class Session:
         if kind == "stage1":
             self.reviewed.emit()
 
+    def _take_in_run(self, outcome: Reopened) -> None:
+        saved = self._reopening
+        assert saved is not None
+        self._kept = None
+        self._take_in("stage1", outcome.stage1)
+        self._saved = saved.peak_edits, saved.kernel_edits
+        self.folder = saved.folder.path
+        self._edit(
+            lambda review: replace(review, peak_edits=saved.peak_edits, kernel_edits=saved.kernel_edits)
+        )
+        if outcome.stage2 is not None:
+            self._approved = None
+            self._take_in("stage2", outcome.stage2)
+
     def _start(self, kind: JobKind, stream: Callable[[Run], Any]) -> None:
         assert self.run is not None
         self.error, self.notices = "", []
@@ -474,7 +546,7 @@ class Session:
     def _settle_back(self, kind: JobKind) -> None:
         self.job = self.progress = None
         self.losses.pop(kind, None)
-        if kind == "stage1":
+        if kind in ("stage1", "reopen"):
             self.phase, self.run = Phase.DATA, None
         elif kind == "stage2" and self.run is not None:
             done = self.run.stage2 is not None or self.run.skipped

@@ -11,6 +11,7 @@ from typing import Any
 from napari.qt.threading import create_worker
 
 from napari_autostructn2v._napari.jobs import Job, drive
+from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event
 
 NICENESS = 10
@@ -41,3 +42,12 @@ def _drive_beside_the_window(job: Job) -> Generator[Event, None, object]:
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     return (yield from drive(job))
+
+
+def written(write: Callable[..., Any], *args: Any, **options: Any) -> str:
+    """Call ``write``; return what went wrong that the person can do something about, or nothing."""
+    try:
+        write(*args, **options)
+    except AutoStructN2VError as error:
+        return str(error)
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from napari_autostructn2v._napari.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.placement import slice_shown
 from napari_autostructn2v._napari.quick_look_layer import QuickLookLayer
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, ReviewLayers
+from napari_autostructn2v._napari.run_dialogs import RunDialogs
 from napari_autostructn2v._napari.session import Phase, Session, Source
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
@@ -49,14 +51,18 @@ class _CloseWatch(QObject):
     hides.
     """
 
-    def __init__(self, window: Any, on_close: Callable[[], None]) -> None:
+    def __init__(self, window: Any, may_close: Callable[[], bool], on_close: Callable[[], None]) -> None:
         super().__init__(window)
-        self._on_close = on_close
+        self._may_close, self._on_close = may_close, on_close
         self._asked = False
         window.installEventFilter(self)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
         if event.type() == QEvent.Type.Close:
+            # a script that closes the viewer has hidden the canvas first, and is not asked
+            if watched._qt_viewer.isVisible() and not self._may_close():
+                event.ignore()
+                return True
             self._asked = True
         closed = event.type() == QEvent.Type.Hide or not watched.isVisible()
         if self._asked and closed and not event.spontaneous():
@@ -65,9 +71,12 @@ class _CloseWatch(QObject):
         return False
 
 
-def watch_closing(viewer: Viewer, on_close: Callable[[], None]) -> None:
-    """Call ``on_close`` when the viewer's window closes."""
-    _CloseWatch(viewer.window._qt_window, on_close)  # the window owns it; napari has no public event
+def watch_closing(
+    viewer: Viewer, on_close: Callable[[], None], may_close: Callable[[], bool] = lambda: True
+) -> None:
+    """Ask ``may_close`` before a person closes the viewer's window; call ``on_close`` when it closes."""
+    # the window owns it; napari has no public event
+    _CloseWatch(viewer.window._qt_window, may_close, on_close)
 
 
 class Workspace:
@@ -93,7 +102,8 @@ class Workspace:
         self.session.job_started.connect(self._on_job_started)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
-        watch_closing(viewer, self.close)
+        self.runs = RunDialogs(self)
+        watch_closing(viewer, self.close, self.runs.may_close)
 
     def choose(self, layer: Image | None) -> None:
         """Take a layer's data as the session's source."""
@@ -105,7 +115,8 @@ class Workspace:
         if layer.rgb:
             problem = f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels."
         array = layer.data[0] if layer.multiscale else layer.data  # level 0 is the full resolution
-        self.session.choose(Source(layer.name, array, voxel_size(layer)), problem)
+        path = Path(layer.source.path) if layer.source.path else None
+        self.session.choose(Source(layer.name, array, voxel_size(layer), path), problem)
 
     @property
     def chosen(self) -> Image | None:
@@ -218,7 +229,7 @@ class Workspace:
         _workspaces.pop(self.viewer, None)
 
     def _on_job_started(self, job: Job) -> None:
-        if job.kind == "stage1" and self._chosen is not None:
+        if job.kind in ("stage1", "reopen") and self._chosen is not None:
             self._running = self._chosen
             self.images.start(self._chosen)
         self._on_slider()

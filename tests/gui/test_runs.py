@@ -1,0 +1,157 @@
+"""A run saved in a folder and opened again, and the question before edits are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hands import Hand
+from qtpy.QtWidgets import QFileDialog, QMessageBox
+
+from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review_layers import KERNEL
+from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v.config import Config
+from napari_autostructn2v.events import finish
+from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
+from napari_autostructn2v.pipeline import run
+
+
+def open_dock(viewer: Any) -> StructuredDenoisingWidget:
+    dock = StructuredDenoisingWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Structured denoising")
+    return dock
+
+
+def through_stage1(hand: Hand, dock: StructuredDenoisingWidget) -> None:
+    dock.data.preset.value = "fast"
+    dock.data.steps.value = 2
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    assert not dock.session.error
+
+
+def erase_a_kernel_pixel(hand: Hand, dock: StructuredDenoisingWidget) -> None:
+    hand.click(dock.review.to_kernel)
+    hand.wait(lambda: not dock.workspace.flight.flying)
+    kernel = dock.workspace.review.labels(KERNEL)
+    kernel.mode = "erase"
+    middle = kernel.data.shape[0] // 2
+    hand.stroke(kernel, next((y, x) for y, x in np.argwhere(kernel.data) if (y, x) != (middle, middle)))
+    assert dock.session.review is not None and dock.session.review.edited
+
+
+def answer_dialogs(monkeypatch: pytest.MonkeyPatch, folder: Path, answer: Any = None) -> list[str]:
+    asked: list[str] = []
+
+    def question(*args: Any) -> Any:
+        asked.append(args[1])
+        return answer
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(folder), ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(folder))
+    monkeypatch.setattr(QMessageBox, "question", question)
+    return asked
+
+
+def test_a_saved_run_opens_with_its_edits_and_results(
+    make_napari_viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kept"
+    answer_dialogs(monkeypatch, folder)
+    viewer = make_napari_viewer()
+    hand = Hand(viewer)
+    viewer.add_image(noisy, name="from memory", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
+    dock = open_dock(viewer)
+    through_stage1(hand, dock)
+    erase_a_kernel_pixel(hand, dock)
+    hand.click(dock.review.approve)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    assert dock.session.unsaved
+    hand.click(dock.result.save_run)
+    hand.wait(lambda: dock.session.folder is not None or dock.session.error)
+    assert not dock.session.error and not dock.session.unsaved
+
+    other = make_napari_viewer()
+    again = open_dock(other)
+    hand = Hand(other)
+    hand.click(again.data.open_run)
+    hand.wait(lambda: again.session.phase is Phase.RESULT or again.session.error)
+    assert not again.session.error
+    assert again.session.review is not None and dock.session.review is not None
+    assert again.session.review.kernel_edits == dock.session.review.kernel_edits
+    np.testing.assert_array_equal(again.session.review.analysis.kernel, dock.session.review.analysis.kernel)
+    assert again.session.run is not None and dock.session.run is not None
+    assert again.session.run.denoised is not None and dock.session.run.denoised is not None
+    np.testing.assert_allclose(again.session.run.denoised, dock.session.run.denoised, rtol=1e-4, atol=1e-4)
+    assert again.session.settings.training.steps == 2 and not again.session.unsaved
+    np.testing.assert_allclose(other.layers[0].scale, (2.0, 1.5, 1.5))
+
+
+def test_a_run_of_the_command_line_opens_for_review(
+    hand: Hand, viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Config.from_preset("fast").stage1.model_copy(update={"steps": 2})
+    source = read_stack(write_stack(tmp_path / "tiny.mrc", noisy, voxel_size=VoxelSize(2, 1, 1)))
+    folder = tmp_path / "run"
+    finish(
+        run(source.array, mode="2d", config=Config(stage1=short, stage2=short), folder=folder, source=source)
+    )
+    answer_dialogs(monkeypatch, folder)
+    dock = open_dock(viewer)
+    hand.click(dock.data.open_run)
+    hand.wait(lambda: dock.session.phase >= Phase.REVIEW or dock.session.error)
+    assert not dock.session.error and dock.session.review is not None
+
+
+def test_a_folder_without_a_run_is_refused_in_words(
+    hand: Hand, viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_dialogs(monkeypatch, tmp_path)
+    dock = open_dock(viewer)
+    hand.click(dock.data.open_run)
+    assert "no run folder" in dock.message.text()
+
+
+@pytest.fixture
+def closings(viewer: Any) -> Iterator[list[bool]]:
+    """Times that the window would have closed; it stays, as the fixture of the viewer closes it."""
+    seen: list[bool] = []
+
+    def close(window: Any, event: Any) -> None:
+        seen.append(True)
+        event.ignore()
+
+    viewer.window.show()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(viewer.window._qt_window), "closeEvent", close)
+        yield seen
+
+
+def test_closing_with_unsaved_edits_asks(
+    hand: Hand,
+    viewer: Any,
+    closings: list[bool],
+    noisy: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    viewer.add_image(noisy)
+    dock = open_dock(viewer)
+    through_stage1(hand, dock)
+    window = viewer.window._qt_window
+    asked = answer_dialogs(monkeypatch, tmp_path / "kept", QMessageBox.StandardButton.Cancel)
+    window.close()
+    assert not asked and len(closings) == 1, "nothing is lost yet"
+    erase_a_kernel_pixel(hand, dock)
+    window.close()
+    assert len(asked) == 1 and len(closings) == 1
+
+    answer_dialogs(monkeypatch, tmp_path / "kept", QMessageBox.StandardButton.Save)
+    window.close()
+    assert len(closings) == 1, "not until it is written"
+    hand.wait(lambda: len(closings) == 2)
+    assert (tmp_path / "kept" / "analysis" / "edits.json").exists()
