@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, TrainingConfig
-from napari_autostructn2v.errors import AutoStructN2VError
-from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
+from napari_autostructn2v.errors import AutoStructN2VError, FileError
+from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.notch import NotchRule
-from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.stack import Stack, as_stack
 
-JobKind = Literal["stage1", "analysis", "stage2", "apply"]
+if TYPE_CHECKING:
+    from napari_autostructn2v.bundle import Model
+
+JobKind = Literal["stage1", "analysis", "stage2", "load", "apply"]
 Stream = Generator[Event, "int | None", Any]
 
 
@@ -80,6 +84,35 @@ class Named(Protocol):
     def voxel_size(self) -> VoxelSize | None: ...
 
 
+class Opened(Named, Protocol):
+    """Data that have an array as well, of which slices are read when they are asked for."""
+
+    @property
+    def array(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The folder that results go to as files.
+
+    ``forbidden`` are the files that must not be replaced even if others may: sources, and other results.
+    """
+
+    folder: Path
+    ending: str
+    replace: bool
+    forbidden: frozenset[Path]
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """What a model made of a stack: an array in memory, or a file."""
+
+    source: Opened
+    denoised: np.ndarray | None = None
+    path: Path | None = None
+
+
 def stage1(stack: Stack, mode: Mode, config: Config, source: Named, region: np.ndarray | None) -> Stream:
     """Train with a single blind pixel, denoise the stack, and look at the noise.
 
@@ -129,6 +162,42 @@ def look_at_noise(
     """Analyse the noise, in a region if one is given."""
     yield StageStarted("analysis")
     return analyze(stack, denoised, mode=mode, config=config, region=region, voxel_size=voxel_size)
+
+
+def load(path: Path) -> Stream:
+    """Load a model, which takes a while when it is the first use of torch."""
+    yield Notice(f"Loading {path.name} …")
+    from napari_autostructn2v.bundle import load_model
+
+    return load_model(path)
+
+
+def apply_model(
+    opened: Callable[[], Opened], model: Model, recovery: float, destination: Destination | None
+) -> Generator[Event, Any, Applied]:
+    """Open a stack and denoise it with a trained model, into memory if there is no destination."""
+    from napari_autostructn2v.apply import denoise_to_file, result_path
+    from napari_autostructn2v.pipeline import denoise_with
+
+    source = opened()
+    if destination is None:
+        denoised = yield from denoise_with(as_stack(source.array, model.mode), model, recovery=recovery)
+        return Applied(source, denoised=denoised)
+    origin = getattr(source, "path", None)
+    path = result_path(source.name, origin, destination.folder, destination.ending)
+    if path.resolve() in destination.forbidden:
+        raise FileError(
+            f"{path} is the source or the result of another entry. Choose another ending or folder."
+        )
+    yield from denoise_to_file(
+        source.array,
+        model,
+        path,
+        voxel_size=source.voxel_size,
+        recovery=recovery,
+        overwrite=destination.replace,
+    )
+    return Applied(source, path=path)
 
 
 def drive(job: Job) -> Generator[Event, None, object]:

@@ -239,11 +239,15 @@ def progress_text(progress: Progress) -> str:
     if not progress.total:
         return f"{progress.activity} …"
     text = f"{progress.activity} {progress.done} / {progress.total}"
-    left = progress.seconds_left
+    return text + time_left_text(progress.seconds_left)
+
+
+def time_left_text(left: float | None) -> str:
+    """The time left in seconds as the end of a text, empty if nobody knows it."""
     if left is None:
-        return text
+        return ""
     minutes, seconds = divmod(round(left), 60)
-    return f"{text} · {minutes}:{seconds:02d} left"
+    return f" · {minutes}:{seconds:02d} left"
 
 
 class ReviewPanel(QWidget):

@@ -10,6 +10,8 @@ import numpy as np
 from qtpy.QtCore import QEvent, QObject
 
 from napari_autostructn2v._napari import worker
+from napari_autostructn2v._napari.batch import Batch
+from napari_autostructn2v._napari.batch_layers import BatchLayers
 from napari_autostructn2v._napari.camera import Flight
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.image_layers import ImageLayers
@@ -79,6 +81,8 @@ class Workspace:
         self.images = ImageLayers(viewer, self.session)
         self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement)
         self.images.appeared.connect(self.fly_to_images)
+        self.batch = Batch(self.session)
+        self.batch_layers = BatchLayers(viewer, self.batch)
         self.outline: Labels | Shapes | None = None
         """The layer in which noise is measured; None for the flattest parts."""
         self._chosen: Image | None = None
@@ -87,6 +91,7 @@ class Workspace:
         self.session.changed.connect(self._on_changed)
         self.session.reviewed.connect(self._on_reviewed)
         self.session.job_started.connect(self._on_job_started)
+        self.batch.job_started.connect(self._on_batch_started)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
         watch_closing(viewer, self.close)
@@ -167,6 +172,7 @@ class Workspace:
     def close(self) -> None:
         """The window closes: stop the thread, forget the viewer."""
         self.session.cancel()
+        self.batch.cancel_all()
         self.flight.stop()
         self.review.close()
         _workspaces.pop(self.viewer, None)
@@ -177,6 +183,9 @@ class Workspace:
             self.images.start(self._chosen)
         self._on_slider()
         worker.start(job, self.session.receive, self.session.complete, self.session.crash)
+
+    def _on_batch_started(self, job: Job) -> None:
+        worker.start(job, self.batch.receive, self.batch.complete, self.batch.crash)
 
     def _on_slider(self) -> None:
         if self._running is not None:
