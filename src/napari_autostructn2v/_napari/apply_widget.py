@@ -221,7 +221,9 @@ class ApplyModelWidget(QWidget):
         batch = self._batch
         failed = [entry for entry in batch.entries if entry.state is State.FAILED]
         about = [entry for entry in failed if entry in self.entries.chosen()] or failed[-1:]
-        reasons = "\n".join(f"{entry.name}: {entry.reason}" for entry in about)
+        reasons = "\n".join(
+            entry.reason if entry.name in entry.reason else f"{entry.name}: {entry.reason}" for entry in about
+        )
         text, kind = batch.error or reasons, "error"
         if self._note:
             text, kind = self._note, "warning"

@@ -33,6 +33,7 @@ class BatchList(QTreeWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAcceptDrops(True)
         self.setMinimumHeight(110)
+        self.setStyleSheet("QTreeWidget::item { padding: 2px 0px; }")
         self.setToolTip(
             "The stacks to denoise, one after another. Drop files or folders of TIFF slices here; select "
             "some to remove or cancel them"
