@@ -6,7 +6,7 @@ import pytest
 import zarr
 
 from napari_autostructn2v.errors import StackError
-from napari_autostructn2v.stack import as_stack, few_slices_notice
+from napari_autostructn2v.stack import Box, as_stack, few_slices_notice
 
 GOOD = np.random.default_rng(0).normal(100, 5, (4, 20, 24))
 
@@ -80,3 +80,16 @@ def test_a_thin_stack_warns_in_25d_only():
     assert few_slices_notice(as_stack(GOOD), "2d") is None
     assert "20 slices" in (few_slices_notice(as_stack(GOOD), "2.5d") or "")
     assert few_slices_notice(as_stack(np.zeros((20, 16, 16))), "2.5d") is None
+
+
+def test_a_box_of_a_stack_is_read_lazily_and_cut_to_it():
+    array = np.arange(4 * 20 * 30).reshape(4, 20, 30)
+    part = as_stack(array).cropped(Box((1, 9), (2, 18), (0, 25)))
+    assert part.shape == (3, 16, 25)
+    np.testing.assert_array_equal(part.plane(2), array[3, 2:18, :25])
+
+
+@pytest.mark.parametrize("box", [Box((4, 5), (0, 20), (0, 30)), Box((0, 4), (0, 15), (0, 30))])
+def test_a_box_that_holds_next_to_nothing_is_refused(box):
+    with pytest.raises(StackError, match="larger part"):
+        as_stack(np.zeros((4, 20, 30))).cropped(box)

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
     from napari_autostructn2v.pipeline import Result, denoise
     from napari_autostructn2v.prediction import predict
+    from napari_autostructn2v.stack import Box
     from napari_autostructn2v.training import train
 
 _HOMES = {
     "AnalysisConfig": "config",
+    "Box": "stack",
     "Config": "config",
     "Model": "bundle",
     "NoiseAnalysis": "analysis",
@@ -35,6 +37,7 @@ _HOMES = {
 
 __all__ = [
     "AnalysisConfig",
+    "Box",
     "Config",
     "Model",
     "NoiseAnalysis",

@@ -32,6 +32,8 @@ from napari_autostructn2v.events import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from napari_autostructn2v.stack import Box
+
 Result = TypeVar("Result")
 
 app = typer.Typer(
@@ -73,6 +75,13 @@ BackgroundOption = Annotated[
         help="A box, in pixels, where the stack shows nothing but noise. Default: its flattest parts.",
     ),
 ]
+BoxOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="Z0:Z1,Y0:Y1,X0:X1",
+        help="Part of the stack to train on, in pixels. All of the stack is denoised. Default: all of it.",
+    ),
+]
 RecoveryOption = Annotated[
     float, typer.Option(min=0, max=1, help="How much of the detail lost in denoising is brought back.")
 ]
@@ -98,6 +107,7 @@ def run(
     notch: NotchOption = "auto",
     find_kernel: FindKernelOption = True,
     background: BackgroundOption = None,
+    train_on: BoxOption = None,
     recovery: RecoveryOption = 1.0,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -128,6 +138,7 @@ def run(
         ),
         kernel=None if kernel is None else load_kernel(kernel),
         region=_region(background, image.array.shape),
+        box=_box(train_on),
         device=device,
         seed=seed,
         folder=run_dir or output.with_name(f"{output.name.split('.')[0]}_run"),
@@ -327,16 +338,33 @@ def _region(box: str | None, shape: tuple[int, ...]) -> np.ndarray | None:
         return None
     import numpy as np
 
-    match = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", box.replace(" ", ""))
-    if match is None:
-        raise typer.BadParameter(f"{box!r} is no box. Write Y0:Y1,X0:X1, for example 0:100,20:220.")
-    y0, y1, x0, x1 = map(int, match.groups())
+    (y0, y1), (x0, x1) = _spans(box, "Y0:Y1,X0:X1")
     height, width = shape[-2:]
     if not (y0 < y1 <= height and x0 < x1 <= width):
         raise typer.BadParameter(f"The box {box} does not lie in slices of {height} × {width} pixels.")
     region = np.zeros((height, width), dtype=bool)
     region[y0:y1, x0:x1] = True
     return region
+
+
+def _box(text: str | None) -> Box | None:
+    """The box of ``--train-on``."""
+    if text is None:
+        return None
+    from napari_autostructn2v.stack import Box
+
+    z, y, x = _spans(text, "Z0:Z1,Y0:Y1,X0:X1")
+    return Box(z, y, x)
+
+
+def _spans(text: str, form: str) -> list[tuple[int, int]]:
+    """First and last index of each axis, as ``form`` has them."""
+    match = re.fullmatch(",".join([r"(\d+):(\d+)"] * form.count(":")), text.replace(" ", ""))
+    if match is None:
+        example = ",".join(["0:100", "20:220", "20:220"][: form.count(":")])
+        raise typer.BadParameter(f"{text!r} is no box. Write {form}, for example {example}.")
+    numbers = list(map(int, match.groups()))
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _refuse_own_input(output: Path, input: Path) -> None:

@@ -56,6 +56,12 @@ class TrainingConfig(_Settings):
         return self
 
 
+QUICK_LOOK = TrainingConfig(
+    steps=150, batch_size=8, patch_size=48, features=16, validation_interval=15, validation_patches=16
+)
+"""A training of seconds that shows what a kernel does, no more."""
+
+
 class AnalysisConfig(_Settings):
     """How noise is measured and turned into a kernel (see docs/architecture.md)."""
 

@@ -22,7 +22,7 @@ from napari_autostructn2v.prediction import predict
 from napari_autostructn2v.recovery import bring_back, recover
 from napari_autostructn2v.run_folder import RunFolder, TrainingStage
 from napari_autostructn2v.spectrum import check_region
-from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
+from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 from napari_autostructn2v.training import train
 
 
@@ -57,6 +57,7 @@ def denoise(
     kernel: np.ndarray | None = None,
     config: Config | None = None,
     region: np.ndarray | None = None,
+    box: Box | None = None,
     device: str = "auto",
     seed: int = 0,
 ) -> Result:
@@ -76,6 +77,8 @@ def denoise(
         Settings instead of those of the preset.
     region
         Where the stack shows nothing but noise, bool (Y, X) or (Z, Y, X); found by itself if None.
+    box
+        Part of the stack to train on; all of it if None. All of the stack is denoised either way.
     device
         ``"auto"`` takes a GPU when there is one; otherwise a PyTorch device name.
     seed
@@ -101,7 +104,9 @@ def denoise(
         if isinstance(event, Notice):
             warnings.warn(event.message, UserWarning, stacklevel=4)
 
-    events = run(stack, mode=mode, config=config, kernel=kernel, region=region, device=device, seed=seed)
+    events = run(
+        stack, mode=mode, config=config, kernel=kernel, region=region, box=box, device=device, seed=seed
+    )
     return finish(events, warn)
 
 
@@ -157,6 +162,7 @@ def run(
     config: Config,
     kernel: np.ndarray | None = None,
     region: np.ndarray | None = None,
+    box: Box | None = None,
     device: str = "auto",
     seed: int = 0,
     folder: Path | None = None,
@@ -166,7 +172,7 @@ def run(
 
     Parameters
     ----------
-    stack, mode, config, kernel, region, device, seed
+    stack, mode, config, kernel, region, box, device, seed
         As for :func:`denoise`.
     folder
         Where the run is kept. If it holds this very run, cancelled or done, the run goes on from there.
@@ -193,17 +199,18 @@ def run(
         kernel = validate_kernel(kernel, mode)
     if region is not None:
         region = check_region(region, stack)
+    if box is not None:
+        as_stack(stack.cropped(box), mode)
     if (notice := few_slices_notice(stack, mode)) is not None:
         yield Notice(notice)
     run_folder = None
     if folder is not None:
         run_folder = RunFolder(folder)
         run_folder.open(
-            stack, mode=mode, config=config, kernel=kernel, region=region, seed=seed, source=source
+            stack, mode=mode, config=config, kernel=kernel, region=region, box=box, seed=seed, source=source
         )
 
     name = "" if source is None else source.name
-
     voxel_size = None if source is None else source.voxel_size
 
     def stage(
@@ -211,7 +218,7 @@ def run(
     ) -> Generator[Event, Any, tuple[Model, np.ndarray, np.ndarray]]:
         """The model, what it makes of the stack, and that with its detail back."""
         yield StageStarted(which)
-        model = yield from _trained(stack, kernel, notch, config, which, device, seed, run_folder, name)
+        model = yield from _trained(stack, kernel, notch, config, which, box, device, seed, run_folder, name)
         predicted = yield from predict(stack, model, device=device)
         denoised = predicted
         if config.recovery > 0:
@@ -225,7 +232,6 @@ def run(
     # Stage 1 is 2D in 2.5D as well: with neighbours in sight, noise that they share would pass through them
     model, predicted, stage1 = yield from stage("stage1", POINT, None)
     yield StageStarted("analysis")
-    voxel_size = None if source is None else source.voxel_size
     analysis = analyze(
         stack, predicted, mode=mode, config=config.analysis, region=region, voxel_size=voxel_size
     )
@@ -245,6 +251,7 @@ def _trained(
     notch: NotchRule | None,
     config: Config,
     stage: TrainingStage,
+    box: Box | None,
     device: str,
     seed: int,
     folder: RunFolder | None,
@@ -252,7 +259,11 @@ def _trained(
 ) -> Generator[Event, Any, Model]:
     settings = config.stage1 if stage == "stage1" else config.stage2
     if folder is None:
-        return (yield from train(stack, kernel, settings, device=device, seed=seed, name=name, notch=notch))
+        return (
+            yield from train(
+                stack, kernel, settings, device=device, seed=seed, name=name, notch=notch, box=box
+            )
+        )
     if folder.model(stage).exists():
         model = load_model(folder.model(stage))
         if np.array_equal(model.kernel, kernel) and model.notch == notch:
@@ -267,6 +278,7 @@ def _trained(
         checkpoint=folder.checkpoint(stage),
         name=name,
         notch=notch,
+        box=box,
     )
     try:
         while True:

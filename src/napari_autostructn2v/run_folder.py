@@ -31,7 +31,7 @@ from napari_autostructn2v.errors import RunFolderError
 from napari_autostructn2v.events import Event, Step, TrainingStarted, Validation
 from napari_autostructn2v.io import ImageFile, VoxelSize, make_folder, write_atomically, write_stack
 from napari_autostructn2v.kernel import save_kernel
-from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.stack import Box, Stack
 
 TrainingStage = Literal["stage1", "stage2"]
 
@@ -50,6 +50,7 @@ class RunFolder:
         config: Config,
         kernel: np.ndarray | None,
         region: np.ndarray | None,
+        box: Box | None,
         seed: int,
         source: ImageFile | None,
     ) -> None:
@@ -69,6 +70,7 @@ class RunFolder:
             "seed": seed,
             "kernel": None if kernel is None else kernel.astype(int).tolist(),
             "region": None if region is None else hashlib.sha256(np.packbits(region).tobytes()).hexdigest(),
+            "box": None if box is None else [list(span) for span in (box.z, box.y, box.x)],
             "config": config.model_dump(),
         }
         record = self.path / "run.json"

@@ -26,6 +26,40 @@ class Normalisation:
     std: float
 
 
+@dataclass(frozen=True)
+class Box:
+    """Part of a stack: from the first index of each axis up to, but without, the last.
+
+    Attributes
+    ----------
+    z, y, x
+        First and last index in pixels.
+    """
+
+    z: tuple[int, int]
+    y: tuple[int, int]
+    x: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+        depth, height, width = (end - start for start, end in (self.z, self.y, self.x))
+        return depth, height, width
+
+    @property
+    def field(self) -> tuple[slice, slice]:
+        """What it takes of a slice (Y, X)."""
+        return slice(*self.y), slice(*self.x)
+
+    def within(self, shape: tuple[int, int, int]) -> Box:
+        """The part of it that lies in a stack of that shape."""
+        (z, y, x) = (
+            (max(0, start), min(end, size))
+            for (start, end), size in zip((self.z, self.y, self.x), shape, strict=True)
+        )
+        return Box(z, y, x)
+
+
 @dataclass(frozen=True, eq=False)
 class Stack:
     """A checked stack over any array that can be sliced.
@@ -72,6 +106,23 @@ class Stack:
         last = self.shape[0] - 1
         return (z - 1 if z > 0 else min(1, last), z, z + 1 if z < last else max(last - 1, 0))
 
+    def cropped(self, box: Box) -> Stack:
+        """The part of the stack in a box, as lazy as the stack.
+
+        Raises
+        ------
+        StackError
+            If hardly anything of the stack is in the box.
+        """
+        box = box.within(self.shape)
+        depth, height, width = box.shape
+        if depth < 1 or min(height, width) < MIN_SIDE:
+            raise StackError(
+                f"The chosen part holds {max(depth, 0)} slices of {max(height, 0)} × {max(width, 0)} pixels: "
+                f"at least one slice of {MIN_SIDE} × {MIN_SIDE} is needed. Choose a larger part."
+            )
+        return Stack(_Cropped(self, box))
+
     @cached_property
     def normalisation(self) -> Normalisation:
         """Mean and standard deviation over all slices, in one pass.
@@ -92,6 +143,17 @@ class Stack:
         if std <= 1e-6 * max(1.0, abs(reference)) * np.finfo(np.float32).eps / 1e-7:
             raise StackError("All values of the stack are the same: there is nothing to denoise.")
         return Normalisation(mean=float(mean + reference), std=std)
+
+
+class _Cropped:
+    """A box of a stack, slice by slice."""
+
+    def __init__(self, stack: Stack, box: Box) -> None:
+        self.shape, self.dtype = box.shape, np.dtype(np.float32)
+        self._stack, self._box = stack, box
+
+    def __getitem__(self, z: int) -> np.ndarray:
+        return self._stack.plane(self._box.z[0] + z)[self._box.field]
 
 
 def as_stack(array: Any, mode: Mode = "2d") -> Stack:

@@ -35,7 +35,7 @@ from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.prediction import predict_plane
-from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.stack import Box, Stack, as_stack
 
 MAX_TRAINING_VOXELS = 2**28
 """Voxels held in memory for training (1 GiB as float32): of larger stacks, evenly spread slices."""
@@ -60,6 +60,7 @@ def train(
     checkpoint: Path | None = None,
     name: str = "",
     notch: NotchRule | None = None,
+    box: Box | None = None,
 ) -> Generator[Event, int | None, Model]:
     """Train a network to predict hidden pixels of a stack from the visible ones.
 
@@ -87,6 +88,8 @@ def train(
         Of the input, for the provenance of the model.
     notch
         Long-range patterns to take away before anything else; the model does so to every stack.
+    box
+        Part of the stack to train on; all of it if None.
 
     Yields
     ------
@@ -111,6 +114,9 @@ def train(
     stack = as_stack(stack, "2.5d" if kernel.ndim == 3 else "2d")
     if notch is not None:
         stack = notch.apply(stack)
+    whole = stack
+    if box is not None:
+        stack = as_stack(stack.cropped(box), "2.5d" if kernel.ndim == 3 else "2d")
     torch_device = choose_device(device)
     keep_freed_memory()
     data = TrainingData(stack, kernel, config, torch_device, seed)
@@ -160,9 +166,9 @@ def train(
                     preview, (yield Validation(step=state.step, loss=losses.mean().item(), best=best))
                 )
                 if preview is not None:
-                    z = min(max(preview, 0), stack.shape[0] - 1)
+                    z = min(max(preview, 0), whole.shape[0] - 1)
                     denoised = predict_plane(
-                        stack, z, network, kernel.ndim == 3, stack.normalisation, torch_device
+                        whole, z, network, kernel.ndim == 3, stack.normalisation, torch_device
                     )
                     preview = _or(preview, (yield Preview(step=state.step, z=z, denoised=denoised)))
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -191,7 +197,8 @@ def train(
             "device": describe_device(torch_device),
             "seed": seed,
             "input": name,
-            "input_shape": list(stack.input_shape),
+            "input_shape": list(whole.input_shape),
+            "trained_on": None if box is None else [box.z, box.y, box.x],
             "steps": state.step,
             "best_step": state.best_step,
             "validation_loss": state.best_loss if state.best is not None else None,

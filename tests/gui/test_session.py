@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,17 +10,19 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_autostructn2v._napari.jobs import Cancelled, Job, drive
+from napari_autostructn2v._napari.jobs import Cancelled, Job, StageOutput, drive
 from napari_autostructn2v._napari.review import Review
 from napari_autostructn2v._napari.review_layers import from_side_by_side, side_by_side
 from napari_autostructn2v._napari.session import Phase, Session, Settings, Source
-from napari_autostructn2v.events import Event, Step
+from napari_autostructn2v.events import Event, Step, finish
+from napari_autostructn2v.stack import as_stack
 
 
 @pytest.fixture
 def session() -> Session:
     session = Session()
-    session.configure(preset="fast", steps=2)
+    session.configure(preset="fast")
+    session.configure_training(steps=2)
     return session
 
 
@@ -155,7 +158,7 @@ def test_cancelled_job_is_dropped_at_once(session: Session, noisy: np.ndarray) -
 
 
 def test_stop_early_keeps_what_is_learned(session: Session, noisy: np.ndarray) -> None:
-    session.configure(steps=1000)
+    session.configure_training(steps=1000)
     run_jobs_here(session, lambda job, event: session.stop_early() if isinstance(event, Step) else None)
     session.choose(Source("tiny", noisy))
     session.stop_early()  # nothing runs: nothing to stop
@@ -165,7 +168,7 @@ def test_stop_early_keeps_what_is_learned(session: Session, noisy: np.ndarray) -
 
 
 def test_a_stop_asked_for_before_the_training_waits_for_it(session: Session, noisy: np.ndarray) -> None:
-    session.configure(steps=1000)
+    session.configure_training(steps=1000)
     run_jobs_here(session, lambda job, event: session.stop_early())
     session.choose(Source("tiny", noisy))
     session.start_stage1()
@@ -243,10 +246,68 @@ def test_dask(session: Session, noisy: np.ndarray) -> None:
 
 
 def test_settings_reach_the_engine() -> None:
-    config = Settings(preset="high", steps=7, sensitivity=3.5).config()
+    session = Session()
+    session.configure(preset="high", sensitivity=3.5)
+    session.configure_training(steps=7)
+    config = session.settings.config()
     assert config.stage1.steps == config.stage2.steps == 7
     assert config.stage1.features == 48
     assert config.analysis.sensitivity == 3.5
+
+
+def test_a_training_setting_that_cannot_be_is_told_and_changes_nothing() -> None:
+    session = Session()
+    session.configure_training(patch_size=30)
+    assert "multiple of 4" in session.error
+    assert session.settings == Settings()
+    session.configure_training(patch_size=32)
+    assert not session.error
+
+
+def run_in_a_thread(job: Job) -> tuple[threading.Thread, list[Any]]:
+    ended: list[Any] = []
+    thread = threading.Thread(target=lambda: ended.append(finish(drive(job))))
+    thread.start()
+    return thread, ended
+
+
+def test_a_paused_job_rests_until_it_may_go_on(session: Session, noisy: np.ndarray) -> None:
+    jobs: list[Job] = []
+    session.job_started.connect(jobs.append)
+    session.choose(Source("tiny", noisy))
+    session.start_stage1()
+    session.pause()
+    thread, ended = run_in_a_thread(jobs[0])
+    thread.join(1.0)
+    assert thread.is_alive() and session.paused
+    session.proceed()
+    thread.join(60)
+    assert isinstance(ended[0], StageOutput) and not session.paused
+
+
+def test_cancelling_ends_a_paused_job(session: Session, noisy: np.ndarray) -> None:
+    jobs: list[Job] = []
+    session.job_started.connect(jobs.append)
+    session.choose(Source("tiny", noisy))
+    session.start_stage1()
+    session.pause()
+    thread, ended = run_in_a_thread(jobs[0])
+    session.cancel()
+    thread.join(60)
+    assert isinstance(ended[0], Cancelled)
+
+
+def test_only_what_is_chosen_is_trained_on(session: Session, noisy: np.ndarray) -> None:
+    run_jobs_here(session)
+    session.choose(Source("tiny", noisy))
+    session.configure(slices=(1, 3))
+    session.train_in(((0, 40), (20, 80)))
+    session.start_stage1()
+    assert session.run is not None and session.run.stage1 is not None, session.error
+    model = session.run.stage1.model
+    assert model.provenance["trained_on"] == [(1, 3), (0, 40), (20, 80)]
+    assert model.normalisation == as_stack(noisy[1:3, :40, 20:]).normalisation
+    assert session.run.denoised is not None and session.run.denoised.shape == noisy.shape
 
 
 def test_half_a_turn_of_the_row_of_slices_is_the_point_mirror() -> None:

@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from psygnal import Signal
 
-from napari_autostructn2v._napari.jobs import (
-    Applied,
-    Cancelled,
-    Destination,
-    Failure,
-    Job,
-    Opened,
-    apply_model,
-    load,
-)
+from napari_autostructn2v._napari.batch_jobs import Applied, Destination, Opened, apply_model, load
+from napari_autostructn2v._napari.jobs import Cancelled, Failure, Job
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import Event, SliceDone, StageStarted
 from napari_autostructn2v.io import read_stack

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 
 from napari_autostructn2v._napari.batch import Batch, Entry
+from napari_autostructn2v._napari.batch_jobs import Applied
 from napari_autostructn2v._napari.files import image_layer, voxel_size
 from napari_autostructn2v._napari.image_layers import contrast_limits
-from napari_autostructn2v._napari.jobs import Applied
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
 from napari_autostructn2v._napari.session import Source
 from napari_autostructn2v.errors import StackError

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.config import AnalysisConfig, Config, Mode, TrainingConfig
-from napari_autostructn2v.errors import AutoStructN2VError, FileError
-from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
+from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode, TrainingConfig
+from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.notch import NotchRule
-from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.notch import Notch, NotchedArray, NotchRule
+from napari_autostructn2v.stack import Box, Stack
 
-if TYPE_CHECKING:
-    from napari_autostructn2v.bundle import Model
-
-JobKind = Literal["stage1", "analysis", "stage2", "load", "apply"]
+JobKind = Literal["stage1", "analysis", "stage2", "quick_look", "load", "apply"]
 Stream = Generator[Event, "int | None", Any]
 
 
@@ -32,8 +28,13 @@ class Control:
 
     cancelled: threading.Event = field(default_factory=threading.Event)
     stop_early: threading.Event = field(default_factory=threading.Event)
+    going: threading.Event = field(default_factory=threading.Event)
+    """Not set while the job is to rest."""
     z: int | None = None
     """Slice the person looks at: the next previews show it."""
+
+    def __post_init__(self) -> None:
+        self.going.set()
 
 
 @dataclass(eq=False)
@@ -84,50 +85,35 @@ class Named(Protocol):
     def voxel_size(self) -> VoxelSize | None: ...
 
 
-class Opened(Named, Protocol):
-    """Data that have an array as well, of which slices are read when they are asked for."""
-
-    @property
-    def array(self) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Destination:
-    """The folder that results go to as files.
-
-    ``forbidden`` are the files that must not be replaced even if others may: sources, and other results.
-    """
-
-    folder: Path
-    ending: str
-    replace: bool
-    forbidden: frozenset[Path]
-
-
-@dataclass(frozen=True, eq=False)
-class Applied:
-    """What a model made of a stack: an array in memory, or a file."""
-
-    source: Opened
-    denoised: np.ndarray | None = None
-    path: Path | None = None
-
-
-def stage1(stack: Stack, mode: Mode, config: Config, source: Named, region: np.ndarray | None) -> Stream:
+def stage1(
+    stack: Stack, mode: Mode, config: Config, source: Named, region: np.ndarray | None, box: Box | None
+) -> Stream:
     """Train with a single blind pixel, denoise the stack, and look at the noise.
 
     In 2.5D as well it sees one slice only: noise that neighbouring slices share would pass through them.
     """
-    output = yield from _stage(stack, POINT, config.stage1, "stage1", source.name)
+    output = yield from _stage(stack, POINT, config.stage1, "stage1", source.name, None, box)
     analysis = yield from look_at_noise(
         stack, output.predicted, mode, config.analysis, region, source.voxel_size
     )
     return replace(output, analysis=analysis)
 
 
-def stage2(stack: Stack, kernel: np.ndarray, notch: NotchRule | None, config: Config, name: str) -> Stream:
+def stage2(
+    stack: Stack, kernel: np.ndarray, notch: NotchRule | None, config: Config, name: str, box: Box | None
+) -> Stream:
     """Train with the reviewed kernel, on what the notch leaves, and denoise the stack."""
-    return (yield from _stage(stack, kernel, config.stage2, "stage2", name, notch))
+    return (yield from _stage(stack, kernel, config.stage2, "stage2", name, notch, box))
+
+
+def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int) -> Stream:
+    """Train for a moment on a box of the stack, with previews of its slice ``z``."""
+    from napari_autostructn2v.training import train
+
+    if notch:
+        stack = Stack(NotchedArray(stack, notch))
+    part = stack.cropped(box)
+    return (yield from train(part, kernel, QUICK_LOOK, preview=z - box.z[0]))
 
 
 def _stage(
@@ -136,7 +122,8 @@ def _stage(
     training: TrainingConfig,
     which: Literal["stage1", "stage2"],
     name: str,
-    notch: NotchRule | None = None,
+    notch: NotchRule | None,
+    box: Box | None,
 ) -> Generator[Event, int | None, StageOutput]:
     # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
     from napari_autostructn2v.prediction import predict
@@ -144,7 +131,7 @@ def _stage(
     from napari_autostructn2v.training import train
 
     yield StageStarted(which)
-    model = yield from train(stack, kernel, training, preview=0, name=name, notch=notch)
+    model = yield from train(stack, kernel, training, preview=0, name=name, notch=notch, box=box)
     predicted = yield from predict(stack, model)
     yield StageStarted("recovery")
     detail = yield from recover(stack, predicted, notch)
@@ -164,42 +151,6 @@ def look_at_noise(
     return analyze(stack, denoised, mode=mode, config=config, region=region, voxel_size=voxel_size)
 
 
-def load(path: Path) -> Stream:
-    """Load a model, which takes a while when it is the first use of torch."""
-    yield Notice(f"Loading {path.name} …")
-    from napari_autostructn2v.bundle import load_model
-
-    return load_model(path)
-
-
-def apply_model(
-    opened: Callable[[], Opened], model: Model, recovery: float, destination: Destination | None
-) -> Generator[Event, Any, Applied]:
-    """Open a stack and denoise it with a trained model, into memory if there is no destination."""
-    from napari_autostructn2v.apply import denoise_to_file, result_path
-    from napari_autostructn2v.pipeline import denoise_with
-
-    source = opened()
-    if destination is None:
-        denoised = yield from denoise_with(as_stack(source.array, model.mode), model, recovery=recovery)
-        return Applied(source, denoised=denoised)
-    origin = getattr(source, "path", None)
-    path = result_path(source.name, origin, destination.folder, destination.ending)
-    if path.resolve() in destination.forbidden:
-        raise FileError(
-            f"{path} is the source or the result of another entry. Choose another ending or folder."
-        )
-    yield from denoise_to_file(
-        source.array,
-        model,
-        path,
-        voxel_size=source.voxel_size,
-        recovery=recovery,
-        overwrite=destination.replace,
-    )
-    return Applied(source, path=path)
-
-
 def drive(job: Job) -> Generator[Event, None, object]:
     """Run a job's stream to its end, heeding its control at every event.
 
@@ -212,6 +163,7 @@ def drive(job: Job) -> Generator[Event, None, object]:
         event = next(job.stream)
         while True:
             yield event
+            job.control.going.wait()
             if job.control.cancelled.is_set():
                 return Cancelled()
             training = (training or isinstance(event, Step)) and not isinstance(event, SliceDone)

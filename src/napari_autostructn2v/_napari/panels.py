@@ -20,11 +20,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.layer_combo import LayerCombo
 from napari_autostructn2v._napari.plot import LossPlot
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.session import Losses, Phase, Progress
-from napari_autostructn2v.config import PRESETS, Config, NotchChoice
+from napari_autostructn2v._napari.training_panel import TrainingPanel
+from napari_autostructn2v.config import PRESETS, NotchChoice
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
@@ -132,6 +134,8 @@ class DataPanel(QWidget):
         form.addRow("Preset", self.preset.native)
         form.addRow("Steps", self.steps.native)
         form.addRow(self.unattended.native)
+        self.training = TrainingPanel(workspace)
+        form.addRow(Section("Advanced", self.training))
         form.addRow(self.device)
         form.addRow(self.message)
 
@@ -142,24 +146,24 @@ class DataPanel(QWidget):
             workspace.choose(self.layer.layer())
         configure = self._session.configure
         self.mode.changed.connect(lambda mode: configure(mode=mode))
-        self.preset.changed.connect(lambda preset: configure(preset=preset, steps=None))
-        self.steps.changed.connect(lambda steps: configure(steps=steps))
+        self.preset.changed.connect(lambda preset: configure(preset=preset))
+        self.steps.changed.connect(lambda steps: self._session.configure_training(steps=steps))
         self.unattended.changed.connect(lambda on: configure(unattended=on))
 
     def refresh(self) -> None:
         """Show the session."""
         session, settings = self._session, self._session.settings
-        preset_steps = Config.from_preset(settings.preset).stage1.steps
         for widget, value in (
             (self.mode, settings.mode),
             (self.preset, settings.preset),
-            (self.steps, settings.steps or preset_steps),
+            (self.steps, settings.training.steps),
             (self.unattended, settings.unattended),
         ):
             with widget.changed.blocked():
                 widget.value = value
             widget.enabled = session.job is None
         self.layer.setEnabled(session.job is None)
+        self.training.refresh()
         if session.device:
             self.device.setText(f"Device: {session.device}")
         text, kind = (session.problem, "error") if session.problem else (session.hint, "warning")
@@ -177,7 +181,7 @@ class StagePanel(QWidget):
         self.run = button(
             "Run stage 1",
             "Train a network on single hidden pixels, denoise the stack with it, and look at the noise",
-            self._session.start_stage1,
+            workspace.start_stage1,
             main=True,
         )
         self.run.setVisible(kind == "stage1")
@@ -189,12 +193,16 @@ class StagePanel(QWidget):
             "End the training now, keep the best network so far, and go on with it",
             self._session.stop_early,
         )
+        self.pause = button(
+            "Pause", "Let the training rest, to have the computer for something else, or go on", self._pause
+        )
         self.cancel = button("Cancel", "Drop this stage and go back", self._session.cancel)
         layout = QVBoxLayout(self)
         layout.addWidget(self.run)
         layout.addWidget(self.bar)
         layout.addWidget(self.plot)
         row = QHBoxLayout()
+        row.addWidget(self.pause)
         row.addWidget(self.stop)
         row.addWidget(self.cancel)
         layout.addLayout(row)
@@ -213,6 +221,8 @@ class StagePanel(QWidget):
         self.run.setEnabled(session.ready)
         self.run.setText("Run stage 1 again" if session.phase > Phase.STAGE1 else "Run stage 1")
         self.stop.setVisible(self._running)
+        self.pause.setVisible(self._running)
+        self.pause.setText("Continue" if session.paused else "Pause")
         self.cancel.setVisible(self._running)
         self.bar.setVisible(self._running)
         if self._running:
@@ -230,8 +240,14 @@ class StagePanel(QWidget):
             return
         self.bar.setRange(0, progress.total)  # 0 of 0 is a bar that only says "busy"
         self.bar.setValue(progress.done)
-        self.bar.setFormat(progress_text(progress))
+        self.bar.setFormat("Paused · " * self._session.paused + progress_text(progress))
         self.stop.setEnabled(progress.activity == "Training" and progress.done < progress.total)
+
+    def _pause(self) -> None:
+        if self._session.paused:
+            self._session.proceed()
+        else:
+            self._session.pause()
 
 
 def progress_text(progress: Progress) -> str:
@@ -270,6 +286,14 @@ class ReviewPanel(QWidget):
             lambda: self._edit(KERNEL, LAGS),
         )  # fmt: skip
         self.to_image = button("Back to image", "Fly back to the image and its results", self._to_image)
+        self.quick_look = button(
+            "Quick look", "Train for some seconds with this kernel on what you see of the image, and again "
+            "after each edit: stage 1 on the left, the kernel's work on the right. Or end that",
+            workspace.toggle_quick_look,
+        )  # fmt: skip
+        self.quick_look.setCheckable(True)
+        self.quick_status = message_label()
+        self.quick_status.setToolTip("How far the quick look is")
         self.pattern = button(
             "Show pattern", "Show as a layer what the notch takes away, or remove that layer",
             workspace.toggle_pattern,
@@ -315,7 +339,7 @@ class ReviewPanel(QWidget):
         self.approve = button(
             "Approve and run stage 2",
             "Train again with this kernel and denoise the stack",
-            session.approve,
+            workspace.approve,
             main=True,
         )
 
@@ -326,6 +350,9 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.to_kernel, 2, 1)
         grid.addWidget(self.to_image, 3, 0)
         grid.addWidget(self.pattern, 3, 1)
+        grid.addWidget(self.quick_look, 11, 0)
+        grid.addWidget(self.quick_status, 11, 1)
+        Bindings(self).connect(workspace.quick_look.look.changed, self._show_quick_look)
         grid.addWidget(QLabel("Peak threshold"), 4, 0)
         grid.addWidget(self.sensitivity, 4, 1)
         grid.addWidget(QLabel("Notch"), 5, 0)
@@ -389,10 +416,17 @@ class ReviewPanel(QWidget):
                 + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()
+        self._show_quick_look()
         self.reset_kernel.setEnabled(
             free and review is not None and bool(review.kernel_edits.added | review.kernel_edits.erased)
         )
         self.reset_all.setEnabled(free and review is not None and review.edited)
+
+    def _show_quick_look(self) -> None:
+        look = self._workspace.quick_look.look
+        self.quick_look.setEnabled(look.on or look.possible)
+        self.quick_look.setChecked(look.on)
+        self.quick_status.setText(look.status)
 
     def _edit(self, key: str, under: str) -> None:
         self._workspace.review.show()
@@ -402,7 +436,7 @@ class ReviewPanel(QWidget):
         viewer = self._workspace.viewer
         viewer.layers.selection.active = layers[key]
         layers[key].mode = "paint"
-        self._workspace.flight.to([layers[under], layers[key]])
+        self._workspace.fly_to_review(under, key)
 
     def _to_image(self) -> None:
         for layer in self._workspace.review.layers.values():

@@ -47,15 +47,17 @@ class Placement:
         translate[-1] += column * self.size[1] * (1 + GAP)
         return {"scale": self.scale[-ndim:], "translate": translate, "units": self.units[-ndim:]}
 
-    def below(self, column: int, shape: tuple[int, ...], span: int = 1) -> dict[str, Any]:
+    def below(self, column: int, shape: tuple[int, ...], span: int = 1, row: int = 1) -> dict[str, Any]:
         """Layer arguments for a picture of its own grid, fitted into ``span`` cells from ``column`` on.
+
+        ``row`` 1 is the one below the image.
 
         It gets the image's unit although its axes are no lengths: napari shows no common scale bar for
         layers of different units.
         """
         room = self.size * np.array([1, span + GAP * (span - 1)])
         pixel = float(np.min(room / np.array(shape)))
-        corner = self.low + self.size * (1 + GAP) * np.array([1, column])
+        corner = self.low + self.size * (1 + GAP) * np.array([row, column])
         return {
             "scale": (pixel, pixel),
             "translate": tuple(corner + pixel / 2),

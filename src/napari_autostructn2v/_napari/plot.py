@@ -40,9 +40,13 @@ class LossPlot(QWidget):
             name="validation", pen=pg.mkPen(VALIDATION_COLOUR, width=1), symbol="o", symbolSize=4,
             symbolBrush=VALIDATION_COLOUR, symbolPen=None,
         )  # fmt: skip
+        self._best = self.plot.plot(
+            name="kept", pen=None, symbol="star", symbolSize=12, symbolBrush=VALIDATION_COLOUR,
+        )  # fmt: skip
         self.setToolTip(
             "Mean squared error on hidden pixels. The validation uses the same held-out pixels each time, "
-            "so its points can be compared; noise keeps both well above 0."
+            "so its points can be compared; noise keeps both well above 0. The star marks the network "
+            "that is kept: the latest that is not clearly worse than another."
         )
         self.setFixedHeight(160)
         layout = QVBoxLayout(self)
@@ -57,6 +61,8 @@ class LossPlot(QWidget):
         self._training.setData(steps, smooth)
         points = np.array(losses.validation, dtype=float).reshape(-1, 2)
         self._validation.setData(points[:, 0], points[:, 1])
+        best = np.array([losses.best] if losses.best else [], dtype=float).reshape(-1, 2)
+        self._best.setData(best[:, 0], best[:, 1])
 
     def _take_theme(self, event: Any = None) -> None:
         theme = get_theme(self._viewer.theme)
@@ -69,6 +75,7 @@ class LossPlot(QWidget):
         for _, label in self._legend.items:
             label.setText(label.text, color=text)
         self._training.setPen(pg.mkPen(text, width=1))
+        self._best.setSymbolPen(pg.mkPen(text, width=1))
 
 
 def running_mean(points: Sequence[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from psygnal import Signal
+from pydantic import ValidationError
 
 from napari_autostructn2v._napari.jobs import (
     Cancelled,
@@ -24,7 +25,7 @@ from napari_autostructn2v._napari.jobs import (
 )
 from napari_autostructn2v._napari.review import Review
 from napari_autostructn2v.analysis import NoiseAnalysis
-from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset
+from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
 from napari_autostructn2v.errors import AutoStructN2VError, StackError
 from napari_autostructn2v.events import (
     Event,
@@ -38,10 +39,14 @@ from napari_autostructn2v.events import (
 )
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import Edits
-from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
+from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 
 if TYPE_CHECKING:
     from napari_autostructn2v.bundle import Model
+
+
+Field = tuple[tuple[int, int], tuple[int, int]]
+"""Part of a slice: first row and the one after the last, and likewise the columns."""
 
 
 class Phase(IntEnum):
@@ -60,8 +65,10 @@ class Settings:
 
     mode: Mode = "2d"
     preset: Preset = "balanced"
-    steps: int | None = None
-    """Training steps of each stage; None takes the preset's."""
+    training: TrainingConfig = Config().stage1
+    """Of each stage: the preset's, until something in it is changed."""
+    slices: tuple[int, int] | None = None
+    """First slice to train on, and the one after the last; None trains on all of them."""
     sensitivity: float = AnalysisConfig().sensitivity
     notch: NotchChoice = AnalysisConfig().notch
     find_kernel: bool = AnalysisConfig().find_kernel
@@ -72,13 +79,9 @@ class Settings:
 
     def config(self) -> Config:
         """The engine's settings."""
-        config = Config.from_preset(self.preset)
         chosen = {"sensitivity": self.sensitivity, "notch": self.notch, "find_kernel": self.find_kernel}
-        updates: dict[str, Any] = {"analysis": config.analysis.model_copy(update=chosen)}
-        if self.steps is not None:
-            for which in ("stage1", "stage2"):
-                updates[which] = getattr(config, which).model_copy(update={"steps": self.steps})
-        return config.model_copy(update=updates)
+        analysis = AnalysisConfig().model_copy(update=chosen)
+        return Config(stage1=self.training, stage2=self.training, analysis=analysis, recovery=self.recovery)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +143,8 @@ class Losses:
 
     training: list[tuple[int, float]] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
+    best: tuple[int, float] | None = None
+    """The validation whose network is kept."""
 
 
 class Session:
@@ -175,6 +180,7 @@ class Session:
         self.losses: dict[str, Losses] = {}
         self._z: int | None = None
         self._region: np.ndarray | None = None
+        self._field: Field | None = None
         self._approved: Review | None = None
         self._kept: tuple[Run, Review] | None = None
 
@@ -182,12 +188,16 @@ class Session:
 
     def choose(self, source: Source | None, problem: str = "") -> None:
         """Take these data, or none. ``problem`` is why they cannot be used, where the window knows that."""
+        if source is None or self.source is None or source.array.shape != self.source.array.shape:
+            self.settings = replace(self.settings, slices=None)
         self.source = source
         self.problem = problem or self._check()
         self.changed.emit()
 
     def configure(self, **changes: Any) -> None:
-        """Change settings by name."""
+        """Change settings by name. Another preset brings its own training settings."""
+        if changes.get("preset", self.settings.preset) != self.settings.preset:
+            changes = {"training": Config.from_preset(changes["preset"]).stage1, **changes}
         before, self.settings = self.settings, replace(self.settings, **changes)
         if self.settings == before:
             return
@@ -198,6 +208,20 @@ class Session:
         if self.settings.config().analysis != before.config().analysis:
             self._edit(lambda review: review.with_config(self.settings.config().analysis))
         self.changed.emit()
+
+    def configure_training(self, **changes: Any) -> None:
+        """Change training settings by name; what cannot be is told, and nothing changes."""
+        try:
+            training = TrainingConfig.model_validate(self.settings.training.model_dump() | changes)
+        except ValidationError as error:
+            self.tell("", "; ".join(problem["msg"] for problem in error.errors()))
+            return
+        self.error = ""
+        self.configure(training=training)
+
+    def train_in(self, field: Field | None) -> None:
+        """Train on this part of each slice from now on; on all of it if None."""
+        self._field = field
 
     def look_at(self, z: int) -> None:
         """Let the next previews show slice ``z``."""
@@ -243,20 +267,21 @@ class Session:
         self.phase = Phase.STAGE1
         self.reviewed.emit()
         config, region = self.settings.config(), self._suitable_region(self.run.stack)
-        self._start("stage1", lambda run: stage1(run.stack, mode, config, run.source, region))
+        box = self._box(self.run.stack)
+        self._start("stage1", lambda run: stage1(run.stack, mode, config, run.source, region, box))
 
     def approve(self) -> None:
         """Train again with the reviewed kernel, and denoise."""
-        if self.review is None or self.job is not None:
+        if self.review is None or self.run is None or self.job is not None:
             return
         self._approved = self.review  # which may be edited further while the stage runs
         analysis = self.review.analysis
         self.phase = Phase.STAGE2
         self.losses.pop("stage2", None)
-        config = self.settings.config()
+        config, box = self.settings.config(), self._box(self.run.stack)
         self._start(
             "stage2",
-            lambda run: stage2(run.stack, analysis.kernel, analysis.notch_rule, config, run.source.name),
+            lambda run: stage2(run.stack, analysis.kernel, analysis.notch_rule, config, run.source.name, box),
         )
 
     def skip(self) -> None:
@@ -287,16 +312,45 @@ class Session:
         region = self._region
         return region if region is not None and region.shape in (stack.shape, stack.shape[1:]) else None
 
+    def _box(self, stack: Stack) -> Box | None:
+        """The part of the stack to train on, as chosen."""
+        if self._field is None and self.settings.slices is None:
+            return None
+        depth, height, width = stack.shape
+        y, x = self._field or ((0, height), (0, width))
+        return Box(self.settings.slices or (0, depth), y, x)
+
     def stop_early(self) -> None:
         """End the training, keep what it has learned, and go on with that."""
         if self.job is not None:
             self.job.control.stop_early.set()
+            self.proceed()
+
+    def pause(self) -> None:
+        """Let the running job rest where it is."""
+        if self.job is not None:
+            self.job.control.going.clear()
+            self.changed.emit()
+
+    def proceed(self) -> None:
+        """Let a resting job go on."""
+        if self.job is not None and self.paused:
+            if self.progress is not None:  # the pace is measured anew: the rest was no work
+                self.progress = replace(self.progress, first=self.progress.done, since=time.monotonic())
+            self.job.control.going.set()
+            self.changed.emit()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the job rests."""
+        return self.job is not None and not self.job.control.going.is_set()
 
     def cancel(self, reason: str = "") -> None:
         """Drop the running job and what it made."""
         if self.job is None:
             return
         self.job.control.cancelled.set()
+        self.job.control.going.set()
         kind = self.job.kind
         self._settle_back(kind)
         self.notices.append(reason or "Cancelled.")
@@ -451,6 +505,8 @@ class Session:
 
     def _on_validation(self, event: Validation) -> None:
         self._curves.validation.append((event.step, event.loss))
+        if event.best:
+            self._curves.best = (event.step, event.loss)
 
     def _on_slice_done(self, event: SliceDone) -> None:
         recovering = self.progress is not None and self.progress.activity == "Bringing detail back"

@@ -16,9 +16,10 @@ from napari_autostructn2v._napari.camera import Flight
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.image_layers import ImageLayers
 from napari_autostructn2v._napari.jobs import Job
-from napari_autostructn2v._napari.outline import outlined_region
+from napari_autostructn2v._napari.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.placement import slice_shown
-from napari_autostructn2v._napari.review_layers import ReviewLayers
+from napari_autostructn2v._napari.quick_look_layer import QuickLookLayer
+from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, ReviewLayers
 from napari_autostructn2v._napari.session import Phase, Session, Source
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
@@ -80,11 +81,14 @@ class Workspace:
         self.flight = Flight(viewer)
         self.images = ImageLayers(viewer, self.session)
         self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement)
+        self.quick_look = QuickLookLayer(viewer, self.session, lambda: self.images.placement)
         self.images.appeared.connect(self.fly_to_images)
         self.batch = Batch(self.session)
         self.batch_layers = BatchLayers(viewer, self.batch)
         self.outline: Labels | Shapes | None = None
         """The layer in which noise is measured; None for the flattest parts."""
+        self.training_outline: Shapes | None = None
+        """The layer whose box is trained on; None for whole slices."""
         self._chosen: Image | None = None
         self._running: Image | None = None
         self._phase = self.session.phase
@@ -123,6 +127,21 @@ class Workspace:
         """The layer of what the notch takes away, while it is there."""
         return self.images.pattern
 
+    def toggle_quick_look(self) -> None:
+        """Train for a moment with the kernel as it is, on what is seen of the image; or end that."""
+        if self._running is not None:
+            self.quick_look.toggle(self._running)
+            kernel = [self.review.layers[key] for key in (LAGS, KERNEL) if key in self.review.layers]
+            self.flight.to([*kernel, *self._quick_look_layers()])
+
+    def fly_to_review(self, *keys: str) -> None:
+        """Show layers of the review, and the quick look beside them while there is one."""
+        self.flight.to([*(self.review.layers[key] for key in keys), *self._quick_look_layers()])
+
+    def _quick_look_layers(self) -> list[Layer]:
+        layer = self.quick_look.layer
+        return [] if layer is None else [layer]
+
     def toggle_pattern(self) -> None:
         """Show what the notch takes away, or remove that layer."""
         run, review = self.session.run, self.session.review
@@ -132,6 +151,32 @@ class Workspace:
             self.images.show_pattern(PatternArray(run.stack, review.analysis.notch))
             self.fly_to_images()
         self.session.changed.emit()
+
+    def train_in(self, layer: Shapes | None) -> None:
+        """Train on the box that a layer outlines from now on; on whole slices if None."""
+        self.training_outline = layer
+
+    def start_stage1(self) -> None:
+        """Train on what is chosen and outlined by now."""
+        if self._take_training_field(self._chosen):
+            self.session.start_stage1()
+
+    def approve(self) -> None:
+        """Train again with the reviewed kernel, on what is outlined by now."""
+        if self._take_training_field(self._running):
+            self.session.approve()
+
+    def _take_training_field(self, image: Image | None) -> bool:
+        """Hand the session the box to train in; say so and return False if there is none in the layer."""
+        if self.training_outline is None or image is None:
+            self.session.train_in(None)
+            return True
+        try:
+            self.session.train_in(outlined_field(self.training_outline, image))
+        except AutoStructN2VError as error:
+            self.session.tell("", str(error))
+            return False
+        return True
 
     def measure_in(self, layer: Labels | Shapes | None) -> None:
         """Measure noise where a layer outlines background, in the flattest parts if None, and look again."""
@@ -173,6 +218,7 @@ class Workspace:
         """The window closes: stop the thread, forget the viewer."""
         self.session.cancel()
         self.batch.cancel_all()
+        self.quick_look.close()
         self.flight.stop()
         self.review.close()
         _workspaces.pop(self.viewer, None)

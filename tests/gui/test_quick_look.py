@@ -1,0 +1,90 @@
+"""The quick look: a short training that follows the kernel, beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hands import Hand
+
+from napari_autostructn2v._napari import jobs
+from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.quick_look_layer import visible_box
+from napari_autostructn2v._napari.review_layers import KERNEL
+from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v.config import TrainingConfig
+
+BRIEF = TrainingConfig(steps=4, batch_size=2, patch_size=32, features=8, validation_interval=2)
+FOR_LONG = BRIEF.model_copy(update={"steps": 100_000})
+
+
+@pytest.fixture
+def dock(viewer: Any, hand: Any, noisy: np.ndarray) -> StructuredDenoisingWidget:
+    viewer.add_image(noisy, name="tiny", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
+    dock = StructuredDenoisingWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Structured denoising")
+    dock.data.preset.value = "fast"
+    dock.data.steps.value = 2
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    assert not dock.session.error
+    return dock
+
+
+def test_it_stands_beside_the_kernel_and_begins_anew_after_a_stroke(
+    hand: Any, viewer: Any, dock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "QUICK_LOOK", BRIEF)
+    look = dock.workspace.quick_look.look
+    started: list[Any] = []
+    look.job_started.connect(started.append)
+    hand.click(dock.review.quick_look)
+    hand.wait(lambda: look.picture is not None and look.job is None)
+    assert "stage 1 on the left" in dock.review.quick_status.text()
+    layer, kernel = viewer.layers["quick look"], dock.workspace.review.labels(KERNEL)
+    assert layer.extent.world[0, -2] > kernel.extent.world[1, -2], "below the kernel"
+    width = layer.data.shape[1]
+    stage1 = dock.session.run.stage1.predicted[viewer.dims.current_step[0]][look.box.field]
+    np.testing.assert_array_equal(layer.data[:, : width // 2 - 1], stage1)
+    assert np.isfinite(layer.data[:, width // 2 + 1 :]).all()
+
+    hand.click(dock.review.to_kernel)
+    hand.wait(lambda: not dock.workspace.flight.flying)
+    kernel.mode = "erase"
+    middle = kernel.data.shape[0] // 2
+    hand.stroke(kernel, next((y, x) for y, x in np.argwhere(kernel.data) if (y, x) != (middle, middle)))
+    hand.wait(lambda: len(started) == 2)
+    hand.wait(lambda: look.job is None)
+
+    hand.click(dock.review.quick_look)
+    assert "quick look" not in [each.name for each in viewer.layers]
+    assert not look.on and not dock.review.quick_status.text()
+
+
+def test_stage_2_takes_the_computer_for_itself(hand: Any, dock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "QUICK_LOOK", FOR_LONG)
+    look = dock.workspace.quick_look.look
+    hand.click(dock.review.quick_look)
+    hand.wait(lambda: look.step > 0)
+    job = look.job
+    hand.click(dock.review.approve)
+    assert job.control.cancelled.is_set() and not look.on
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    assert not dock.session.error
+
+
+def test_the_field_is_what_is_seen_and_never_large(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer(show=True)
+    hand = Hand(viewer)
+    image = viewer.add_image(np.zeros((20, 600, 800), np.float32))
+    hand.rest(0.2)
+    box = visible_box(image, 10, (20, 600, 800))
+    assert box.shape == (9, 160, 160)
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    camera.center, camera.zoom = (0, 100, 700), 8.0
+    hand.rest(0.2)
+    box = visible_box(image, 0, (20, 600, 800))
+    assert box.z == (0, 5)
+    assert box.y[0] <= 100 < box.y[1] and box.x[0] <= 700 < box.x[1]
+    assert max(box.shape[1:]) <= 160
