@@ -201,6 +201,22 @@ class Workspace:
         notch = None if review is None else review.analysis.notch
         self.images.show_pattern(PatternArray(run.stack, notch) if run is not None and notch else None)
 
+    def paint_in(self, key: str, under: str) -> None:
+        """Fly to what is edited, over the layer that it is judged by, with a brush in hand."""
+        self.review.show()
+        layer = self.review.layers.get(key)
+        if layer is None:
+            return
+        self.viewer.layers.selection.active = layer
+        layer.mode = "paint"
+        self.fly_to_review(under, key)
+
+    def back_to_images(self) -> None:
+        """Put the brush away and fly to the image."""
+        for layer in self.review.layers.values():
+            layer.mode = "pan_zoom"
+        self.fly_to_images()
+
     def fly_to_images(self) -> None:
         """Show the image and what was made of it."""
         self.flight.to(self._image_layers())
