@@ -87,7 +87,7 @@ def test_a_shortcut_is_changed_in_the_preferences(
     QApplication.processEvents()
     name = f"{actions.PLUGIN}:run_stage1"
     assert get_settings().shortcuts.shortcuts[name] == [KeyBinding.from_str("Ctrl+Alt+J")]
-    preferences.close()
+    preferences.accept()
     hand.key(Qt.Key.Key_R, CTRL_ALT)
     assert dock.session.job is None
     hand.key(Qt.Key.Key_J, CTRL_ALT)
