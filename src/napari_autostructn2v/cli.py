@@ -207,9 +207,9 @@ def apply(
     quiet: QuietOption = False,
 ) -> None:
     """Denoise stacks with a trained model, in the formats they came in."""
+    from napari_autostructn2v.apply import denoise_to_file
     from napari_autostructn2v.bundle import load_model
-    from napari_autostructn2v.io import check_stack_place, make_folder, read_stack, write_stack
-    from napari_autostructn2v.pipeline import denoise_with
+    from napari_autostructn2v.io import check_stack_place, make_folder, read_stack
     from napari_autostructn2v.stack import as_stack
 
     trained = load_model(model)
@@ -226,9 +226,16 @@ def apply(
         _refuse_own_input(target, image.path)
         check_stack_place(target, overwrite=overwrite)
     for image, target in zip(images, targets, strict=True):
-        events = denoise_with(image.array, trained, recovery=recovery, device=device)
-        denoised = _follow(events, quiet, label=image.name)
-        write_stack(target, denoised, voxel_size=image.voxel_size, overwrite=overwrite)
+        events = denoise_to_file(
+            image.array,
+            trained,
+            target,
+            voxel_size=image.voxel_size,
+            recovery=recovery,
+            device=device,
+            overwrite=overwrite,
+        )
+        _follow(events, quiet, label=image.name)
         if not quiet:
             console.print(f"Written: {target}", highlight=False)
 

@@ -19,7 +19,7 @@ from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.kernel import POINT, validate_kernel
 from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.prediction import predict
-from napari_autostructn2v.recovery import recover
+from napari_autostructn2v.recovery import bring_back, recover
 from napari_autostructn2v.run_folder import RunFolder, TrainingStage
 from napari_autostructn2v.spectrum import check_region
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
@@ -111,8 +111,13 @@ def denoise(
 
 
 def denoise_with(
-    stack: Any, model: Model, *, recovery: float = Config().recovery, device: str = "auto"
-) -> Generator[Event, Any, np.ndarray]:
+    stack: Any,
+    model: Model,
+    *,
+    recovery: float = Config().recovery,
+    device: str = "auto",
+    out: Any = None,
+) -> Generator[Event, Any, Any]:
     """Denoise a stack with a trained model and bring its detail back.
 
     Parameters
@@ -125,6 +130,8 @@ def denoise_with(
         How much of the detail found in the residual is brought back, 0 to 1.
     device
         As for :func:`denoise`.
+    out
+        An array of the stack's shape whose slices can be written and read again; in memory if None.
 
     Yields
     ------
@@ -133,18 +140,18 @@ def denoise_with(
 
     Returns
     -------
-    numpy.ndarray
-        float32, shape and value scale of the stack.
+    array
+        ``out``: float32, shape and value scale of the stack.
 
     Raises
     ------
     StackError
         If the stack does not suit the model or holds values that are not finite.
     """
-    denoised: np.ndarray = yield from predict(stack, model, device=device)
+    denoised = yield from predict(stack, model, device=device, out=out)
     if recovery > 0:
         yield StageStarted("recovery")
-        denoised += np.float32(recovery) * (yield from recover(stack, denoised, model.notch))
+        yield from bring_back(stack, denoised, recovery, model.notch)
     return denoised
 
 

@@ -13,7 +13,7 @@ Wiener, N. Extrapolation, Interpolation and Smoothing of Stationary Time Series.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,14 +151,45 @@ def recover(
     numpy.ndarray
         The detail, float32, shape and value scale of the stack.
     """
+    detail = np.zeros(as_stack(stack).input_shape, dtype=np.float32)
+    depth = as_stack(stack).shape[0]
+    for z, found in _details(stack, denoised, notch):
+        detail[z if detail.ndim == 3 else ...] = found
+        yield SliceDone(z=z, done=z + 1, total=depth)
+    return detail
+
+
+def bring_back(
+    stack: Any, denoised: Any, share: float, notch: NotchRule | None = None
+) -> Generator[SliceDone, None, None]:
+    """Add a share of what :func:`recover` finds to ``denoised`` itself, one slice at a time.
+
+    Parameters
+    ----------
+    stack, notch
+        As for :func:`recover`.
+    denoised
+        What a model made of the stack, same shape: anything of which slices can be read and replaced.
+    share
+        How much of the detail is added, 0 to 1.
+
+    Yields
+    ------
+    SliceDone
+        After each slice.
+    """
+    made = as_stack(denoised)
+    for z, found in _details(stack, denoised, notch):
+        denoised[z if len(made.input_shape) == 3 else ...] = made.plane(z) + np.float32(share) * found
+        yield SliceDone(z=z, done=z + 1, total=made.shape[0])
+
+
+def _details(stack: Any, denoised: Any, notch: NotchRule | None) -> Iterator[tuple[int, np.ndarray]]:
+    """The detail of each slice (Y, X), which needs no other slice than its own."""
     stack, made = as_stack(stack), as_stack(denoised)
     if notch is not None:
         stack = notch.apply(stack)
-    detail = np.zeros(stack.input_shape, dtype=np.float32)
     recovery = find_recovery(stack, made)
     for z in range(stack.shape[0]):
-        if recovery is not None:
-            found = recovery.detail(stack.plane(z) - made.plane(z))
-            detail[z if detail.ndim == 3 else ...] = found
-        yield SliceDone(z=z, done=z + 1, total=stack.shape[0])
-    return detail
+        nothing = np.zeros(stack.shape[1:], dtype=np.float32)
+        yield z, nothing if recovery is None else recovery.detail(stack.plane(z) - made.plane(z))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.run_files import SavedRun
     from napari_autostructn2v.bundle import Model
 
-JobKind = Literal["stage1", "analysis", "stage2", "reopen", "quick_look", "apply"]
+JobKind = Literal["stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply"]
 Stream = Generator[Event, "int | None", Any]
 
 

@@ -10,6 +10,7 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_autostructn2v._napari import actions
 from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.panels import (
@@ -51,6 +52,7 @@ class StructuredDenoisingWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        actions.register()
         self.workspace = workspace_of(napari_viewer)
         self.session = self.workspace.session
         self._phase: Phase | None = None

@@ -264,11 +264,15 @@ def progress_text(progress: Progress) -> str:
     if not progress.total:
         return f"{progress.activity} …"
     text = f"{progress.activity} {progress.done} / {progress.total}"
-    left = progress.seconds_left
+    return text + time_left_text(progress.seconds_left)
+
+
+def time_left_text(left: float | None) -> str:
+    """The time left in seconds as the end of a text, empty if nobody knows it."""
     if left is None:
-        return text
+        return ""
     minutes, seconds = divmod(round(left), 60)
-    return f"{text} · {minutes}:{seconds:02d} left"
+    return f" · {minutes}:{seconds:02d} left"
 
 
 class ReviewPanel(QWidget):
@@ -284,13 +288,15 @@ class ReviewPanel(QWidget):
         self.numbers.setToolTip("Size of what was found")
         self.to_spectrum = button(
             "Edit peaks", "Fly to the spectrum and paint or erase peaks (brush 2, eraser 1, Ctrl+Z)",
-            lambda: self._edit(PEAKS, SPECTRUM),
+            lambda: workspace.paint_in(PEAKS, SPECTRUM),
         )  # fmt: skip
         self.to_kernel = button(
             "Edit kernel", "Fly to the kernel and paint or erase its pixels (brush 2, eraser 1, Ctrl+Z)",
-            lambda: self._edit(KERNEL, LAGS),
+            lambda: workspace.paint_in(KERNEL, LAGS),
         )  # fmt: skip
-        self.to_image = button("Back to image", "Fly back to the image and its results", self._to_image)
+        self.to_image = button(
+            "Back to image", "Fly back to the image and its results", workspace.back_to_images
+        )
         self.quick_look = button(
             "Quick look", "Train for some seconds with this kernel on what you see of the image, and again "
             "after each edit: stage 1 on the left, the kernel's work on the right. Or end that",
@@ -432,21 +438,6 @@ class ReviewPanel(QWidget):
         self.quick_look.setEnabled(look.on or look.possible)
         self.quick_look.setChecked(look.on)
         self.quick_status.setText(look.status)
-
-    def _edit(self, key: str, under: str) -> None:
-        self._workspace.review.show()
-        layers = self._workspace.review.layers
-        if key not in layers:
-            return
-        viewer = self._workspace.viewer
-        viewer.layers.selection.active = layers[key]
-        layers[key].mode = "paint"
-        self._workspace.fly_to_review(under, key)
-
-    def _to_image(self) -> None:
-        for layer in self._workspace.review.layers.values():
-            layer.mode = "pan_zoom"
-        self._workspace.fly_to_images()
 
 
 class ResultPanel(QWidget):

@@ -11,6 +11,8 @@ import numpy as np
 from qtpy.QtCore import QEvent, QObject
 
 from napari_autostructn2v._napari import worker
+from napari_autostructn2v._napari.batch import Batch
+from napari_autostructn2v._napari.batch_layers import BatchLayers
 from napari_autostructn2v._napari.camera import Flight
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.image_layers import ImageLayers
@@ -90,6 +92,8 @@ class Workspace:
         self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement)
         self.quick_look = QuickLookLayer(viewer, self.session, lambda: self.images.placement)
         self.images.appeared.connect(self.fly_to_images)
+        self.batch = Batch(self.session)
+        self.batch_layers = BatchLayers(viewer, self.batch)
         self.outline: Labels | Shapes | None = None
         """The layer in which noise is measured; None for the flattest parts."""
         self.training_outline: Shapes | None = None
@@ -100,6 +104,7 @@ class Workspace:
         self.session.changed.connect(self._on_changed)
         self.session.reviewed.connect(self._on_reviewed)
         self.session.job_started.connect(self._on_job_started)
+        self.batch.job_started.connect(self._on_batch_started)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
         self.runs = RunDialogs(self)
@@ -207,6 +212,22 @@ class Workspace:
         notch = None if review is None else review.analysis.notch
         self.images.show_pattern(PatternArray(run.stack, notch) if run is not None and notch else None)
 
+    def paint_in(self, key: str, under: str) -> None:
+        """Fly to what is edited, over the layer that it is judged by, with a brush in hand."""
+        self.review.show()
+        layer = self.review.layers.get(key)
+        if layer is None:
+            return
+        self.viewer.layers.selection.active = layer
+        layer.mode = "paint"
+        self.fly_to_review(under, key)
+
+    def back_to_images(self) -> None:
+        """Put the brush away and fly to the image."""
+        for layer in self.review.layers.values():
+            layer.mode = "pan_zoom"
+        self.fly_to_images()
+
     def fly_to_images(self) -> None:
         """Show the image and what was made of it."""
         self.flight.to(self._image_layers())
@@ -223,6 +244,7 @@ class Workspace:
     def close(self) -> None:
         """The window closes: stop the thread, forget the viewer."""
         self.session.cancel()
+        self.batch.cancel_all()
         self.quick_look.close()
         self.flight.stop()
         self.review.close()
@@ -234,6 +256,9 @@ class Workspace:
             self.images.start(self._chosen)
         self._on_slider()
         worker.start(job, self.session.receive, self.session.complete, self.session.crash)
+
+    def _on_batch_started(self, job: Job) -> None:
+        worker.start(job, self.batch.receive, self.batch.complete, self.batch.crash)
 
     def _on_slider(self) -> None:
         if self._running is not None:

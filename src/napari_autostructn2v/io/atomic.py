@@ -37,7 +37,7 @@ def write_atomically(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     except BaseException as error:
         _remove(beside)
         if isinstance(error, OSError) and not isinstance(error, FileError):
-            raise FileError(_explain(error, target)) from error
+            raise FileError(explain(error, target)) from error
         raise
 
 
@@ -112,7 +112,8 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _explain(error: OSError, target: Path) -> str:
+def explain(error: OSError, target: Path) -> str:
+    """What went wrong in writing ``target``, and what to do about it."""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return (

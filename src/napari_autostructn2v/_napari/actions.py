@@ -1,0 +1,114 @@
+"""What can be done by a key or from the command palette, with any dock open or none.
+
+The manifest puts the commands into the palette. Their shortcuts are napari's own, listed and changed in its
+Preferences ▸ Shortcuts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app_model.types import KeyBinding, KeyCode, KeyMod
+from napari.components import ViewerModel
+from napari.settings import get_settings
+from napari.utils.action_manager import action_manager
+from napari.utils.notifications import show_info
+from napari.viewer import Viewer
+
+from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.workspace import unwrapped, workspace_of
+
+PLUGIN = "napari-autostructn2v"
+NO_REVIEW = "There is nothing to review yet. Run stage 1 first, and wait until it is done."
+
+
+def run_stage1(viewer: Viewer) -> None:
+    """Train on single hidden pixels and denoise; opens the dock if no data are chosen yet."""
+    session = workspace_of(viewer).session
+    if session.source is None:
+        unwrapped(viewer).window.add_plugin_dock_widget(PLUGIN, "Structured denoising")
+    if session.ready:
+        session.start_stage1()
+    else:
+        show_info(session.problem or "Stage 1 cannot start: a job runs, or there is no image layer.")
+
+
+def approve(viewer: Viewer) -> None:
+    """Train again with the reviewed kernel."""
+    session = workspace_of(viewer).session
+    _if(session.review is not None and session.job is None, session.approve)
+
+
+def skip(viewer: Viewer) -> None:
+    """Take the result of stage 1."""
+    session = workspace_of(viewer).session
+    _if(session.review is not None and session.job is None, session.skip)
+
+
+def cancel(viewer: Viewer) -> None:
+    """Drop the running job; the queue of stacks if there is none."""
+    workspace = workspace_of(viewer)
+    if workspace.session.job is not None:
+        workspace.session.cancel()
+    else:
+        workspace.batch.cancel_all()
+
+
+def edit_peaks(viewer: Viewer) -> None:
+    """Fly to the spectrum with a brush."""
+    workspace = workspace_of(viewer)
+    _if(workspace.session.review is not None, lambda: workspace.paint_in(PEAKS, SPECTRUM))
+
+
+def edit_kernel(viewer: Viewer) -> None:
+    """Fly to the kernel with a brush."""
+    workspace = workspace_of(viewer)
+    _if(workspace.session.review is not None, lambda: workspace.paint_in(KERNEL, LAGS))
+
+
+def back_to_image(viewer: Viewer) -> None:
+    """Fly to the image and its results."""
+    workspace = workspace_of(viewer)
+    _if(workspace.images.placement is not None, workspace.back_to_images)
+
+
+def toggle_pattern(viewer: Viewer) -> None:
+    """Show or hide what the notch takes away."""
+    workspace = workspace_of(viewer)
+    review = workspace.session.review
+    if review is not None and not review.analysis.notch and workspace.pattern is None:
+        show_info("No pattern was found, so none is taken away.")
+        return
+    _if(review is not None, workspace.toggle_pattern)
+
+
+def _if(possible: bool, act: Callable[[], object]) -> None:
+    if possible:
+        act()
+    else:
+        show_info(NO_REVIEW)
+
+
+SHORTCUTS: dict[str, tuple[Callable[[Viewer], None], str, KeyCode]] = {
+    "run_stage1": (run_stage1, "Denoising: run stage 1", KeyCode.KeyR),
+    "approve": (approve, "Denoising: approve and run stage 2", KeyCode.KeyA),
+    "skip": (skip, "Denoising: skip stage 2", KeyCode.KeyN),
+    "cancel": (cancel, "Denoising: cancel", KeyCode.KeyX),
+    "edit_peaks": (edit_peaks, "Denoising: edit peaks", KeyCode.KeyE),
+    "edit_kernel": (edit_kernel, "Denoising: edit kernel", KeyCode.KeyK),
+    "back_to_image": (back_to_image, "Denoising: back to image", KeyCode.KeyI),
+    "toggle_pattern": (toggle_pattern, "Denoising: show or hide pattern", KeyCode.KeyG),
+}
+"""Command, description and the letter that means it together with Ctrl+Alt (Cmd+Option on a Mac)."""
+
+
+def register() -> None:
+    """Give the commands their shortcuts: those of the person's settings, else the default ones."""
+    chosen = get_settings().shortcuts.shortcuts
+    for key, (command, description, letter) in SHORTCUTS.items():
+        name = f"{PLUGIN}:{key}"
+        default = KeyBinding.from_int(KeyMod.CtrlCmd | KeyMod.Alt | letter)
+        action_manager.register_action(name, command, description, ViewerModel)
+        action_manager.unbind_shortcut(name)
+        for shortcut in chosen.get(name, [default]):
+            action_manager.bind_shortcut(name, shortcut)
