@@ -1,9 +1,9 @@
 """Drawing on the grid of a kernel: lines, boxes and crosses through its centre, thicker and thinner.
 
 A grid is a boolean array of odd sizes, (L, L), or (3, L, L) with the slices z-1, z and z+1. Each function
-returns another grid, as point-symmetric as the one given, whose centre pixel is set. In a grid of three slices
-it acts on the middle one or on all of them. Sizes are in pixels, centre included; as a kernel has a middle, an
-even size counts as the next odd one. What reaches beyond the grid is cut off.
+returns another grid, as point-symmetric as the one given, whose centre pixel is set. In a grid of three
+slices it acts on the middle one or on all of them. Sizes are in pixels, centre included; as a kernel has a
+middle, an even size counts as the next odd one. What reaches beyond the grid is cut off.
 """
 
 from __future__ import annotations

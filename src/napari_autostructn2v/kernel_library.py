@@ -47,9 +47,7 @@ class KernelLibrary:
         """
         path = self._path(name)
         if path.exists():
-            raise FileError(
-                f"There is a kernel {path.stem!r} already. Forget it first, or take another name."
-            )
+            raise FileError(f"There is a kernel {path.stem!r} already. Forget it, or take another name.")
         make_folder(self.folder)
         return save_kernel(path, kernel).stem
 
