@@ -83,15 +83,15 @@ class KernelPanel(QWidget):
             tooltip="How much noise each neighbour shares, in colours below the kernel: orange alike, blue "
             "opposite. The status bar tells the value under the pointer",
         )
-        self.heat.changed.connect(lambda on: self._set(LAGS, "visible", on))
+        self.heat.changed.connect(lambda on: setattr(self._workspace.review, "heat", on))
         self.opacity = Slider(
-            min=10, max=100, step=5,
+            min=20, max=100, step=5,
             tooltip="Opacity of the kernel's pixels in percent: lower to see the autocorrelation below them",
         )  # fmt: skip
         for part in self.opacity.native.children():
             if isinstance(part, QWidget):  # magicgui gives the tooltip to the whole, not to its parts
                 part.setToolTip(str(self.opacity.tooltip))
-        self.opacity.changed.connect(lambda percent: self._set(KERNEL, "opacity", percent / 100))
+        self.opacity.changed.connect(self._set_opacity)
 
     def _lay_out(self) -> None:
         self._form = QFormLayout()
@@ -139,22 +139,22 @@ class KernelPanel(QWidget):
 
     def _show_layers(self, event: Any = None) -> None:
         """Show what the layers are like: napari's own controls change them as well."""
-        layers = self._workspace.review.layers
+        review, layers = self._workspace.review, self._workspace.review.layers
         if not layers:
             return
         lags, kernel = followed = [layers[LAGS], layers[KERNEL]]
         if followed != self._followed:
             self._followed = followed
-            self._bindings.connect(lags.events.visible, self._show_layers)
-            self._bindings.connect(kernel.events.opacity, self._show_layers)
+            for emitter in (lags.events.visible, lags.events.colormap, kernel.events.opacity):
+                self._bindings.connect(emitter, self._show_layers)
         with self.heat.changed.blocked(), self.opacity.changed.blocked():
-            self.heat.value = lags.visible
+            self.heat.value = review.heat
             self.opacity.value = round(100 * kernel.opacity)
 
-    def _set(self, key: str, attribute: str, value: Any) -> None:
+    def _set_opacity(self, percent: int) -> None:
         layers = self._workspace.review.layers
-        if key in layers:
-            setattr(layers[key], attribute, value)
+        if layers:
+            layers[KERNEL].opacity = percent / 100
 
     def _shape(self, value: bool) -> None:
         options: Any = {"slices": self.slices.value, "value": value}

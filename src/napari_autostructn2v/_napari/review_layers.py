@@ -27,6 +27,7 @@ SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "k
 
 # Blue against orange is told apart by every kind of colour vision; no correlation is black.
 SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation")
+PLAIN = Colormap([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]], name="plain")
 PEAK_COLOUR = (0.0, 0.95, 0.85, 0.6)
 KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
 GRID_COLOUR = "#50505c"
@@ -192,6 +193,22 @@ class ReviewLayers:
         if index[0].size:
             layer.data_setitem(index, wanted[index].astype(layer.data.dtype))
         self._viewer.layers.selection.active = layer  # which Ctrl+Z goes to
+
+    @property
+    def heat(self) -> bool:
+        """Whether the autocorrelation is seen below the kernel.
+
+        If not, the ground is dark, not bare: on the light theme's canvas a white kernel would be lost.
+        """
+        lags: Any = self.layers.get(LAGS)
+        return lags is not None and lags.visible and lags.colormap.name != PLAIN.name
+
+    @heat.setter
+    def heat(self, shown: bool) -> None:
+        lags: Any = self.layers.get(LAGS)
+        if lags is not None:
+            lags.colormap = SIGNED if shown else PLAIN
+            lags.visible = True
 
     def _remove(self) -> None:
         self._release()
