@@ -103,7 +103,7 @@ class KernelShelf(QWidget):
         name, agreed = QInputDialog.getText(self, "Keep the kernel", "Name")
         if review is not None and agreed:
             kernel = review.analysis.kernel
-            self._try(lambda: self._list(self._library.save(name, kernel)), f"The kernel is kept as {name}.")
+            self._try(lambda: self._list(self._library.save(name, kernel)), "The kernel is in the library.")
 
     def _forget(self) -> None:
         name = self.kept.currentText()
