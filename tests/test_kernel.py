@@ -65,6 +65,13 @@ def test_a_file_that_is_no_kernel_file(tmp_path, name):
         load_kernel(tmp_path / name)
 
 
+def test_a_stack_chosen_by_mistake_is_not_read(tmp_path):
+    with (tmp_path / "stack.tif").open("wb") as file:
+        file.truncate(2**33)
+    with pytest.raises(FileError, match="stack"):
+        load_kernel(tmp_path / "stack.tif")
+
+
 def test_a_pickle_in_disguise_is_not_executed(tmp_path):
     np.save(tmp_path / "kernel.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(FileError):

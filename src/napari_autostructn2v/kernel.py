@@ -20,6 +20,9 @@ from napari_autostructn2v.errors import FileError, KernelError
 POINT = np.ones((1, 1), dtype=bool)
 """The kernel of standard Noise2Void: one blind pixel."""
 
+MAX_FILE_BYTES = 2**24
+"""Size of a file from which it is surely no kernel: a stack chosen by mistake is not read whole."""
+
 Offset = tuple[int, ...]
 
 
@@ -110,6 +113,8 @@ def load_kernel(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise FileError(f"{path.name} is much too large for a kernel. Is it a stack?")
         match path.suffix.lower():
             case ".npy":
                 array: Any = np.load(path, allow_pickle=False)

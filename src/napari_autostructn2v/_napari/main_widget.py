@@ -13,6 +13,8 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidge
 from napari_autostructn2v._napari import actions
 from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.files import voxel_size
+from napari_autostructn2v._napari.kernel_panel import KernelPanel
+from napari_autostructn2v._napari.kernel_shelf import KernelShelf
 from napari_autostructn2v._napari.panels import (
     DataPanel,
     ResultPanel,
@@ -26,6 +28,7 @@ from napari_autostructn2v._napari.session import Phase
 from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.io import write_stack
+from napari_autostructn2v.kernel_library import KernelLibrary
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -60,7 +63,9 @@ class StructuredDenoisingWidget(QWidget):
         self.message.setToolTip("What happened last")
         self.data = DataPanel(self.workspace)
         self.stage1 = StagePanel(self.workspace, "stage1")
-        self.review = ReviewPanel(self.workspace)
+        shelf = KernelShelf(self.workspace, KernelLibrary.of_user(), self._ask)
+        self.kernel = KernelPanel(self.workspace, shelf)
+        self.review = ReviewPanel(self.workspace, Section("Kernel tools", self.kernel))
         self.stage2 = StagePanel(self.workspace, "stage2")
         self.result = ResultPanel(self.workspace, self._save_result, self._save_model)
         self.panels = (self.data, self.stage1, self.review, self.stage2, self.result)

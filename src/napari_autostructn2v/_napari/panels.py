@@ -276,9 +276,9 @@ def time_left_text(left: float | None) -> str:
 
 
 class ReviewPanel(QWidget):
-    """What was found in the noise, and what to do with it."""
+    """What was found in the noise, and what to do with it; at its end ``tools`` for those who want more."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, tools: QWidget) -> None:
         super().__init__()
         self._workspace, self._session = workspace, workspace.session
         session = self._session
@@ -376,6 +376,7 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.regenerate, 9, 0)
         grid.addWidget(self.skip, 9, 1)
         grid.addWidget(self.approve, 10, 0, 1, 2)
+        grid.addWidget(tools, 11, 0, 1, 2)
 
     def refresh(self) -> None:
         """Show the session."""

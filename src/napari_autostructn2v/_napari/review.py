@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis
 from napari_autostructn2v.config import AnalysisConfig
-from napari_autostructn2v.kernel import Edits, embed_kernel, trim_kernel
+from napari_autostructn2v.kernel import Edits, embed_kernel, trim_kernel, validate_kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,17 @@ class Review:
         """The review after a stroke left the kernel as ``grid``, bool, shape of :attr:`kernel_grid`."""
         edits = self.kernel_edits.updated(self.kernel_grid, grid, self._grid_from_peaks)
         return replace(self, kernel_edits=edits)
+
+    def on_grid(self, kernel: np.ndarray) -> np.ndarray:
+        """A kernel from elsewhere on the whole grid, bool, shape of :attr:`kernel_grid`.
+
+        Raises
+        ------
+        KernelError
+            If it is of the other mode, or larger than the grid.
+        """
+        kernel = trim_kernel(validate_kernel(kernel, self.automatic.mode))
+        return embed_kernel(kernel, self.kernel_grid.shape[-1])
 
     @property
     def edited(self) -> bool:

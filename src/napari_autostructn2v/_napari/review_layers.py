@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "k
 
 # Blue against orange is told apart by every kind of colour vision; no correlation is black.
 SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation")
+PLAIN = Colormap([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]], name="plain")
 PEAK_COLOUR = (0.0, 0.95, 0.85, 0.6)
 KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
 GRID_COLOUR = "#50505c"
@@ -159,7 +161,8 @@ class ReviewLayers:
         }
         for key in (PEAKS, KERNEL):
             self.labels(key).brush_size = 1
-        for key, text in ((SPECTRUM, _frequency), (PEAKS, _frequency), (LAGS, _lag), (KERNEL, _lag)):
+        lag = partial(_lag, self.layers[LAGS])
+        for key, text in ((SPECTRUM, _frequency), (PEAKS, _frequency), (LAGS, lag), (KERNEL, lag)):
             _explain(self.layers[key], text, placement, self._grid)
         self._viewer.layers.selection.active = active
 
@@ -181,6 +184,31 @@ class ReviewLayers:
     def labels(self, key: str) -> Labels:
         """The editable layer ``peaks`` or ``kernel``."""
         return self.layers[key]
+
+    def draw_kernel(self, grid: np.ndarray) -> None:
+        """Make the kernel ``grid``, bool (L, L) or (3, L, L), as one stroke that Ctrl+Z takes back."""
+        self.show()  # its layer may have been deleted
+        layer, wanted = self.labels(KERNEL), side_by_side(grid, False)
+        index = np.nonzero((np.asarray(layer.data) > 0) != wanted)
+        if index[0].size:
+            layer.data_setitem(index, wanted[index].astype(layer.data.dtype))
+        self._viewer.layers.selection.active = layer  # which Ctrl+Z goes to
+
+    @property
+    def heat(self) -> bool:
+        """Whether the autocorrelation is seen below the kernel.
+
+        If not, the ground is dark, not bare: on the light theme's canvas a white kernel would be lost.
+        """
+        lags: Any = self.layers.get(LAGS)
+        return lags is not None and lags.visible and lags.colormap.name != PLAIN.name
+
+    @heat.setter
+    def heat(self, shown: bool) -> None:
+        lags: Any = self.layers.get(LAGS)
+        if lags is not None:
+            lags.colormap = SIGNED if shown else PLAIN
+            lags.visible = True
 
     def _remove(self) -> None:
         self._release()
@@ -256,11 +284,13 @@ def _frequency(index: np.ndarray, shape: tuple[int, ...], placement: Placement, 
     return f"period {1 / np.hypot(*cycles):.3g} px = {period:.3g} {placement.units[-1]:~}"
 
 
-def _lag(index: np.ndarray, shape: tuple[int, ...], placement: Placement, grid: tuple[int, ...]) -> str:
+def _lag(
+    lags: Layer, index: np.ndarray, shape: tuple[int, ...], placement: Placement, grid: tuple[int, ...]
+) -> str:
     width = grid[-1]
     block, column = divmod(int(index[1]), width + 1) if len(grid) == 3 else (1, int(index[1]))
     if column == width:
         return "between two slices"
     dy, dx = int(index[0]) - grid[-2] // 2, column - width // 2
     depth = f"slice z{block - 1:+d}, " if len(grid) == 3 and block != 1 else ""
-    return f"neighbour at {depth}dy {dy:+d}, dx {dx:+d} px"
+    return f"neighbour at {depth}dy {dy:+d}, dx {dx:+d} px: correlation {lags.data[tuple(index)]:+.3f}"
