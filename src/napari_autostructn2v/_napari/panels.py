@@ -409,7 +409,7 @@ class ReviewPanel(QWidget):
 class ResultPanel(QWidget):
     """What came out, and where it goes."""
 
-    def __init__(self, workspace: Workspace, save_result: Any, save_model: Any) -> None:
+    def __init__(self, workspace: Workspace, save_result: Any, save_model: Any, open_zoo: Any) -> None:
         super().__init__()
         self._session = workspace.session
         self.summary = message_label()
@@ -431,6 +431,12 @@ class ResultPanel(QWidget):
         self.save_model = button(
             "Save model …", "Write the trained network as one .zip, to use it on other stacks", save_model
         )
+        self.open_zoo = button(
+            "Export for the Model Zoo …",
+            "Share the trained network: write it as a package of the BioImage Model Zoo, for other programs "
+            "to run",
+            open_zoo,
+        )
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
         form = QFormLayout()
@@ -440,6 +446,7 @@ class ResultPanel(QWidget):
         row.addWidget(self.save_result)
         row.addWidget(self.save_model)
         layout.addLayout(row)
+        layout.addWidget(self.open_zoo)
 
     def refresh(self) -> None:
         """Show the session."""
@@ -450,6 +457,7 @@ class ResultPanel(QWidget):
         self.recovery.enabled = there
         self.save_result.setEnabled(there)
         self.save_model.setEnabled(there)
+        self.open_zoo.setEnabled(there)
         if run is None or not there:
             text = "Nothing is denoised yet."
         elif run.stage2 is not None:
