@@ -20,8 +20,9 @@ BUNDLE = "autostructn2v_model.zip"
 
 CHANNELS = {"2d": ["slice"], "2.5d": ["below", "slice", "above"]}
 
-TOLERANCE = 1e-3
-"""How far, in standard deviations of the training data, the test may miss on another processor."""
+TOLERANCE = 1e-2
+"""How far, in standard deviations of the training data, the test may miss on another processor. GPUs that
+round to TF32 miss by 0.0014 in a small network."""
 
 
 @dataclass(frozen=True)
@@ -219,10 +220,11 @@ def _linear(gain: float = 1.0, offset: float = 0.0) -> list[Any]:
 
 
 def _tolerance(folder: Path, model: Model) -> Any:
-    """What the test may miss: by default the zoo's own numbers, whatever the scale of the data."""
+    """What the test may miss, on the scale of the data: the zoo's own numbers know none."""
     from bioimageio.spec.model import v0_5
 
-    absolute, relative = TOLERANCE * model.normalisation.std, 1e-6
-    if absolute > 0.01 * float(np.load(folder / "output.npy").max()):  # which the zoo refuses
-        absolute, relative = 0.0, 1e-3
+    wanted = TOLERANCE * model.normalisation.std
+    # the zoo refuses more than a hundredth of the largest value, even if that is far from typical
+    absolute = min(wanted, max(0.0, 0.0099 * float(np.load(folder / "output.npy").max())))
+    relative = 1e-6 if absolute > 0.2 * wanted else 1e-3
     return v0_5.ReproducibilityTolerance(absolute_tolerance=absolute, relative_tolerance=relative)

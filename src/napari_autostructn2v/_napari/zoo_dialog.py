@@ -9,15 +9,15 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDialog,
-    QDialogButtonBox,
     QFormLayout,
+    QHBoxLayout,
     QLineEdit,
-    QPlainTextEdit,
+    QTextEdit,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_autostructn2v._napari.panels import message_label
+from napari_autostructn2v._napari.panels import button, message_label
 from napari_autostructn2v.config import SHARED_LICENSE
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.model_card import notch_notice
@@ -44,7 +44,9 @@ class ZooDialog(QDialog):
         self.authors = QLineEdit()
         self.authors.setPlaceholderText("Ada Lovelace, Emmy Noether")
         self.authors.setToolTip("Who trained the model, with commas between the names")
-        self.description = QPlainTextEdit(DESCRIPTION)
+        self.description = QTextEdit()
+        self.description.setAcceptRichText(False)
+        self.description.setPlainText(DESCRIPTION)
         self.description.setToolTip("What the model is for, in a sentence: say which microscope and sample")
         self.description.setFixedHeight(4 * self.fontMetrics().lineSpacing() + 10)
         self.license = QComboBox()
@@ -58,14 +60,13 @@ class ZooDialog(QDialog):
         )
         self.notice = message_label()
         self.notice.setToolTip("What other programs cannot do with this model, or what is still missing here")
-        kinds = QDialogButtonBox.StandardButton
-        self.buttons = QDialogButtonBox(kinds.Ok | kinds.Cancel)
-        self.export = self.buttons.button(kinds.Ok)
-        self.export.setText("Export …")
-        self.export.setToolTip("Choose a file; the package is written and tested there, which takes seconds")
-        self.buttons.button(kinds.Cancel).setToolTip("Share nothing")
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
+        self.export = button(
+            "Export …",
+            "Choose a file; the package is tested by the zoo's own program, which takes seconds, and written",
+            self.accept,
+            main=True,
+        )
+        self.cancel = button("Cancel", "Share nothing", self.reject)
 
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -77,7 +78,11 @@ class ZooDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.notice)
-        layout.addWidget(self.buttons)
+        row = QHBoxLayout()
+        row.addStretch()
+        row.addWidget(self.cancel)
+        row.addWidget(self.export)
+        layout.addLayout(row)
         self.name.textChanged.connect(lambda: self._check())
         self.authors.textChanged.connect(lambda: self._check())
         self._check()
