@@ -30,7 +30,7 @@ HALO = Tiling.of(TINY.depth).halo
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def zoo():
     """The zoo's own program."""
     return pytest.importorskip("bioimageio.core", reason="the extra 'zoo' is not installed")
@@ -46,45 +46,48 @@ def flat_model():
     return finish(train(STACK, np.ones((1, 5), bool), TINY, name="stack"))
 
 
+@pytest.fixture(scope="module")
+def shared(zoo, model, tmp_path_factory):
+    """The model as a package, alone in its folder."""
+    return export_model_zoo(model, tmp_path_factory.mktemp("zoo") / "shared.zip", example=STACK, **WORDS)
+
+
 def run_by_the_zoo(zoo, path, model, stack, z, **how):
     """Slice z denoised by the zoo's program, (Y, X)."""
+    from bioimageio.core.digest_spec import create_sample_for_model
     from bioimageio.spec import load_model_description
 
     planes = (z - 1, z, z + 1) if model.mode == "2.5d" else (z,)
-    with zoo.create_prediction_pipeline(load_model_description(path), devices=["cpu"]) as pipeline:
-        from bioimageio.core.digest_spec import create_sample_for_model
-
-        image = np.stack([stack[p] for p in planes])[None]
-        sample = create_sample_for_model(pipeline.model_description, inputs=image)
-        if how:
-            result = pipeline.predict_sample_with_blocking(sample, **how)
-        else:
-            result = pipeline.predict_sample_without_blocking(
-                sample, skip_input_padding=True, skip_output_cropping=True
-            )
+    pipeline = zoo.create_prediction_pipeline(load_model_description(path), devices=["cpu"])
+    pipeline.load()  # and not unloaded, for which it would collect the garbage of all tests before
+    image = np.stack([stack[p] for p in planes])[None]
+    sample = create_sample_for_model(pipeline.model_description, inputs=image)
+    if how:
+        result = pipeline.predict_sample_with_blocking(sample, **how)
+    else:
+        result = pipeline.predict_sample_without_blocking(
+            sample, skip_input_padding=True, skip_output_cropping=True
+        )
     return result.members["denoised"].data.to_numpy()[0, 0]
 
 
-def test_the_zoos_own_test_run_passes(zoo, model, tmp_path):
-    path = export_model_zoo(model, tmp_path / "shared.zip", example=STACK, **WORDS)
-    summary = zoo.test_model(path, devices=["cpu"])
+def test_the_zoos_own_test_run_passes(zoo, shared):
+    summary = zoo.test_model(shared, devices=["cpu"])
     assert summary.status == "passed", summary.display()
     assert "pytorch_state_dict" in " ".join(detail.name for detail in summary.details)
-    assert [p.name for p in tmp_path.iterdir()] == ["shared.zip"]
+    assert [p.name for p in shared.parent.iterdir()] == ["shared.zip"]
 
 
-def test_whole_slices_are_what_predict_makes_of_them(zoo, model, tmp_path):
-    path = export_model_zoo(model, tmp_path / "shared.zip", **WORDS)
+def test_whole_slices_are_what_predict_makes_of_them(zoo, model, shared):
     ours = finish(predict(STACK, model, device="cpu"))
-    theirs = run_by_the_zoo(zoo, path, model, STACK, 2)
+    theirs = run_by_the_zoo(zoo, shared, model, STACK, 2)
     np.testing.assert_allclose(theirs, ours[2], atol=1e-4, rtol=0)
     assert np.abs(ours[2] - STACK[2]).max() > 1, "the network does something"
 
 
-def test_tiles_of_the_zoo_fit_together(zoo, model, tmp_path):
+def test_tiles_of_the_zoo_fit_together(zoo, model, shared):
     stack = np.random.default_rng(1).normal(50, 3, (3, 160, 176)).astype(np.float32)
-    path = export_model_zoo(model, tmp_path / "shared.zip", **WORDS)
-    theirs = run_by_the_zoo(zoo, path, model, stack, 1, ns=2)  # tiles of 128 pixels, 48 of them inside
+    theirs = run_by_the_zoo(zoo, shared, model, stack, 1, ns=2)  # tiles of 128 pixels, 48 of them inside
     ours = finish(predict(stack, model, device="cpu"))[1]
     inside = (slice(HALO, -HALO), slice(HALO, -HALO))
     np.testing.assert_allclose(theirs[inside], ours[inside], atol=1e-4, rtol=0)
@@ -108,11 +111,10 @@ def test_values_too_small_for_the_zoo(zoo, flat_model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_inside(zoo, model, tmp_path):
+def test_what_is_inside(model, shared, tmp_path):
     import torch
 
-    path = export_model_zoo(model, tmp_path / "shared.zip", example=STACK, **WORDS)
-    with zipfile.ZipFile(path) as package:
+    with zipfile.ZipFile(shared) as package:
         package.extractall(tmp_path)
     weights = torch.load(tmp_path / "weights.pt", weights_only=True)
     assert weights.keys() == model.network.state_dict().keys()
@@ -142,7 +144,6 @@ def test_a_notch_is_said_to_be_missing(zoo, flat_model, tmp_path):
     path = export_model_zoo(model, tmp_path / "shared.zip", **WORDS)
     with zipfile.ZipFile(path) as package:
         assert notch_notice(model) in package.read("README.md").decode()
-    assert zoo.test_model(path, devices=["cpu"]).status == "passed"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,8 @@ def test_command_line(zoo, flat_model, tmp_path):
         )
 
     assert export(tmp_path / "shared.zip").exit_code == 0
-    assert zoo.test_model(tmp_path / "shared.zip", devices=["cpu"]).status == "passed"
+    with zipfile.ZipFile(tmp_path / "shared.zip") as package:
+        assert "- name: Emmy Noether" in package.read("rdf.yaml").decode()
     assert isinstance(export(tmp_path / "shared.zip").exception, FileError)
     assert isinstance(export(bundle).exception, FileError)
     assert load_model(bundle).mode == "2d"

@@ -12,9 +12,11 @@ Analysis. bioRxiv 2022.07.07.495102.
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -219,11 +221,27 @@ def _package(folder: Path, model: Model, about: About) -> Path:
         raise ConfigError(f"The Model Zoo does not take this package. {_complaints(error)}.") from error
     except ValueError as error:
         raise ModelError(f"The Model Zoo does not take this package: {error}") from error
-    summary = test_model(package, devices=["cpu"])
+    with _old_objects_left_alone():
+        summary = test_model(package, devices=["cpu"])
     if summary.status != "passed":
         failures = "; ".join(error.msg for detail in summary.details for error in detail.errors)
         raise ModelError(f"The package did not pass the test run of the Model Zoo: {failures}")
     return package
+
+
+@contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """Keep all objects there are from garbage collections.
+
+    The zoo's program collects after each of its runs. In a thread beside a window, that would delete objects
+    of the window, which only its own thread may, and make it wait: looking at all of them takes most of a
+    test run's time.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _complaints(error: ValidationError) -> str:
