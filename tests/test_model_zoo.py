@@ -22,7 +22,7 @@ from napari_autostructn2v.training import train
 from napari_autostructn2v.zoo_description import Tiling
 
 STACK = np.random.default_rng(0).normal(50, 3, (5, 112, 128)).astype(np.float32)
-TINY = TrainingConfig(steps=20, batch_size=2, patch_size=16, features=8)
+TINY = TrainingConfig(steps=3, batch_size=2, patch_size=16, features=8, validation_patches=4)
 WORDS = {"name": "Denoising of a test stack", "authors": ["Ada Lovelace", "Emmy Noether"]}
 HALO = Tiling.of(TINY.depth).halo
 
