@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset
+from napari_autostructn2v.config import SHARED_LICENSE, AnalysisConfig, Config, Mode, NotchChoice, Preset
 from napari_autostructn2v.errors import AutoStructN2VError, FileError
 from napari_autostructn2v.events import (
     Event,
@@ -238,6 +238,47 @@ def apply(
         _follow(events, quiet, label=image.name)
         if not quiet:
             console.print(f"Written: {target}", highlight=False)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="Model bundle (.zip).")],
+    output: Annotated[Path, typer.Argument(help="Package to write (.zip).")],
+    name: Annotated[str, typer.Option(help="What the model is called in the zoo.")],
+    author: Annotated[list[str], typer.Option(help="Who trained it. Give it once for each person.")],
+    description: Annotated[
+        str | None, typer.Option(help="What it is for, in a sentence. Default: in general terms.")
+    ] = None,
+    license: Annotated[str, typer.Option(help="SPDX identifier.")] = SHARED_LICENSE,
+    example: Annotated[
+        Path | None,
+        typer.Option(help="Stack whose middle is published as the test image. Default: a generated one."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a model as a package of the BioImage Model Zoo, for other programs to run."""
+    from napari_autostructn2v.bundle import load_model
+    from napari_autostructn2v.io import read_stack
+    from napari_autostructn2v.model_card import notch_notice
+    from napari_autostructn2v.model_zoo import DESCRIPTION, export_model_zoo
+
+    _refuse_own_input(output, model)
+    trained = load_model(model)
+    export_model_zoo(
+        trained,
+        output,
+        name=name,
+        authors=author,
+        description=description or DESCRIPTION,
+        license=license,
+        example=None if example is None else read_stack(example).array,
+        overwrite=overwrite,
+    )
+    if (notice := notch_notice(trained)) is not None:
+        console.print(notice, highlight=False)
+    if not quiet:
+        console.print(f"Written, and it passes the test run of the Model Zoo: {output}", highlight=False)
 
 
 @app.command()

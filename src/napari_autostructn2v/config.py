@@ -23,6 +23,9 @@ Preset = Literal["fast", "balanced", "high"]
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
+SHARED_LICENSE = "CC-BY-4.0"
+"""SPDX identifier of what a model is shared under, if nothing else is said."""
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

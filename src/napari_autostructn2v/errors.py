@@ -31,3 +31,7 @@ class DeviceError(AutoStructN2VError, RuntimeError):
 
 class RunFolderError(AutoStructN2VError, ValueError):
     """The run folder belongs to another input or other settings, or is damaged."""
+
+
+class MissingLibraryError(AutoStructN2VError, ImportError):
+    """A library that only some people need is not installed."""

@@ -1,4 +1,7 @@
-"""The U-Net: one network for both stages and both modes."""
+"""The U-Net: one network for both stages and both modes.
+
+This file goes into exported models as it is, so it needs nothing but PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +64,14 @@ class UNet(nn.Module):
                 image = torch.cat([image, skips[level]], dim=1)
             image = block(image)
         return self.head(image).squeeze(1)
+
+
+class ChannelUNet(UNet):
+    """The same with an axis for its one output channel, as programs of the BioImage Model Zoo want it."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Denoise (batch, channels, height, width); returns (batch, 1, height, width)."""
+        return super().forward(image).unsqueeze(1)
 
 
 def halo(depth: int) -> int:

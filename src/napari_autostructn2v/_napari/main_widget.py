@@ -27,8 +27,11 @@ from napari_autostructn2v._napari.panels import (
 from napari_autostructn2v._napari.session import Phase
 from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v._napari.workspace import workspace_of
+from napari_autostructn2v._napari.zoo_dialog import ZooDialog
+from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.kernel_library import KernelLibrary
+from napari_autostructn2v.model_zoo import check_zoo_library, export_model_zoo
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -67,7 +70,7 @@ class StructuredDenoisingWidget(QWidget):
         self.kernel = KernelPanel(self.workspace, shelf)
         self.review = ReviewPanel(self.workspace, Section("Kernel tools", self.kernel))
         self.stage2 = StagePanel(self.workspace, "stage2")
-        self.result = ResultPanel(self.workspace, self._save_result, self._save_model)
+        self.result = ResultPanel(self.workspace, self._save_result, self._save_model, self._open_zoo)
         self.panels = (self.data, self.stage1, self.review, self.stage2, self.result)
         self.sections = {
             phase: Section(title, panel)
@@ -145,6 +148,24 @@ class StructuredDenoisingWidget(QWidget):
         path = self._ask("Save the trained model", f"{run.source.name}_model.zip", MODEL_FILES)
         if path is not None:
             self._save(path, run.model.save, path, overwrite=True)
+
+    def _open_zoo(self) -> None:
+        run = self.session.run
+        if run is None or run.model is None:
+            return
+        try:
+            check_zoo_library()
+        except AutoStructN2VError as error:
+            self.session.tell("", str(error))
+            return
+        dialog = ZooDialog(self, run.source.name, run.model, run.source.array)
+        dialog.accepted.connect(lambda: self._export_zoo(dialog))
+        dialog.open()
+
+    def _export_zoo(self, dialog: ZooDialog) -> None:
+        path = self._ask("Export for the BioImage Model Zoo", f"{dialog.name.text()}.zip", MODEL_FILES)
+        if path is not None:
+            self._save(path, export_model_zoo, dialog.model, path, overwrite=True, **dialog.words())
 
     def _ask(self, title: str, name: str, kinds: str) -> Path | None:
         """A path to write to; the dialog has asked about overwriting."""

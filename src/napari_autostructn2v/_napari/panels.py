@@ -376,7 +376,7 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.regenerate, 9, 0)
         grid.addWidget(self.skip, 9, 1)
         grid.addWidget(self.approve, 10, 0, 1, 2)
-        grid.addWidget(tools, 11, 0, 1, 2)
+        grid.addWidget(tools, 12, 0, 1, 2)
 
     def refresh(self) -> None:
         """Show the session."""
@@ -444,7 +444,7 @@ class ReviewPanel(QWidget):
 class ResultPanel(QWidget):
     """What came out, and where it goes."""
 
-    def __init__(self, workspace: Workspace, save_result: Any, save_model: Any) -> None:
+    def __init__(self, workspace: Workspace, save_result: Any, save_model: Any, open_zoo: Any) -> None:
         super().__init__()
         self._session = workspace.session
         self.summary = message_label()
@@ -471,6 +471,12 @@ class ResultPanel(QWidget):
             "Write all of it to a folder, networks, results, analysis and your edits, to go on another day",
             workspace.runs.save,
         )
+        self.open_zoo = button(
+            "Export for the Model Zoo …",
+            "Share the trained network: write it as a package of the BioImage Model Zoo, for other programs "
+            "to run",
+            open_zoo,
+        )
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
         form = QFormLayout()
@@ -481,6 +487,7 @@ class ResultPanel(QWidget):
         row.addWidget(self.save_model)
         layout.addLayout(row)
         layout.addWidget(self.save_run)
+        layout.addWidget(self.open_zoo)
 
     def refresh(self) -> None:
         """Show the session."""
@@ -492,6 +499,7 @@ class ResultPanel(QWidget):
         self.save_result.setEnabled(there)
         self.save_model.setEnabled(there)
         self.save_run.setEnabled(there and self._session.review is not None)
+        self.open_zoo.setEnabled(there)
         if run is None or not there:
             text = "Nothing is denoised yet."
         elif run.stage2 is not None:
