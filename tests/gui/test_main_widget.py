@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_autostructn2v import load_model
@@ -338,3 +340,37 @@ def threads_at_work() -> set[Any]:
     from superqt.utils._qthreading import WorkerBase
 
     return {w for w in WorkerBase._worker_set if "drive" in repr(getattr(w, "_gen", ""))}
+
+
+def test_every_result_of_stage_2_can_be_had_back(hand: Any, viewer: Any, in_review: Any) -> None:
+    session, panel = in_review.session, in_review.result
+    hand.click(in_review.review.approve)
+    hand.wait(lambda: session.phase is Phase.RESULT or session.error)
+    first = session.run.stage2
+    session.edit_kernel(np.pad(np.ones((1, 1), bool), session.review.kernel_grid.shape[0] // 2))
+    hand.click(in_review.review.approve)
+    hand.wait(lambda: len(session.attempts) == 2 or session.error)
+    assert panel.attempts.currentIndex() == 1 and "1 × 1" in panel.attempts.currentText()
+    hand.click(panel.keep)
+    assert not viewer.layers["tiny denoised 2"].visible
+
+    panel.attempts.setCurrentIndex(0)
+    panel.attempts.activated.emit(0)
+    assert session.run.stage2 is first
+    np.testing.assert_array_equal(viewer.layers["tiny denoised"].data, first.denoised(1.0))
+    assert not np.array_equal(viewer.layers["tiny denoised 2"].data, first.denoised(1.0))
+    hand.click(panel.forget)
+    assert [attempt.output for attempt in session.attempts] == [first]
+    assert not panel.forget.isEnabled()
+
+
+def test_the_window_answers_while_a_network_trains(hand: Any, slow: Any) -> None:
+    hand.wait(lambda: slow.session.progress.done > 3)
+    late = []
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        asked = time.perf_counter()
+        QTest.qWait(5)
+        late.append(time.perf_counter() - asked - 0.005)
+    assert slow.session.job is not None and len(late) > 100
+    assert np.percentile(late, 99) < 0.05

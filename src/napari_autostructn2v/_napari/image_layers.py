@@ -144,6 +144,21 @@ class ImageLayers:
         )
         self.appeared.emit()
 
+    def keep_result(self, name: str) -> None:
+        """Add a copy of the denoised layer, hidden, which later results leave as it is."""
+        result = self.results.get("stage2")
+        if result is None or self.placement is None:
+            return
+        active = self._viewer.layers.selection.active
+        self._viewer.add_image(
+            np.array(result.data),
+            name=name,
+            contrast_limits=result.contrast_limits,
+            visible=False,
+            **self.placement.beside(COLUMN["stage2"], result.ndim),
+        )
+        self._viewer.layers.selection.active = active
+
     def _drop_preview(self) -> None:
         preview, self.preview = self.preview, None
         if preview is not None and preview in self._viewer.layers:

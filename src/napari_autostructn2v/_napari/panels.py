@@ -9,6 +9,7 @@ from napari.layers import Image, Labels, Shapes
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import (
+    QComboBox,
     QDoubleSpinBox,
     QFormLayout,
     QGridLayout,
@@ -446,7 +447,7 @@ class ResultPanel(QWidget):
 
     def __init__(self, workspace: Workspace, save_result: Any, save_model: Any, open_zoo: Any) -> None:
         super().__init__()
-        self._session = workspace.session
+        self._workspace, self._session = workspace, workspace.session
         self.summary = message_label()
         self.recovery = Slider(
             min=0, max=100, step=5,
@@ -477,9 +478,26 @@ class ResultPanel(QWidget):
             "to run",
             open_zoo,
         )
+        self.attempts = QComboBox()
+        self.attempts.setToolTip(
+            "Every result of stage 2 of this run, by the kernel it was made with: choose the one to look at "
+            "and to save"
+        )
+        self.attempts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.attempts.activated.connect(lambda row: self._session.take(self._session.attempts[row]))
+        self.keep = button(
+            "Keep as layer",
+            "Add this result as a layer of its own, hidden, to compare others with it",
+            self._keep,
+        )
+        self.forget = button(
+            "Forget others", "Drop the other results of stage 2, to have their memory back", self._forget
+        )
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
         form = QFormLayout()
+        form.addRow("Attempt", self.attempts)
+        form.addRow(self.keep, self.forget)
         form.addRow("Detail back, %", self.recovery.native)
         layout.addLayout(form)
         row = QHBoxLayout()
@@ -496,6 +514,17 @@ class ResultPanel(QWidget):
         with self.recovery.changed.blocked():
             self.recovery.value = round(100 * self._session.settings.recovery)
         self.recovery.enabled = there
+        attempts = self._session.attempts
+        with QSignalBlocker(self.attempts):
+            self.attempts.clear()
+            self.attempts.addItems([attempt.words for attempt in attempts])
+            present = [attempt.output for attempt in attempts]
+            if run is not None and run.stage2 in present:
+                self.attempts.setCurrentIndex(present.index(run.stage2))
+        free = self._session.job is None
+        self.attempts.setEnabled(free and len(attempts) > 1)
+        self.keep.setEnabled(free and run is not None and run.stage2 is not None)
+        self.forget.setEnabled(free and len(attempts) > 1)
         self.save_result.setEnabled(there)
         self.save_model.setEnabled(there)
         self.save_run.setEnabled(there and self._session.review is not None)
@@ -509,3 +538,15 @@ class ResultPanel(QWidget):
         else:
             text = "Stage 1 is done and can be saved as it is."
         self.summary.setText(text)
+
+    def _keep(self) -> None:
+        run = self._session.run
+        attempt = next(
+            (a for a in self._session.attempts if run is not None and a.output is run.stage2), None
+        )
+        if run is not None and attempt is not None:
+            self._workspace.images.keep_result(f"{run.source.name} denoised {attempt.number}")
+
+    def _forget(self) -> None:
+        for attempt in self._session.attempts:
+            self._session.forget(attempt)  # it keeps the present one

@@ -125,6 +125,23 @@ class Run:
         return None if output is None else output.model
 
 
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A result of the second stage; with another kernel or other settings there is another."""
+
+    number: int
+    output: StageOutput
+
+    @property
+    def words(self) -> str:
+        """What it was made with."""
+        model = self.output.model
+        size = " × ".join(map(str, model.kernel.shape))
+        notch = "" if model.notch is None else ", notch"
+        steps = model.provenance.get("steps", model.config.steps)
+        return f"{self.number}: kernel {size}, {int(model.kernel.sum())} pixels{notch}, {steps} steps"
+
+
 @dataclass
 class Progress:
     """How far the running job is in what it does at this moment."""
@@ -185,6 +202,8 @@ class Session:
         self.progress: Progress | None = None
         self.device = ""
         self.losses: dict[str, Losses] = {}
+        self.attempts: list[Attempt] = []
+        """All results of the second stage of this run, the latest last."""
         self._z: int | None = None
         self._region: np.ndarray | None = None
         self._field: Field | None = None
@@ -303,6 +322,21 @@ class Session:
         self.run = replace(self.run, stage2=None, skipped=True)
         self.phase = Phase.RESULT
         self.changed.emit()
+
+    def take(self, attempt: Attempt) -> None:
+        """Make one of the results of the second stage the result."""
+        if self.run is None or self.job is not None or attempt.output is self.run.stage2:
+            return
+        self.run = replace(self.run, stage2=attempt.output, skipped=False)
+        self.phase = Phase.RESULT
+        self.stage_finished.emit("stage2", attempt.output)
+        self.changed.emit()
+
+    def forget(self, attempt: Attempt) -> None:
+        """Drop a result of the second stage that is not the present one."""
+        if self.run is None or attempt.output is not self.run.stage2:
+            self.attempts = [each for each in self.attempts if each is not attempt]
+            self.changed.emit()
 
     def regenerate(self) -> None:
         """Analyse the noise again; what the person edited is put on top again."""
@@ -500,6 +534,7 @@ class Session:
         if kind == "stage1":
             assert output.analysis is not None
             self.run = replace(self.run, stage1=output, stage2=None, skipped=False)
+            self.attempts = []
             self.review = self._with_kept_edits(Review(output.analysis))
             self.phase = Phase.REVIEW
         else:
@@ -509,6 +544,8 @@ class Session:
                     "kernel": self._approved.kernel_edits.to_json(),
                 }
             self.run = replace(self.run, stage2=output, skipped=False)
+            number = self.attempts[-1].number + 1 if self.attempts else 1
+            self.attempts = [*self.attempts, Attempt(number, output)]
             self.phase = Phase.RESULT
         self.stage_finished.emit(kind, output)
         if kind == "stage1":
