@@ -63,6 +63,9 @@ class Settings:
     steps: int | None = None
     """Training steps of each stage; None takes the preset's."""
     sensitivity: float = AnalysisConfig().sensitivity
+    min_excess: float = AnalysisConfig().min_excess
+    min_correlation: float = AnalysisConfig().min_correlation
+    max_pixels: int = AnalysisConfig().max_pixels
     notch: NotchChoice = AnalysisConfig().notch
     find_kernel: bool = AnalysisConfig().find_kernel
     recovery: float = Config().recovery
@@ -73,7 +76,8 @@ class Settings:
     def config(self) -> Config:
         """The engine's settings."""
         config = Config.from_preset(self.preset)
-        chosen = {"sensitivity": self.sensitivity, "notch": self.notch, "find_kernel": self.find_kernel}
+        names = ("sensitivity", "min_excess", "min_correlation", "max_pixels", "notch", "find_kernel")
+        chosen = {name: getattr(self, name) for name in names}
         updates: dict[str, Any] = {"analysis": config.analysis.model_copy(update=chosen)}
         if self.steps is not None:
             for which in ("stage1", "stage2"):
@@ -307,6 +311,10 @@ class Session:
     def edit_peaks(self, peaks: np.ndarray) -> None:
         """Record that a stroke left the peaks as ``peaks``, bool (T, T); the kernel follows."""
         self._edit(lambda review: review.with_peaks(peaks))
+
+    def mark_peaks(self, marks: np.ndarray) -> None:
+        """Record which peaks are added and erased by hand, marks as uint8 (T, T); the kernel follows."""
+        self._edit(lambda review: review.with_peak_marks(marks))
 
     def edit_kernel(self, grid: np.ndarray) -> None:
         """Record that a stroke left the kernel grid as ``grid``, bool (L, L) or (3, L, L)."""

@@ -15,9 +15,11 @@ from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.image_layers import ImageLayers
 from napari_autostructn2v._napari.jobs import Job
 from napari_autostructn2v._napari.outline import outlined_region
+from napari_autostructn2v._napari.picked_peak import PickedPeak
 from napari_autostructn2v._napari.placement import slice_shown
 from napari_autostructn2v._napari.review_layers import ReviewLayers
 from napari_autostructn2v._napari.session import Phase, Session, Source
+from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
 
@@ -77,7 +79,9 @@ class Workspace:
         self.session = Session()
         self.flight = Flight(viewer)
         self.images = ImageLayers(viewer, self.session)
-        self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement)
+        self.spectrum = SpectrumChoice(self.session)
+        self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement, self.spectrum)
+        self.picked = PickedPeak(viewer, self.session, self.review, self.flight)
         self.images.appeared.connect(self.fly_to_images)
         self.outline: Labels | Shapes | None = None
         """The layer in which noise is measured; None for the flattest parts."""
@@ -168,6 +172,8 @@ class Workspace:
         """The window closes: stop the thread, forget the viewer."""
         self.session.cancel()
         self.flight.stop()
+        self.spectrum.close()
+        self.picked.close()
         self.review.close()
         _workspaces.pop(self.viewer, None)
 
