@@ -44,7 +44,7 @@ class AnalysisPanel(QWidget):
             "max_pixels": self.max_pixels,
         }
         form = QFormLayout(self)
-        form.setContentsMargins(6, 4, 6, 4)
+        form.setContentsMargins(2, 4, 2, 4)
         titles = ("Peak certainty", "Peak height", "Correlation", "Kernel pixels")
         for title, (name, slider) in zip(titles, self.sliders.items(), strict=True):
             for part in slider.native.children():

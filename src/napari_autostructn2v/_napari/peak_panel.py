@@ -47,7 +47,7 @@ SPECTRA: dict[SpectrumOf, str] = {
     "stage2": "result of stage 2",
 }
 Index = QModelIndex | QPersistentModelIndex
-ORIGINS = {Mark.FOUND: "found", Mark.ADDED: "by hand", Mark.NONE: "both"}
+ORIGINS = {Mark.FOUND: "found", Mark.ADDED: "hand", Mark.NONE: "both"}
 
 
 @dataclass(frozen=True)
@@ -205,12 +205,14 @@ class PeakPanel(QWidget):
 
     def _lay_out(self) -> None:
         legend = QHBoxLayout()
+        legend.setSpacing(4)
         for mark, count in self.counts.items():
             square = QLabel()
             square.setPixmap(swatch(mark))
             for label in (square, count):
                 label.setToolTip(f"Peak bins {NAMES[mark]}" + " by hand" * (mark is not Mark.FOUND))
                 legend.addWidget(label)
+            count.setMinimumWidth(1)  # large numbers must not widen the dock
             legend.addStretch()
         form = QGridLayout()
         form.addWidget(QLabel("Spectrum of"), 0, 0)
@@ -220,7 +222,7 @@ class PeakPanel(QWidget):
         row.addWidget(self.zoom)
         row.addWidget(self.delete)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setContentsMargins(2, 4, 2, 4)
         layout.addLayout(form)
         layout.addLayout(legend)
         layout.addWidget(self.table)

@@ -59,11 +59,14 @@ class SpectrumChoice:
     def picture(self, review: Review) -> np.ndarray:
         """Log power to show under the peaks of ``review``, float32 (T, T)."""
         measured = review.automatic.measured
-        if self.choice in self._kept:
-            wanted, spectrum = self._kept[self.choice]
-            # one with less of its detail brought back does until the next is ready
-            if wanted[0] is measured:
-                return spectrum
+        for choice in (self.choice, "background"):
+            if choice in self._kept:
+                wanted, spectrum = self._kept[choice]
+                # one with less of its detail brought back does until the next is ready
+                if wanted[0] is measured:
+                    return spectrum
+        # another threshold makes another analysis with an equal spectrum: shown is the first of them
+        self._kept["background"] = (measured, None, 0.0), review.automatic.spectrum
         return review.automatic.spectrum
 
     def close(self) -> None:
