@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from qtpy.QtCore import (
     QSize,
     Qt,
 )
-from qtpy.QtGui import QColor, QKeySequence, QPainter, QPixmap, QShortcut, QStandardItemModel
+from qtpy.QtGui import QColor, QKeyEvent, QPainter, QPixmap, QStandardItemModel
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -134,7 +135,17 @@ def _texts(peak: Peak, review: Review) -> tuple[str, ...]:
 
 
 class _Table(QTableView):
-    """As high as its first rows."""
+    """As high as its first rows; the Delete key is for the row picked."""
+
+    def __init__(self, on_delete: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_delete = on_delete
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        if event.key() == Qt.Key.Key_Delete:
+            self._on_delete()
+        else:
+            super().keyPressEvent(event)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         return QSize(200, self._height(ROWS_SHOWN))
@@ -168,17 +179,13 @@ class PeakPanel(QWidget):
             self.spectrum.addItem(text, choice)
         self.spectrum.activated.connect(lambda row: self._spectrum.choose(self.spectrum.itemData(row)))
         self.model = PeakTable(self)
-        self.table = _Table()
+        self.table = _Table(self._picked.delete)
         self.table.setModel(self.model)
         self._dress_table()
         self.zoom = button("Zoom to", "Fly to the picked peak on the spectrum", self._picked.zoom)
         self.delete = button(
             "Delete", "Erase the picked peak (Delete key); Ctrl+Z on the picture brings it back",
             self._picked.delete,
-        )  # fmt: skip
-        QShortcut(
-            QKeySequence(QKeySequence.StandardKey.Delete), self.table, self._picked.delete,
-            context=Qt.ShortcutContext.WidgetShortcut,
         )  # fmt: skip
         self._lay_out()
         bindings = Bindings(self)
