@@ -140,8 +140,8 @@ class Mirror:
 
     def _on_set_data(self, event: Any) -> None:
         # Undo, redo and replaced data end here. So does a dab before the first draw, half done: that one is
-        # not symmetric yet and its labels_update follows.
-        if self._busy:
+        # not symmetric yet and its labels_update follows, as that of a step already committed does.
+        if self._busy or self._step is not None:
             return
         changed = self._changed()
         data = self._layer.data
