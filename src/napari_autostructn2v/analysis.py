@@ -23,6 +23,7 @@ from napari_autostructn2v.kernel import POINT, centre, trim_kernel, validate_ker
 from napari_autostructn2v.notch import Notch, NotchedArray, NotchRule, find_notch
 from napari_autostructn2v.spectrum import (
     BackgroundSpectrum,
+    Tiles,
     background_spectrum,
     choose_tiles,
     departure,
@@ -81,6 +82,8 @@ class Measurement:
         ``2.5d`` gives a kernel of three slices.
     voxel_size
         If known.
+    tiles
+        Where the spectra were measured.
     """
 
     background: BackgroundSpectrum
@@ -91,6 +94,11 @@ class Measurement:
     outlined: bool
     mode: Mode
     voxel_size: VoxelSize | None
+    tiles: Tiles
+
+    def spectrum_of(self, stack: Any) -> BackgroundSpectrum:
+        """Spectra of another stack of the same shape, as a denoised one, in the same places."""
+        return background_spectrum(as_stack(stack), self.tiles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +237,9 @@ def analyze(
     residual = None
     if denoised is not None:
         residual = background_spectrum(Stack(_ResidualArray(stack, denoised)), tiles)
-    measured = Measurement(background, patterns, taken, remainder, residual, tiles.outlined, mode, voxel_size)
+    measured = Measurement(
+        background, patterns, taken, remainder, residual, tiles.outlined, mode, voxel_size, tiles
+    )
     return _derive(measured, peaks, config)
 
 

@@ -31,10 +31,15 @@ class Flight:
     def to(self, layers: Sequence[Layer]) -> None:
         """Fly until ``layers`` fill the canvas. In 3D the camera stays: there the view is the person's."""
         present = [layer for layer in layers if layer in self._viewer.layers]
-        if not present or self._viewer.dims.ndisplay != 2:
+        if not present:
             return
         corners = np.array([layer.extent.world[:, -2:] for layer in present])
-        low, high = corners[:, 0].min(axis=0), corners[:, 1].max(axis=0)
+        self.to_box(corners[:, 0].min(axis=0), corners[:, 1].max(axis=0))
+
+    def to_box(self, low: np.ndarray, high: np.ndarray) -> None:
+        """Fly until a box between two corners, world coordinates (y, x), fills the canvas."""
+        if self._viewer.dims.ndisplay != 2:
+            return
         camera = self._camera
         self._from = np.array(camera.center, dtype=float), float(camera.zoom)
         centre = self._from[0].copy()

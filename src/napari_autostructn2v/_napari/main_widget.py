@@ -11,6 +11,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_autostructn2v._napari import actions
+from napari_autostructn2v._napari.analysis_panel import AnalysisPanel
 from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.kernel_panel import KernelPanel
@@ -24,6 +25,7 @@ from napari_autostructn2v._napari.panels import (
     message_label,
     show_message,
 )
+from napari_autostructn2v._napari.peak_panel import PeakPanel
 from napari_autostructn2v._napari.session import Phase
 from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v._napari.workspace import workspace_of
@@ -67,15 +69,27 @@ class StructuredDenoisingWidget(QWidget):
         self.data = DataPanel(self.workspace)
         self.stage1 = StagePanel(self.workspace, "stage1")
         shelf = KernelShelf(self.workspace, KernelLibrary.of_user(), self._ask)
+        self.peaks = PeakPanel(self.workspace)
         self.kernel = KernelPanel(self.workspace, shelf)
-        self.review = ReviewPanel(self.workspace, Section("Kernel tools", self.kernel))
+        self.analysis = AnalysisPanel(self.workspace)
+        self.parts = {
+            title: Section(title, panel)
+            for title, panel in (
+                ("Peaks", self.peaks),
+                ("Kernel tools", self.kernel),
+                ("Analysis settings", self.analysis),
+            )
+        }
+        self.review = ReviewPanel(self.workspace, *self.parts.values())
         self.stage2 = StagePanel(self.workspace, "stage2")
         self.result = ResultPanel(self.workspace, self._save_result, self._save_model, self._open_zoo)
-        self.panels = (self.data, self.stage1, self.review, self.stage2, self.result)
         self.sections = {
             phase: Section(title, panel)
             for phase, title, panel in zip(
-                Phase, ("Data", "Stage 1", "Review", "Stage 2", "Result"), self.panels, strict=True
+                Phase,
+                ("Data", "Stage 1", "Review", "Stage 2", "Result"),
+                (self.data, self.stage1, self.review, self.stage2, self.result),
+                strict=True,
             )
         }
         self._lay_out()
@@ -114,7 +128,9 @@ class StructuredDenoisingWidget(QWidget):
         session = self.session
         text, kind = (session.error, "error") if session.error else ("\n".join(session.notices), "warning")
         show_message(self.message, text, kind, self.workspace.viewer.theme)
-        for panel in self.panels:
+        for panel in (
+            self.data, self.stage1, self.review, self.peaks, self.analysis, self.stage2, self.result,
+        ):  # fmt: skip
             panel.refresh()
         if session.phase is not self._phase:
             self._enter(session.phase)

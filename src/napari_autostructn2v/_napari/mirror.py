@@ -26,16 +26,27 @@ class Mirror:
         Pixels that keep their value whatever is painted, bool, shape of the layer.
     on_edit
         Called after a stroke, an undo or a redo, when the data are symmetric again.
+    meaning
+        What pixels that were painted, given as the data a stroke left, are to hold; as painted if None. It
+        goes into the undo step, so that undo and redo bring back what was meant, not what was painted.
     """
 
-    def __init__(self, layer: Labels, protected: np.ndarray, on_edit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        layer: Labels,
+        protected: np.ndarray,
+        on_edit: Callable[[], None],
+        meaning: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
         self._layer = layer
         self._protected = protected
         self._on_edit = on_edit
+        self._meaning = meaning
         self._last = np.array(layer.data)
         self._told = self._last.copy()
         self._busy = False
         self._dabbed = False
+        self._void = False  # whether all that the present stroke has painted was there already
         self._step: list[Any] | None = None  # a committed undo step whose change is yet to come
         layer.events.paint.connect(self._on_paint)
         layer.events.labels_update.connect(self._on_labels_update)
@@ -77,6 +88,9 @@ class Mirror:
         wanted = data.copy()
         missing = changed[::-1, ::-1] & ~changed
         wanted[missing] = data[::-1, ::-1][missing]
+        if self._meaning is not None:
+            touched = changed | missing
+            wanted[touched] = self._meaning(wanted)[touched]
         wanted[self._protected] = self._last[self._protected]
         index = np.nonzero(wanted != data)
         if index[0].size:
@@ -90,15 +104,25 @@ class Mirror:
                     self._layer.refresh(extent=False)
             finally:
                 self._busy = False
+        self._void = self._void and bool((wanted == self._last).all())
         self._last[...] = self._layer.data
+
+    def _forget_if_void(self, step: list[Any]) -> None:
+        """A stroke that changed nothing is no undo step: Ctrl+Z would seem to fail."""
+        history = self._layer._undo_history
+        if self._void and history and history[-1] is step:
+            history.pop()
 
     def _on_labels_update(self, event: Any) -> None:
         if self._busy:
             return
         step, self._step = self._step, None
+        if not self._dabbed:
+            self._void = bool(self._changed().any())
         self._dabbed = self._dabbed or step is None
         self._complete(step)
         if step is not None:
+            self._forget_if_void(step)
             self._tell()
 
     def _on_paint(self, event: Any) -> None:
@@ -109,13 +133,15 @@ class Mirror:
             self._step = event.value
         else:
             self._complete(event.value)
+            self._forget_if_void(event.value)
             self._tell()
+        self._void = False
         self._dabbed = False
 
     def _on_set_data(self, event: Any) -> None:
         # Undo, redo and replaced data end here. So does a dab before the first draw, half done: that one is
-        # not symmetric yet and its labels_update follows.
-        if self._busy:
+        # not symmetric yet and its labels_update follows, as that of a step already committed does.
+        if self._busy or self._step is not None:
             return
         changed = self._changed()
         data = self._layer.data

@@ -10,7 +10,6 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
@@ -277,9 +276,17 @@ def time_left_text(left: float | None) -> str:
 
 
 class ReviewPanel(QWidget):
-    """What was found in the noise, and what to do with it; at its end ``tools`` for those who want more."""
+    """What was found in the noise, and what to do with it.
 
-    def __init__(self, workspace: Workspace, tools: QWidget) -> None:
+    Parameters
+    ----------
+    workspace
+        Whose review.
+    parts
+        Sections of its own, closed at first, whose panels are shown after what is always needed.
+    """
+
+    def __init__(self, workspace: Workspace, *parts: Section) -> None:
         super().__init__()
         self._workspace, self._session = workspace, workspace.session
         session = self._session
@@ -328,16 +335,6 @@ class ReviewPanel(QWidget):
         )
         self.background.choose(workspace.outline)
         self.background.chosen.connect(workspace.measure_in)
-        self.sensitivity = QDoubleSpinBox()
-        self.sensitivity.setRange(1.0, 100.0)
-        self.sensitivity.setSingleStep(0.5)
-        self.sensitivity.setDecimals(1)
-        self.sensitivity.setKeyboardTracking(False)
-        self.sensitivity.setToolTip(
-            "How far a peak must stand out from its surroundings, in robust standard deviations: lower finds "
-            "more peaks, and more by chance. Your edits are kept"
-        )
-        self.sensitivity.valueChanged.connect(lambda value: session.configure(sensitivity=value))
         self.reset_kernel = button(
             "Reset kernel edits", "Let the kernel follow from the peaks again", session.reset_kernel_edits
         )
@@ -362,11 +359,14 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.to_kernel, 2, 1)
         grid.addWidget(self.to_image, 3, 0)
         grid.addWidget(self.pattern, 3, 1)
-        grid.addWidget(self.quick_look, 11, 0)
-        grid.addWidget(self.quick_status, 11, 1)
+        grid.addWidget(self.quick_look, 4, 0)
+        grid.addWidget(self.quick_status, 4, 1)
         Bindings(self).connect(workspace.quick_look.look.changed, self._show_quick_look)
-        grid.addWidget(QLabel("Peak threshold"), 4, 0)
-        grid.addWidget(self.sensitivity, 4, 1)
+        inner = QVBoxLayout()
+        inner.setSpacing(2)
+        for part in parts:
+            inner.addWidget(part)
+        grid.addLayout(inner, 12, 0, 1, 2)
         grid.addWidget(QLabel("Notch"), 5, 0)
         grid.addWidget(self.notch.native, 5, 1)
         grid.addWidget(self.find_kernel.native, 6, 0, 1, 2)
@@ -377,7 +377,6 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.regenerate, 9, 0)
         grid.addWidget(self.skip, 9, 1)
         grid.addWidget(self.approve, 10, 0, 1, 2)
-        grid.addWidget(tools, 12, 0, 1, 2)
 
     def refresh(self) -> None:
         """Show the session."""
@@ -389,9 +388,6 @@ class ReviewPanel(QWidget):
         for widget in (self.regenerate, self.skip, self.approve):
             widget.setEnabled(free)
         analysing = session.job is not None and session.job.kind == "analysis"
-        self.sensitivity.setEnabled(free or analysing)
-        with QSignalBlocker(self.sensitivity):
-            self.sensitivity.setValue(session.settings.sensitivity)
         for choice, value in (
             (self.notch, session.settings.notch),
             (self.find_kernel, session.settings.find_kernel),

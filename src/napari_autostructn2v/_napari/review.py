@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis
 from napari_autostructn2v.config import AnalysisConfig
-from napari_autostructn2v.kernel import Edits, embed_kernel, trim_kernel, validate_kernel
+from napari_autostructn2v.kernel import Edits, Offset, centre, embed_kernel, trim_kernel, validate_kernel
+
+
+class Mark(IntEnum):
+    """What a bin of the spectrum is. All bins together hold the edits, so that an undo brings those back."""
+
+    NONE = 0
+    FOUND = 1
+    ADDED = 2
+    ERASED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +34,15 @@ class Review:
     def peaks(self) -> np.ndarray:
         """Spectrum bins that make the kernel, edits included, bool (T, T)."""
         return self.peak_edits.apply(self.automatic.peaks)
+
+    @cached_property
+    def peak_marks(self) -> np.ndarray:
+        """Each bin as found, added by hand or erased by hand, a :class:`Mark` as uint8 (T, T)."""
+        marks = np.where(self.automatic.peaks, Mark.FOUND, Mark.NONE).astype(np.uint8)
+        nowhere = np.zeros(marks.shape, dtype=bool)
+        marks[Edits(added=self.peak_edits.added).apply(nowhere)] = Mark.ADDED
+        marks[Edits(added=self.peak_edits.erased).apply(nowhere)] = Mark.ERASED
+        return marks
 
     @cached_property
     def from_peaks(self) -> NoiseAnalysis:
@@ -51,6 +70,17 @@ class Review:
     def with_peaks(self, peaks: np.ndarray) -> Review:
         """The review after a stroke left the peaks as ``peaks``, bool (T, T)."""
         return replace(self, peak_edits=self.peak_edits.updated(self.peaks, peaks, self.automatic.peaks))
+
+    def with_peak_marks(self, marks: np.ndarray) -> Review:
+        """The review with the edits that ``marks`` hold, uint8 (T, T); those off the grid wait."""
+        middle = np.array(centre(marks.shape))
+
+        def edited(mark: Mark, before: frozenset[Offset]) -> frozenset[Offset]:
+            here = {tuple(map(int, index - middle)) for index in np.argwhere(marks == mark)}
+            return frozenset(here | {o for o in before if (np.abs(o) > middle).any()})
+
+        edits = Edits(edited(Mark.ADDED, self.peak_edits.added), edited(Mark.ERASED, self.peak_edits.erased))
+        return replace(self, peak_edits=edits)
 
     def with_config(self, config: AnalysisConfig) -> Review:
         """The review of the same measurement with other thresholds; the edits stay on top."""

@@ -11,15 +11,18 @@ import numpy as np
 from napari.layers import Layer
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
+from napari_autostructn2v._napari import peak_marks
 from napari_autostructn2v._napari.mirror import Mirror
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
-from napari_autostructn2v._napari.review import Review
+from napari_autostructn2v._napari.review import Mark, Review
+from napari_autostructn2v._napari.spectrum_status import FrequencyText
 
 if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.session import Session
+    from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -28,7 +31,6 @@ SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "k
 # Blue against orange is told apart by every kind of colour vision; no correlation is black.
 SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation")
 PLAIN = Colormap([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]], name="plain")
-PEAK_COLOUR = (0.0, 0.95, 0.85, 0.6)
 KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
 GRID_COLOUR = "#50505c"
 GRID_WIDTH = 0.2
@@ -84,24 +86,29 @@ def layer_data(
         {"metadata": dict(NOT_A_SOURCE), **place}
         for place in (placement.below(0, spectrum.shape), placement.below(1, lags.shape, span))
     )
-    low, high = np.percentile(spectrum, [1, 99])
 
     def image(data: np.ndarray, **meta: Any) -> LayerData:
         return data, meta, "image"
 
-    def labels(mask: np.ndarray, colour: tuple[float, ...], **meta: Any) -> LayerData:
-        # whatever label the brush is set to, it means "yes"
-        colours = DirectLabelColormap(color_dict={None: colour, 0: (0, 0, 0, 0)})
+    def labels(mask: np.ndarray, colours: DirectLabelColormap, **meta: Any) -> LayerData:
         return mask.astype(np.uint8), {"colormap": colours, "opacity": 1.0, **meta}, "labels"
 
+    # whatever label the brush is set to, it means "yes"
+    hidden = DirectLabelColormap(color_dict={None: KERNEL_COLOUR, 0: (0, 0, 0, 0)})
     lines = {"edge_width": GRID_WIDTH, "edge_color": GRID_COLOUR, "vector_style": "line", "opacity": 1.0}
     return {
-        SPECTRUM: image(spectrum, name=SPECTRUM, colormap="inferno", contrast_limits=(low, high), **left),
-        PEAKS: labels(peaks, PEAK_COLOUR, name=PEAKS, **left),
+        SPECTRUM: image(spectrum, name=SPECTRUM, colormap="inferno", contrast_limits=_span(spectrum), **left),
+        PEAKS: labels(peaks, peak_marks.colormap(), name=PEAKS, **left),
         LAGS: image(lags, name=LAGS, colormap=SIGNED, contrast_limits=_reach(lags), **right),
-        KERNEL: labels(side_by_side(kernel, False), KERNEL_COLOUR, name=KERNEL, **right),
+        KERNEL: labels(side_by_side(kernel, False), hidden, name=KERNEL, **right),
         GRID: (grid_lines(kernel.shape), {"name": GRID, **lines, **right}, "vectors"),
     }
+
+
+def _span(spectrum: np.ndarray) -> tuple[float, float]:
+    """Contrast limits that a few extreme bins do not set."""
+    low, high = np.percentile(spectrum, [1, 99])
+    return float(low), float(high)
 
 
 def _reach(lags: np.ndarray) -> tuple[float, float]:
@@ -114,14 +121,22 @@ def _reach(lags: np.ndarray) -> tuple[float, float]:
 class ReviewLayers:
     """Views of a session's review. Strokes on them become its edits; it tells them what to show."""
 
-    def __init__(self, viewer: Viewer, session: Session, placement: Callable[[], Placement | None]) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        session: Session,
+        placement: Callable[[], Placement | None],
+        spectrum: SpectrumChoice,
+    ) -> None:
         self._viewer = viewer
         self._session = session
         self._placement = placement
+        self._spectrum = spectrum
         self.layers: dict[str, Layer] = {}
         self._mirrors: dict[str, Mirror] = {}
         self._shown: Any = None
         session.reviewed.connect(self.show)
+        spectrum.changed.connect(self.show)
         viewer.mouse_drag_callbacks.append(self._activate_pressed)
 
     def close(self) -> None:
@@ -149,20 +164,25 @@ class ReviewLayers:
         self._grid = review.kernel_grid.shape
         found = layer_data(
             review.automatic.spectrum,
-            review.peaks,
+            review.peak_marks,
             self._autocorrelation(review),
             review.kernel_grid,
             placement,
         )
         self.layers = {key: self._viewer.add_layer(Layer.create(*data)) for key, data in found.items()}
         self._mirrors = {
-            PEAKS: Mirror(self.labels(PEAKS), _centre(review.peaks.shape), self._on_peaks),
+            PEAKS: Mirror(
+                self.labels(PEAKS), _centre(review.peaks.shape), self._on_peaks, self._meant_by_painting
+            ),
             KERNEL: Mirror(self.labels(KERNEL), _fixed(self._grid), self._on_kernel),
         }
         for key in (PEAKS, KERNEL):
             self.labels(key).brush_size = 1
+        self.labels(PEAKS).selected_label = Mark.ADDED
+        self.labels(PEAKS).events.selected_label.connect(self._never_paint_erased)
+        frequency = FrequencyText(self.layers[SPECTRUM], placement)
         lag = partial(_lag, self.layers[LAGS])
-        for key, text in ((SPECTRUM, _frequency), (PEAKS, _frequency), (LAGS, lag), (KERNEL, lag)):
+        for key, text in ((SPECTRUM, frequency), (PEAKS, frequency), (LAGS, lag), (KERNEL, lag)):
             _explain(self.layers[key], text, placement, self._grid)
         self._viewer.layers.selection.active = active
 
@@ -172,9 +192,12 @@ class ReviewLayers:
         if not np.array_equal(lags.data, picture, equal_nan=True):
             lags.data = picture
             lags.contrast_limits = _reach(picture)
-        if self.layers[SPECTRUM].data is not review.automatic.spectrum:
-            self.layers[SPECTRUM].data = review.automatic.spectrum
-        self._mirrors[PEAKS].write(review.peaks.astype(np.uint8))
+        spectrum: Any = self.layers[SPECTRUM]
+        shown = self._spectrum.picture(review)
+        if spectrum.data is not shown:
+            spectrum.data = shown
+            spectrum.contrast_limits = _span(shown)
+        self._mirrors[PEAKS].write(review.peak_marks)
         self._mirrors[KERNEL].write(side_by_side(review.kernel_grid, False).astype(np.uint8))
 
     @staticmethod
@@ -223,7 +246,16 @@ class ReviewLayers:
         self._mirrors = {}
 
     def _on_peaks(self) -> None:
-        self._session.edit_peaks(np.asarray(self.labels(PEAKS).data) > 0)
+        self._session.mark_peaks(np.array(self.labels(PEAKS).data))
+
+    def _meant_by_painting(self, data: np.ndarray) -> np.ndarray:
+        review = self._session.review
+        return data if review is None else peak_marks.painted(data, review.automatic.peaks)
+
+    def _never_paint_erased(self, event: Any) -> None:
+        # whatever label the brush is set to means "add", but napari skips bins that have that label already
+        if event.source.selected_label == Mark.ERASED:
+            event.source.selected_label = Mark.ADDED
 
     def _on_kernel(self) -> None:
         picture = np.asarray(self.labels(KERNEL).data) > 0
@@ -273,15 +305,6 @@ def _explain(layer: Layer, text: Callable[..., str], placement: Placement, grid:
         return status
 
     layer.get_status = types.MethodType(get_status, layer)
-
-
-def _frequency(index: np.ndarray, shape: tuple[int, ...], placement: Placement, grid: tuple[int, ...]) -> str:
-    cycles = (index - np.array(shape) // 2) / np.array(shape)  # per pixel
-    if not cycles.any():
-        return "DC: the mean of the image"
-    spacing = np.abs(np.array(placement.scale[-2:], dtype=float))
-    period = 1 / np.hypot(*(cycles / spacing))
-    return f"period {1 / np.hypot(*cycles):.3g} px = {period:.3g} {placement.units[-1]:~}"
 
 
 def _lag(

@@ -64,6 +64,10 @@ class Phase(IntEnum):
     RESULT = 4
 
 
+ANALYSIS_SETTINGS = ("sensitivity", "min_excess", "min_correlation", "max_pixels", "notch", "find_kernel")
+"""What of the analysis can be set in the window, by its names in the engine."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What is chosen before a stage runs."""
@@ -75,6 +79,9 @@ class Settings:
     slices: tuple[int, int] | None = None
     """First slice to train on, and the one after the last; None trains on all of them."""
     sensitivity: float = AnalysisConfig().sensitivity
+    min_excess: float = AnalysisConfig().min_excess
+    min_correlation: float = AnalysisConfig().min_correlation
+    max_pixels: int = AnalysisConfig().max_pixels
     notch: NotchChoice = AnalysisConfig().notch
     find_kernel: bool = AnalysisConfig().find_kernel
     recovery: float = Config().recovery
@@ -84,8 +91,9 @@ class Settings:
 
     def config(self) -> Config:
         """The engine's settings."""
-        chosen = {"sensitivity": self.sensitivity, "notch": self.notch, "find_kernel": self.find_kernel}
-        analysis = AnalysisConfig().model_copy(update=chosen)
+        analysis = AnalysisConfig().model_copy(
+            update={name: getattr(self, name) for name in ANALYSIS_SETTINGS}
+        )
         return Config(stage1=self.training, stage2=self.training, analysis=analysis, recovery=self.recovery)
 
 
@@ -433,9 +441,7 @@ class Session:
             self.settings,
             mode=saved.mode,
             training=saved.config.stage1,
-            sensitivity=saved.config.analysis.sensitivity,
-            notch=saved.config.analysis.notch,
-            find_kernel=saved.config.analysis.find_kernel,
+            **{name: getattr(saved.config.analysis, name) for name in ANALYSIS_SETTINGS},
             recovery=saved.config.recovery,
         )
         self._region = saved.region
@@ -451,6 +457,10 @@ class Session:
     def edit_peaks(self, peaks: np.ndarray) -> None:
         """Record that a stroke left the peaks as ``peaks``, bool (T, T); the kernel follows."""
         self._edit(lambda review: review.with_peaks(peaks))
+
+    def mark_peaks(self, marks: np.ndarray) -> None:
+        """Record which peaks are added and erased by hand, marks as uint8 (T, T); the kernel follows."""
+        self._edit(lambda review: review.with_peak_marks(marks))
 
     def edit_kernel(self, grid: np.ndarray) -> None:
         """Record that a stroke left the kernel grid as ``grid``, bool (L, L) or (3, L, L)."""

@@ -18,11 +18,13 @@ from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.image_layers import ImageLayers
 from napari_autostructn2v._napari.jobs import Job
 from napari_autostructn2v._napari.outline import outlined_field, outlined_region
+from napari_autostructn2v._napari.picked_peak import PickedPeak
 from napari_autostructn2v._napari.placement import slice_shown
 from napari_autostructn2v._napari.quick_look_layer import QuickLookLayer
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, ReviewLayers
 from napari_autostructn2v._napari.run_dialogs import RunDialogs
 from napari_autostructn2v._napari.session import Phase, Session, Source
+from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
 
@@ -89,7 +91,9 @@ class Workspace:
         self.session = Session()
         self.flight = Flight(viewer)
         self.images = ImageLayers(viewer, self.session)
-        self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement)
+        self.spectrum = SpectrumChoice(self.session)
+        self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement, self.spectrum)
+        self.picked = PickedPeak(viewer, self.session, self.review, self.flight)
         self.quick_look = QuickLookLayer(viewer, self.session, lambda: self.images.placement)
         self.images.appeared.connect(self.fly_to_images)
         self.batch = Batch(self.session)
@@ -247,6 +251,8 @@ class Workspace:
         self.batch.cancel_all()
         self.quick_look.close()
         self.flight.stop()
+        self.spectrum.close()
+        self.picked.close()
         self.review.close()
         _workspaces.pop(self.viewer, None)
 

@@ -1,0 +1,165 @@
+"""Peaks in the dock: marks and undo, the table and the layer, other spectra, settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_autostructn2v import synthetic
+from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.picked_peak import OUTLINE
+from napari_autostructn2v._napari.review import Mark
+from napari_autostructn2v._napari.review_layers import PEAKS, SPECTRUM
+from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v.kernel import Edits
+
+FREE = (12, 50)
+
+
+@pytest.fixture
+def dock(viewer: Any, hand: Any) -> StructuredDenoisingWidget:
+    """Flown to the peaks of a stack with lines along X and a hum."""
+    made = synthetic.sample("lines_and_hum", shape=(8, 128, 128), structured=1.2)
+    viewer.add_image(made.noisy, name="both", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
+    dock = StructuredDenoisingWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Structured denoising")
+    dock.data.preset.value = "fast"
+    dock.data.steps.value = 2
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    assert not dock.session.error
+    hand.click(dock.review.to_spectrum)
+    hand.wait(lambda: not dock.workspace.flight.flying)
+    return dock
+
+
+def state(dock: Any) -> tuple[bytes, Edits]:
+    return dock.workspace.review.labels(PEAKS).data.tobytes(), dock.session.review.peak_edits
+
+
+def found_bin(dock: Any) -> tuple[int, int]:
+    y, x = np.argwhere(dock.session.review.automatic.peaks)[0]
+    return int(y), int(x)
+
+
+def test_marks_and_undo_of_several_strokes(hand: Any, dock: Any) -> None:
+    peaks = dock.workspace.review.labels(PEAKS)
+    found, mirrored = found_bin(dock), tuple(n - 1 - i for n, i in zip(peaks.data.shape, FREE, strict=True))
+    states = [state(dock)]
+    hand.stroke(peaks, FREE)
+    assert peaks.data[FREE] == peaks.data[mirrored] == Mark.ADDED
+    states.append(state(dock))
+    peaks.mode = "erase"
+    hand.stroke(peaks, found)
+    assert peaks.data[found] == Mark.ERASED
+    states.append(state(dock))
+    hand.stroke(peaks, FREE)
+    assert peaks.data[FREE] == Mark.NONE
+    states.append(state(dock))
+    # what is so already is no edit, nor a step to undo
+    hand.stroke(peaks, found)
+    peaks.mode = "paint"
+    hand.stroke(peaks, tuple(np.argwhere(peaks.data == Mark.FOUND)[-1]))
+    assert state(dock) == states[-1]
+    for expected in reversed(states[:-1]):
+        hand.undo()
+        assert state(dock) == expected
+    assert dock.session.review.peak_edits == Edits()
+    for expected in states[1:]:
+        hand.redo()
+        assert state(dock) == expected
+
+
+@pytest.mark.parametrize("label", [1, 2, 3, 7])
+def test_any_label_brings_back_what_was_erased(hand: Any, dock: Any, label: int) -> None:
+    peaks = dock.workspace.review.labels(PEAKS)
+    found = found_bin(dock)
+    peaks.mode = "erase"
+    hand.stroke(peaks, found)
+    peaks.mode = "paint"
+    peaks.selected_label = label
+    hand.stroke(peaks, found)
+    hand.stroke(peaks, FREE)
+    assert peaks.data[found] == Mark.FOUND and peaks.data[FREE] == Mark.ADDED
+    hand.undo()
+    hand.undo()
+    assert peaks.data[found] == Mark.ERASED and peaks.data[FREE] == Mark.NONE
+
+
+def test_undo_after_another_threshold_is_no_new_edit(hand: Any, dock: Any) -> None:
+    peaks = dock.workspace.review.labels(PEAKS)
+    automatic = dock.session.review.automatic.peaks
+    dock.session.configure(sensitivity=30.0)
+    weak = tuple(np.argwhere(automatic & ~dock.session.review.automatic.peaks)[0])
+    dock.session.configure(sensitivity=6.0)
+    peaks.mode = "erase"
+    hand.stroke(peaks, weak)
+    dock.analysis.sensitivity.value = 30
+    assert peaks.data[weak] == Mark.ERASED
+    hand.undo()
+    assert peaks.data[weak] == Mark.NONE and dock.session.review.peak_edits == Edits()
+
+
+def test_table_and_layer_are_linked(hand: Any, viewer: Any, dock: Any) -> None:
+    panel, picked = dock.peaks, dock.workspace.picked
+    peaks = dock.workspace.review.labels(PEAKS)
+    before = state(dock)
+    assert panel.model.rowCount() == len(picked.peaks) >= 2
+    assert panel.model.index(0, 0).data() == f"{picked.peaks[0].period_px:.3g}"
+    panel.table.selectRow(1)
+    assert picked.row == 1 and OUTLINE in viewer.layers and viewer.layers.selection.active is peaks
+    middle = len(peaks.data) // 2
+    peaks.mode = "pan_zoom"
+    target = np.rint(np.multiply(picked.peaks[0].frequency, len(peaks.data))).astype(int) + middle
+    hand.stroke(peaks, tuple(target))
+    assert picked.row == 0 and panel.table.selectionModel().selectedRows()[0].row() == 0
+    zoom = viewer.scene.camera.zoom
+    hand.click(panel.zoom)
+    hand.wait(lambda: not dock.workspace.flight.flying)
+    assert viewer.scene.camera.zoom > zoom
+    mask, count = picked.peaks[0].mask, len(picked.peaks)
+    QTest.keyClick(panel.table, Qt.Key.Key_Delete)
+    assert (peaks.data[mask] == Mark.ERASED).all() and panel.model.rowCount() == count - 1
+    assert panel.counts[Mark.ERASED].text() == f"{mask.sum()} erased"
+    hand.undo()
+    assert state(dock) == before and panel.model.rowCount() == count
+    hand.stroke(peaks, (1, 1))
+    assert picked.row is None and OUTLINE not in viewer.layers and not panel.delete.isEnabled()
+
+
+def test_spectra_of_what_the_stages_leave(hand: Any, dock: Any) -> None:
+    layer, choice = dock.workspace.review.layers[SPECTRUM], dock.workspace.spectrum
+    raw = layer.data
+    measured, run = dock.session.review.automatic.measured, dock.session.run
+    choice.choose("stage2")
+    assert choice.choice == "background", "there is none yet"
+    choice.choose("residual")
+    hand.wait(lambda: not choice.waiting)
+    np.testing.assert_allclose(layer.data, measured.residual.log_power, rtol=1e-5)
+    choice.choose("stage1")
+    hand.wait(lambda: not choice.waiting)
+    expected = measured.spectrum_of(run.stage1.denoised(run.recovery)).log_power
+    np.testing.assert_allclose(layer.data, expected, rtol=1e-5)
+    kept = layer.data
+    choice.choose("background")
+    assert layer.data is raw
+    choice.choose("stage1")
+    assert layer.data is kept
+    status = layer.get_status(layer.data_to_world((31, 40)), world=True)["coordinates"]
+    assert "0.143 cycles/px  period 7 px = 10.5 nm  log power" in status
+
+
+def test_settings_act_at_once_and_keep_edits(hand: Any, dock: Any) -> None:
+    peaks = dock.workspace.review.labels(PEAKS)
+    hand.stroke(peaks, FREE)
+    dock.analysis.max_pixels.value = 9
+    assert 1 < dock.session.review.analysis.kernel.sum() <= 9
+    found = (peaks.data == Mark.FOUND).sum()
+    dock.analysis.min_excess.value = 2
+    assert (peaks.data == Mark.FOUND).sum() < found and peaks.data[FREE] == Mark.ADDED
+    dock.analysis.min_correlation.value = 0.5
+    assert dock.session.settings.config().analysis.min_correlation == 0.5
