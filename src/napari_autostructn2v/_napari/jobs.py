@@ -18,8 +18,8 @@ from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.stack import Stack
 
-JobKind = Literal["stage1", "analysis", "stage2", "apply"]
-Stream = Generator[Event, "int | None", Any]
+JobKind = Literal["stage1", "analysis", "stage2", "apply", "appraisal", "export"]
+Stream = Generator[Event, Any, Any]  # what is sent in is the slice to preview, or None
 
 
 @dataclass

@@ -27,6 +27,8 @@ from napari_autostructn2v._napari.session import Losses, Phase, Progress
 from napari_autostructn2v.config import PRESETS, Config, NotchChoice
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_autostructn2v._napari.workspace import Workspace
 
 MODE_NAMES = {"2d": "2D, slice by slice", "2.5d": "2.5D, with both neighbours"}
@@ -431,8 +433,14 @@ class ResultPanel(QWidget):
         self.save_model = button(
             "Save model …", "Write the trained network as one .zip, to use it on other stacks", save_model
         )
+        self.compare = button(
+            "Compare",
+            "Hold original and result against one another: side by side, swipe, blink, line profile",
+            lambda: _open_compare(workspace.viewer),
+        )
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
+        layout.addWidget(self.compare)
         form = QFormLayout()
         form.addRow("Detail back, %", self.recovery.native)
         layout.addLayout(form)
@@ -448,6 +456,7 @@ class ResultPanel(QWidget):
         with self.recovery.changed.blocked():
             self.recovery.value = round(100 * self._session.settings.recovery)
         self.recovery.enabled = there
+        self.compare.setEnabled(there)
         self.save_result.setEnabled(there)
         self.save_model.setEnabled(there)
         if run is None or not there:
@@ -459,3 +468,10 @@ class ResultPanel(QWidget):
         else:
             text = "Stage 1 is done and can be saved as it is."
         self.summary.setText(text)
+
+
+def _open_compare(viewer: Viewer) -> None:
+    # by its name in the manifest: the same dock as the one from the menu
+    dock, _ = viewer.window.add_plugin_dock_widget("napari-autostructn2v", "Compare", tabify=True)
+    dock.show()
+    dock.raise_()
