@@ -192,8 +192,9 @@ class RemovedPanel(QWidget):
         self.spectrum.hideButtons()
         self.spectrum.setAspectLocked(True)
         self.spectrum.invertY(True)
-        self.spectrum.setLabel("bottom", "cycles per pixel along X", **{"font-size": "8pt"})
-        self.spectrum.setLabel("left", "along Y", **{"font-size": "8pt"})
+        for side, words in (("bottom", "cycles per pixel along X"), ("left", "along Y")):
+            self.spectrum.setLabel(side, words, **{"font-size": "8pt"})
+            self.spectrum.getAxis(side).enableAutoSIPrefix(False)
         self.spectrum.setFixedHeight(220)
         self.spectrum.setToolTip(
             "Averaged power spectrum of what was removed, logarithmic: lines and spots are structured noise, "
@@ -223,6 +224,7 @@ class RemovedPanel(QWidget):
         low, high = np.percentile(appraisal.spectrum, [1, 99.8])
         self._picture.setImage(appraisal.spectrum, levels=(low, high))
         self._picture.setRect(-0.5, -0.5, 1.0, 1.0)
+        self.spectrum.setRange(xRange=(-0.5, 0.5), yRange=(-0.5, 0.5), padding=0.02)
         self.spectrum.show()
 
     def refresh(self, comparable: bool, shown: bool, theme: str) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 COLOURS = ((150, 150, 150), (255, 140, 30), (60, 170, 255), (200, 110, 220))
 LINE_COLOUR = "#00d0c0"
+LEGEND_ROOM = 0.15
+"""Height of a line of the legend as a share of that of the curves."""
 REDRAW_MS = 40
 """A drag moves the line more often than a plot can be drawn."""
 
@@ -98,7 +100,8 @@ class ProfilePanel(QWidget):
             [ends],
             shape_type="line",
             edge_color=LINE_COLOUR,
-            edge_width=max(rows, columns) / 200,
+            opacity=1.0,
+            edge_width=max(rows, columns) / 100,
             name="profile line",
             metadata=dict(NOT_A_SOURCE),
             **Placement.of(first).beside(0, 2),
@@ -153,9 +156,14 @@ class ProfilePanel(QWidget):
         z = slice_at(self._viewer, layers[0])
         # points of the world, since the line's layer may have been moved meanwhile
         start, end = (self._on_image(layers[0], self.line.data[0][end]) for end in (0, -1))
+        seen = []
         for layer, colour in zip(layers, COLOURS, strict=False):
             distance, values = line_profile(shown_slice(layer, z), start, end, pixel)
             self.plot.plot(distance, values, name=layer.name, pen=pg.mkPen(colour, width=1), connect="finite")
+            seen.append(values[np.isfinite(values)])
+        if (all_seen := np.concatenate(seen)).size:
+            low, high = all_seen.min(), all_seen.max()
+            self.plot.setYRange(low, high + LEGEND_ROOM * len(layers) * (high - low))
         self._take_theme()
 
     def _on_image(self, first: Image, corner: np.ndarray) -> tuple[float, float]:

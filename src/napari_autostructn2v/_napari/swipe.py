@@ -60,6 +60,7 @@ class Swipe:
             [np.array([[-0.5, -0.5], [rows - 0.5, -0.5]])],
             shape_type="line",
             edge_color=COLOUR,
+            opacity=1.0,
             edge_width=WIDTH * max(rows, self._columns),
             name="divider",
             metadata=dict(NOT_A_SOURCE),
