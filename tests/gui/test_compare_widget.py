@@ -142,3 +142,34 @@ def test_export(
     with Image.open(path) as picture:
         assert picture.size == (2 * 400 + 6, 400 + 26)
         assert getattr(picture, "n_frames", 1) == (4 if kind == "gif" else 1)
+
+
+def test_opened_from_the_result_and_closed_from_the_menu(make_napari_viewer: Any, noisy: np.ndarray) -> None:
+    from hands import Hand
+
+    from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(noisy, name="raw")
+    viewer.add_image(noisy + 1, name="other")
+    main = StructuredDenoisingWidget(viewer)
+    viewer.window.add_dock_widget(main, name="Structured denoising")
+    main.result.compare.setEnabled(True)
+    hand = Hand(viewer)
+    hand.click(main.result.compare)
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-autostructn2v", "Compare")
+    assert dock.isVisible()
+    start(hand, widget, "row")
+    main.parent().raise_()
+    hand.rest(0.1)
+    assert widget.comparison.way == "row", "another tab is in front, the comparison goes on"
+    dock.hide()
+    assert widget.comparison.way is None and viewer.layers["raw"].visible
+
+
+def test_every_control_has_a_tooltip(dock: Any) -> None:
+    from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QProgressBar, QPushButton
+
+    for kind in (QAbstractSpinBox, QCheckBox, QComboBox, QProgressBar, QPushButton):
+        for widget in dock.findChildren(kind):
+            assert widget.toolTip(), f"{kind.__name__} has no tooltip"
