@@ -53,6 +53,7 @@ def test_one_dock_however_it_is_opened() -> None:
     assert [widget.display_name for widget in MANIFEST.contributions.widgets or ()] == [
         "Structured denoising",
         "Apply trained model",
+        "Compare",
     ]
 
 

@@ -1,8 +1,311 @@
-"""How close a denoised stack is to the truth, where there is one."""
+"""How good a denoised stack is: against the truth, where there is one, and by what was removed, where not.
+
+Without a truth, three questions: how much weaker is the structured noise, does what was removed hold some of
+the image, and is it noise beyond the reach of the kernel. Each of them alone can be fooled, by a blur or by
+doing nothing; together they cannot be so easily.
+
+References
+----------
+Bartlett, M. S. On the theoretical specification and sampling properties of autocorrelated time-series.
+Supplement to the Journal of the Royal Statistical Society 8 (1946), 27-41.
+
+Buades, A., Coll, B. & Morel, J.-M. A review of image denoising algorithms, with a new one. Multiscale
+Modeling & Simulation 4 (2005), 490-530.
+
+Chen, Y. & Fomel, S. Random noise attenuation using local signal-and-noise orthogonalization. Geophysics 80
+(2015), WD1-WD9.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+from scipy import fft, ndimage
+
+from napari_autostructn2v.analysis import NoiseAnalysis, analyze
+from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.events import SliceDone
+from napari_autostructn2v.kernel import embed_kernel
+from napari_autostructn2v.notch import Notch, NotchedArray, PatternArray
+from napari_autostructn2v.spectrum import (
+    HANN_CORRELATION,
+    BackgroundSpectrum,
+    Tiles,
+    background_spectrum,
+    choose_tiles,
+    departure,
+    find_peaks,
+    frequency_radius,
+    ring_median,
+    tile_corners,
+    tile_powers,
+)
+from napari_autostructn2v.stack import Stack, as_stack
+
+MAX_SLICES = 32
+"""Slices that the figures are taken from: more would only cost time."""
+
+FLAT_SHARE = 0.25
+"""Share of the tiles, the flattest ones, that show what noise alone does."""
+
+LEAKED = 0.02
+"""Share of what was removed that may go along with the image by chance."""
+
+LARGE = 0.03
+"""Correlation beyond the kernel that is large enough to be seen in what was removed."""
+
+SURE = 1.96
+"""Standard errors that 95 % of chance correlations stay below."""
+
+CHANCE = 0.05
+
+COARSEST_BINS = 1.5
+"""Bins of a tile's spectrum around zero frequency that hold only its shading."""
+
+
+@dataclass(frozen=True, eq=False)
+class Appraisal:
+    """What can be said of a denoised stack without knowing the truth.
+
+    Attributes
+    ----------
+    structured_db
+        By how many decibels the structured noise of the background is weaker, at the frequencies of its
+        peaks. None if the original has none.
+    at_least
+        Whether so little of it is left that ``structured_db`` is only a lower limit.
+    leaked
+        Share of the removed power that goes along with the denoised image where there is structure, and not
+        in flat background: the image in what was removed. A careful estimate, rather too low, 0 to 1.
+    far_share
+        Share of the lags beyond the kernel at which what was removed correlates with itself more than 95 % of
+        chance correlations would: 0.05 if it is noise of the kernel's reach.
+    far_largest
+        Largest of those correlations, 0 to 1.
+    spectrum
+        Mean log power of what was removed, float32 (T, T), zero frequency in the middle.
+    """
+
+    structured_db: float | None
+    at_least: bool
+    leaked: float
+    far_share: float
+    far_largest: float
+    spectrum: np.ndarray
+
+    @property
+    def holds_image(self) -> bool:
+        """Whether what was removed holds some of the image."""
+        return self.leaked > LEAKED
+
+    @property
+    def sentences(self) -> tuple[str, str, str]:
+        """What structured noise, leakage and reach mean, for a person at a microscope."""
+        return self._about_structured(), self._about_image(), self._about_reach()
+
+    def _about_structured(self) -> str:
+        if self.structured_db is None:
+            return "No structured noise was found in the original, so there is none to weaken."
+        if abs(self.structured_db) < 0.5:
+            return "Structured noise is as strong as before."
+        times = 10 ** (abs(self.structured_db) / 10)
+        return f"Structured noise is {'at least ' * self.at_least}{abs(self.structured_db):.0f} dB " + (
+            f"weaker ({times:.3g} times less power)." if self.structured_db > 0 else "stronger."
+        )
+
+    def _about_image(self) -> str:
+        if self.holds_image:
+            return (
+                f"What was removed holds some of the image: at least {self.leaked:.0%} of it. Bring more "
+                "detail back, or train longer."
+            )
+        return f"What was removed looks like noise: no image structure above {LEAKED:.0%} found."
+
+    def _about_reach(self) -> str:
+        found = (
+            f"Beyond the kernel {self.far_share:.0%} of the neighbours in it are correlated ({CHANCE:.0%} by "
+            f"chance alone), at most by {self.far_largest:.2f}"
+        )
+        if self.far_largest > LARGE and self.far_share > 2 * CHANCE:
+            return f"{found}: a pattern, or the image, reaches farther than the kernel."
+        return f"{found}: too little to matter."
+
+
+class RemovedArray(PatternArray):
+    """Original minus denoised, computed slice by slice as it is read.
+
+    Parameters
+    ----------
+    original, denoised
+        Of one shape.
+    """
+
+    def __init__(self, original: Stack, denoised: Stack) -> None:
+        super().__init__(original, Notch())
+        self._denoised = denoised
+
+    def _computed(self, z: int) -> np.ndarray:
+        return self._stack.plane(z) - self._denoised.plane(z)
+
+
+def appraise(
+    original: Any, denoised: Any, analysis: NoiseAnalysis | None = None
+) -> Generator[SliceDone, None, Appraisal]:
+    """Say how good a denoised stack is without knowing the truth.
+
+    Parameters
+    ----------
+    original, denoised
+        Shape (Z, Y, X) or (Y, X), the same for both, and on the same scale of values.
+    analysis
+        Of the original: its peaks, kernel and notch. It is analysed first if None.
+
+    Yields
+    ------
+    SliceDone
+        After each slice that was looked at.
+
+    Raises
+    ------
+    StackError
+        If they are no stacks of one shape, or the same stack.
+    """
+    raw, made = as_stack(original), as_stack(denoised)
+    if raw.shape != made.shape:
+        raise StackError(
+            f"The original has shape {raw.shape}, the denoised stack {made.shape}. "
+            "Choose two stacks of the same shape."
+        )
+    analysis = analysis or analyze(raw, made)
+    structured_db, at_least = _structured_db(raw, made, analysis)
+    # what the notch takes is meant to be gone, however far it reaches
+    given = Stack(NotchedArray(raw, analysis.notch)) if analysis.notch else raw
+    tiles = choose_tiles(raw, made, analysis.config.model_copy(update={"flat_share": FLAT_SHARE}))
+    slices = sorted({z for z, _, _ in tiles.corners})
+    slices = [slices[i] for i in np.unique(np.linspace(0, len(slices) - 1, MAX_SLICES).astype(int))]
+    leakage, reach = _Leakage(tiles, raw.shape[1:]), _Reach(analysis)
+    power = np.zeros((tiles.side, tiles.side))
+    for done, z in enumerate(slices, start=1):
+        shown = made.plane(z)
+        removed = given.plane(z) - shown
+        leakage.add(z, shown, removed)
+        reach.add(removed)
+        power += tile_powers(raw.plane(z) - shown, leakage.corners, tiles.side).mean(axis=0) / len(slices)
+        yield SliceDone(z=z, done=done, total=len(slices))
+    if not power.any():
+        raise StackError("The two stacks are the same: nothing was removed. Choose the original first.")
+    far_share, far_largest = reach.beyond()
+    return Appraisal(
+        structured_db=structured_db,
+        at_least=at_least,
+        leaked=leakage.share(),
+        far_share=far_share,
+        far_largest=far_largest,
+        spectrum=np.log(power + np.finfo(np.float32).tiny).astype(np.float32),
+    )
+
+
+def _structured_db(raw: Stack, made: Stack, analysis: NoiseAnalysis) -> tuple[float | None, bool]:
+    """By how much the power above the rings is lower, and whether nothing certain is left of it."""
+    tiles = choose_tiles(raw, made, analysis.config)
+    before = background_spectrum(raw, tiles)
+    peaks = analysis.peaks
+    if len(peaks) != tiles.side:  # outlined backgrounds have smaller tiles
+        peaks = find_peaks(before, analysis.config)
+    peaks = peaks & (departure(before) > 0)
+    if not peaks.any():
+        return None, False
+    after = background_spectrum(made, tiles)
+    strength, left = (_above_rings(spectrum, peaks) for spectrum in (before, after))
+    floor = 2 * _chance_above_rings(after, peaks)
+    return float(10 * np.log10(strength / max(left, floor))), left < floor
+
+
+def _above_rings(background: BackgroundSpectrum, peaks: np.ndarray) -> float:
+    excess = np.exp(background.log_power) - np.exp(ring_median(background.log_power))
+    return float(excess[peaks].sum())
+
+
+def _chance_above_rings(background: BackgroundSpectrum, peaks: np.ndarray) -> float:
+    """Standard error of :func:`_above_rings`, were there no structure; a bin and its mirror image are one."""
+    rings = np.exp(ring_median(background.log_power))[peaks]
+    return float(HANN_CORRELATION * background.standard_error * np.sqrt(2 * np.square(rings).sum()))
+
+
+class _Leakage:
+    """How much of what was removed goes along with the image, ring by ring of the spectrum.
+
+    A filter that lets through the share H of a frequency leaves H(1 - H) of the image's power as the
+    cross-spectrum of denoised and removed, and H² as the power of the denoised: from both follows what was
+    removed, (1 - H)². Noise does the same, so what flat background shows is subtracted first.
+    """
+
+    def __init__(self, tiles: Tiles, shape: tuple[int, ...]) -> None:
+        self.corners = tile_corners(shape, tiles.side)
+        self._side = tiles.side
+        self._flat = set(tiles.corners)
+        self._sums = np.zeros((2, 3, tiles.side, tiles.side))
+        self._counts = np.zeros(2)
+
+    def add(self, z: int, denoised: np.ndarray, removed: np.ndarray) -> None:
+        """Take in a slice."""
+        shown, taken, both = (
+            tile_powers(plane, self.corners, self._side) for plane in (denoised, removed, denoised + removed)
+        )
+        cross = (both - shown - taken) / 2
+        flat = np.array([(z, *corner) in self._flat for corner in self.corners])
+        for which, chosen in enumerate((flat, ~flat)):
+            self._sums[which] += [powers[chosen].sum(axis=0) for powers in (cross, shown, taken)]
+            self._counts[which] += chosen.sum()
+
+    def share(self) -> float:
+        """0 to 1; 0 where all is flat or nothing is."""
+        if not self._counts.all():
+            return 0.0
+        flat, rest = self._sums / self._counts[:, None, None, None]
+        radius = np.rint(frequency_radius(self._side) * self._side).astype(int)
+        rings = np.arange(radius.max() + 1)
+        cross, shown, taken = (ndimage.mean(a, radius, rings) for a in (*(rest - flat)[:2], rest[2]))
+        seen = (rings > COARSEST_BINS) & (shown > 0)
+        leaked = np.minimum(np.square(np.maximum(cross, 0)) / np.where(seen, shown, 1), taken) * seen
+        bins = np.bincount(radius.ravel()) * (rings > COARSEST_BINS)
+        return float((leaked * bins).sum() / max((taken * bins).sum(), np.finfo(float).tiny))
+
+
+class _Reach:
+    """Autocorrelation of what was removed, pooled over slices, and what of it lies beyond the kernel."""
+
+    def __init__(self, analysis: NoiseAnalysis) -> None:
+        kernel = analysis.kernel if analysis.kernel.ndim == 2 else analysis.kernel[1]
+        self._reach = analysis.config.max_lag + 1
+        # beside a neighbour that shares noise there is always a little more of it
+        grid = ndimage.binary_dilation(embed_kernel(kernel, 2 * self._reach + 1), np.ones((3, 3)))
+        self._within = np.asarray(grid)
+        self._sum = np.zeros(grid.shape)
+        self._pixels = 0
+
+    def add(self, removed: np.ndarray) -> None:
+        """Take in a slice."""
+        centred = removed - removed.mean(dtype=np.float64)
+        padded = [fft.next_fast_len(n + self._reach, real=True) for n in centred.shape]
+        power = np.square(np.abs(fft.rfft2(centred, padded)))
+        lags = np.arange(-self._reach, self._reach + 1)
+        self._sum += fft.irfft2(power, padded)[np.ix_(lags, lags)]
+        self._pixels += centred.size
+
+    def beyond(self) -> tuple[float, float]:
+        """Share of the lags that chance does not explain, and the largest correlation among them."""
+        zero = self._sum[self._reach, self._reach]
+        correlation = self._sum / max(zero, np.finfo(float).tiny)
+        # Bartlett: correlations within the kernel make those beyond it scatter more
+        error = np.sqrt(np.square(correlation[self._within]).sum() / self._pixels)
+        beyond = np.abs(correlation[~self._within])
+        if not beyond.size:
+            return 0.0, 0.0
+        return float((beyond > SURE * error).mean()), float(beyond.max())
 
 
 def psnr(image: np.ndarray, truth: np.ndarray) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_autostructn2v._napari.apply_widget import ApplyModelWidget
+from napari_autostructn2v._napari.compare_widget import CompareWidget
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 
 PLUGIN = "napari-autostructn2v"
@@ -16,7 +17,11 @@ PLUGIN = "napari-autostructn2v"
 
 @pytest.mark.parametrize(
     ("title", "kind"),
-    [("Structured denoising", StructuredDenoisingWidget), ("Apply trained model", ApplyModelWidget)],
+    [
+        ("Structured denoising", StructuredDenoisingWidget),
+        ("Apply trained model", ApplyModelWidget),
+        ("Compare", CompareWidget),
+    ],
 )
 def test_docks_open_once(viewer: Any, title: str, kind: type) -> None:
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, title)

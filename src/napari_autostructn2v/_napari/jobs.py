@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.run_files import SavedRun
     from napari_autostructn2v.bundle import Model
 
-JobKind = Literal["stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply"]
-Stream = Generator[Event, "int | None", Any]
+JobKind = Literal[
+    "stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply", "appraisal", "export"
+]
+Stream = Generator[Event, Any, Any]  # what is sent in is the slice to preview, or None
 
 
 @dataclass

@@ -29,6 +29,8 @@ from napari_autostructn2v._napari.training_panel import TrainingPanel
 from napari_autostructn2v.config import PRESETS, NotchChoice
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_autostructn2v._napari.workspace import Workspace
 
 MODE_NAMES = {"2d": "2D, slice by slice", "2.5d": "2.5D, with both neighbours"}
@@ -489,8 +491,14 @@ class ResultPanel(QWidget):
         self.forget = button(
             "Forget others", "Drop the other results of stage 2, to have their memory back", self._forget
         )
+        self.compare = button(
+            "Compare",
+            "Hold original and result against one another: side by side, swipe, blink, line profile",
+            lambda: _open_compare(workspace.viewer),
+        )
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
+        layout.addWidget(self.compare)
         form = QFormLayout()
         form.addRow("Attempt", self.attempts)
         form.addRow(self.keep, self.forget)
@@ -521,6 +529,7 @@ class ResultPanel(QWidget):
         self.attempts.setEnabled(free and len(attempts) > 1)
         self.keep.setEnabled(free and run is not None and run.stage2 is not None)
         self.forget.setEnabled(free and len(attempts) > 1)
+        self.compare.setEnabled(there)
         self.save_result.setEnabled(there)
         self.save_model.setEnabled(there)
         self.save_run.setEnabled(there and self._session.review is not None)
@@ -546,3 +555,10 @@ class ResultPanel(QWidget):
     def _forget(self) -> None:
         for attempt in self._session.attempts:
             self._session.forget(attempt)  # it keeps the present one
+
+
+def _open_compare(viewer: Viewer) -> None:
+    # by its name in the manifest: the same dock as the one from the menu
+    dock, _ = viewer.window.add_plugin_dock_widget("napari-autostructn2v", "Compare", tabify=True)
+    dock.show()
+    dock.raise_()

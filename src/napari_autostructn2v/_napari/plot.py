@@ -34,7 +34,7 @@ class LossPlot(QWidget):
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
         self.plot.setLabel("bottom", "step", **{"font-size": "8pt"})
-        self._legend = self.plot.addLegend(offset=(-5, 2), labelTextSize="8pt")
+        self.plot.addLegend(offset=(-5, 2), labelTextSize="8pt")
         self._training = self.plot.plot(name="training")
         self._validation = self.plot.plot(
             name="validation", pen=pg.mkPen(VALIDATION_COLOUR, width=1), symbol="o", symbolSize=4,
@@ -65,17 +65,25 @@ class LossPlot(QWidget):
         self._best.setData(best[:, 0], best[:, 1])
 
     def _take_theme(self, event: Any = None) -> None:
-        theme = get_theme(self._viewer.theme)
-        text = theme.text.as_rgb_tuple()
-        self.plot.setBackground(theme.background.as_rgb_tuple())
-        for side in ("left", "bottom"):
-            self.plot.getAxis(side).setPen(theme.highlight.as_rgb_tuple())
-            self.plot.getAxis(side).setTextPen(text)
-        self._legend.setLabelTextColor(text)
-        for _, label in self._legend.items:
-            label.setText(label.text, color=text)
+        text = dress(self.plot, self._viewer.theme)
         self._training.setPen(pg.mkPen(text, width=1))
         self._best.setSymbolPen(pg.mkPen(text, width=1))
+
+
+def dress(plot: pg.PlotWidget, theme_name: str) -> tuple[int, ...]:
+    """Give a plot the colours of a theme; return that of its text."""
+    theme = get_theme(theme_name)
+    text: tuple[int, ...] = theme.text.as_rgb_tuple()
+    plot.setBackground(theme.background.as_rgb_tuple())
+    for side in ("left", "bottom"):
+        plot.getAxis(side).setPen(theme.highlight.as_rgb_tuple())
+        plot.getAxis(side).setTextPen(text)
+    legend = plot.getPlotItem().legend
+    if legend is not None:
+        legend.setLabelTextColor(text)
+        for _, label in legend.items:
+            label.setText(label.text, color=text)
+    return text
 
 
 def running_mean(points: Sequence[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:

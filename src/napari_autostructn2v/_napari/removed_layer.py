@@ -1,0 +1,55 @@
+"""What denoising took away, as a layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dask.array
+import numpy as np
+
+from napari_autostructn2v._napari.placement import GAP, NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.slices import grey_values
+from napari_autostructn2v.metrics import RemovedArray
+from napari_autostructn2v.stack import as_stack
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+
+def removed(original: Image, denoised: Image) -> Any:
+    """Original minus denoised, computed slice by slice as it is looked at."""
+    array = RemovedArray(as_stack(grey_values(original)), as_stack(grey_values(denoised)))
+    chunks: Any = (1, *array.shape[1:]) if array.ndim == 3 else -1
+    # named by chance: dask would else read both stacks whole to make a name of them
+    return dask.array.from_array(array, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
+
+
+def show_removed(viewer: Viewer, original: Image, denoised: Image) -> Image:
+    """Add what was removed as a layer, last in the row of images.
+
+    Raises
+    ------
+    StackError
+        If the slice in the middle, which sets the contrast, holds NaN or infinite values.
+    """
+    array = removed(original, denoised)
+    placement = Placement.of(original)
+    plane = np.asarray(array[array.shape[0] // 2] if array.ndim == 3 else array)
+    spread = float(np.percentile(np.abs(plane), 99.5)) or 1.0
+    active = viewer.layers.selection.active
+    layer = viewer.add_image(
+        array,
+        name=f"{original.name} removed",
+        contrast_limits=(-spread, spread),
+        metadata=dict(NOT_A_SOURCE),
+        **placement.beside(_free_column(viewer, placement), array.ndim),
+    )
+    viewer.layers.selection.active = active
+    return layer
+
+
+def _free_column(viewer: Viewer, placement: Placement) -> int:
+    """The first place of the row to the right of which there is nothing."""
+    rightmost = max(float(layer.extent.world[1, -1]) for layer in viewer.layers)
+    return int(np.ceil((rightmost - placement.low[1]) / (placement.size[1] * (1 + GAP))))

@@ -1,0 +1,175 @@
+"""The Compare dock: real drags, sliders, closing and deleting, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from qtpy.QtWidgets import QFileDialog
+from scipy import ndimage
+
+from napari_autostructn2v._napari.compare_widget import CompareWidget
+
+
+@pytest.fixture
+def dock(viewer: Any, noisy: np.ndarray) -> CompareWidget:
+    place = {"scale": (2.0, 1.5, 1.5), "units": ("nm",) * 3}
+    viewer.add_image(noisy, name="raw", opacity=0.8, **place)
+    smooth = ndimage.gaussian_filter(noisy, (0, 2, 2))
+    viewer.add_image(smooth, name="smooth", translate=(0, 0, 130), **place)
+    viewer.add_image(noisy + 1, name="hidden", visible=False, **place)
+    dock = CompareWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Compare")
+    dock.second.choose(viewer.layers["smooth"])
+    return dock
+
+
+def look(viewer: Any) -> dict[str, Any]:
+    return {
+        layer.name: (tuple(layer.translate), layer.visible, layer.opacity, tuple(layer.contrast_limits))
+        for layer in viewer.layers
+    }
+
+
+def start(hand: Any, dock: Any, way: str | None) -> None:
+    hand.click(dock.ways.ways[way])
+    hand.wait(lambda: not dock._workspace.flight.flying)
+
+
+@pytest.mark.parametrize("way", ["row", "column", "swipe", "blink"])
+@pytest.mark.parametrize("end", ["button", "dock", "layer"])
+def test_everything_is_as_before(hand: Any, viewer: Any, dock: Any, way: str, end: str) -> None:
+    before = look(viewer)
+    start(hand, dock, way)
+    assert dock.comparison.way == way and not viewer.layers["raw"].visible
+    dock.comparison.copies[0].contrast_limits = (-1, 1)
+    if end == "button":
+        start(hand, dock, None)
+    elif end == "dock":
+        hand.close_dock(dock)
+    else:
+        viewer.layers.remove("smooth")
+        before.pop("smooth")
+    assert look(viewer) == before
+    hand.rest(0.1)
+    viewer.layers["raw"].contrast_limits = (-2, 2)
+    assert tuple(viewer.layers[-1].contrast_limits) != (-2, 2), "nothing is linked any more"
+
+
+def test_placed_in_a_row_with_one_contrast(hand: Any, viewer: Any, dock: Any) -> None:
+    start(hand, dock, "row")
+    left, right = dock.comparison.copies
+    assert right.extent.world[0, 2] > left.extent.world[1, 2]
+    np.testing.assert_allclose(left.contrast_limits, right.contrast_limits)
+    left.contrast_limits = (-1, 1)
+    assert tuple(right.contrast_limits) == (-1, 1)
+    dock.ways.same_contrast.setChecked(False)
+    assert tuple(left.contrast_limits) != tuple(right.contrast_limits)
+
+
+def test_divider_is_dragged_and_follows_the_slider(hand: Any, viewer: Any, dock: Any) -> None:
+    start(hand, dock, "swipe")
+    swipe = dock.comparison._swipe
+    camera = viewer.scene.camera.center
+    hand.stroke(swipe.top, (40, 39.5), (40, 45), (40, 59.5))
+    assert abs(swipe.column - 60) <= 1 and viewer.scene.camera.center == camera
+    for z in (1, 3):
+        viewer.dims.set_current_step(0, z)
+        assert np.isnan(swipe.top.data[:, : swipe.column]).all()
+        np.testing.assert_array_equal(
+            swipe.top.data[:, swipe.column :], viewer.layers["smooth"].data[z][:, swipe.column :]
+        )
+    hand.stroke(swipe.top, (40, 10), (40, 20))
+    assert abs(swipe.column - 60) <= 1, "a drag elsewhere moves the image"
+
+
+def test_blinks(hand: Any, dock: Any) -> None:
+    start(hand, dock, "blink")
+    dock.ways.rate.setValue(10)
+    seen = set()
+    hand.wait(lambda: seen.add(tuple(c.opacity for c in dock.comparison.copies)) or len(seen) == 2, 3)
+    assert seen == {(1, 0), (0, 1)}
+
+
+def test_line_profile_follows(hand: Any, viewer: Any, dock: Any) -> None:
+    hand.click(dock.profile.draw)
+    line = dock.profile.line
+
+    def curve() -> np.ndarray:
+        return dock.profile.plot.listDataItems()[0].getData()[1]
+
+    first = curve()
+    np.testing.assert_allclose(first[0], viewer.layers["raw"].data[viewer.dims.current_step[0], 40, 20])
+    viewer.dims.set_current_step(0, 0)
+    hand.wait(lambda: not np.array_equal(curve(), first), 3)
+    second = curve()
+    line.data = [np.array([[10, 5], [60, 5]])]
+    hand.wait(lambda: not np.array_equal(curve(), second), 3)
+    assert len(dock.profile.plot.listDataItems()) == 2
+    hand.click(dock.profile.draw)
+    assert "profile line" not in viewer.layers
+
+
+def test_removed_and_measured(hand: Any, viewer: Any, dock: Any) -> None:
+    hand.click(dock.difference.show_layer)
+    np.testing.assert_allclose(
+        np.asarray(dock.removed.data[2]), viewer.layers["raw"].data[2] - viewer.layers["smooth"].data[2]
+    )
+    hand.click(dock.difference.measure)
+    hand.wait(lambda: dock.difference.text.isVisibleTo(dock) or dock.message.text())
+    assert "What was removed" in dock.difference.text.text()
+    viewer.layers.remove(dock.removed)
+    assert dock.removed is None
+
+
+def test_other_shapes_are_refused(viewer: Any, dock: Any) -> None:
+    viewer.add_image(np.zeros((3, 20, 20)), name="small")
+    dock.second.choose(viewer.layers["small"])
+    assert "same shape" in dock.message.text() and not dock.ways.ways["row"].isEnabled()
+
+
+@pytest.mark.parametrize("kind", ["png", "gif"])
+def test_export(
+    hand: Any, viewer: Any, dock: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = tmp_path / f"out.{kind}"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
+    hand.click(dock.png if kind == "png" else dock.gif)
+    hand.wait(lambda: "Saved" in dock.message.text())
+    with Image.open(path) as picture:
+        assert picture.size == (2 * 400 + 6, 400 + 26)
+        assert getattr(picture, "n_frames", 1) == (4 if kind == "gif" else 1)
+
+
+def test_opened_from_the_result_and_closed_from_the_menu(make_napari_viewer: Any, noisy: np.ndarray) -> None:
+    from hands import Hand
+
+    from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(noisy, name="raw")
+    viewer.add_image(noisy + 1, name="other")
+    main = StructuredDenoisingWidget(viewer)
+    viewer.window.add_dock_widget(main, name="Structured denoising")
+    main.result.compare.setEnabled(True)
+    hand = Hand(viewer)
+    hand.click(main.result.compare)
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-autostructn2v", "Compare")
+    assert dock.isVisible()
+    start(hand, widget, "row")
+    main.parent().raise_()
+    hand.rest(0.1)
+    assert widget.comparison.way == "row", "another tab is in front, the comparison goes on"
+    dock.hide()
+    assert widget.comparison.way is None and viewer.layers["raw"].visible
+
+
+def test_every_control_has_a_tooltip(dock: Any) -> None:
+    from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QProgressBar, QPushButton
+
+    for kind in (QAbstractSpinBox, QCheckBox, QComboBox, QProgressBar, QPushButton):
+        for widget in dock.findChildren(kind):
+            assert widget.toolTip(), f"{kind.__name__} has no tooltip"

@@ -1,0 +1,89 @@
+"""Do the figures that need no truth agree with the truth?"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from napari_autostructn2v.errors import FileError, StackError
+from napari_autostructn2v.events import finish
+from napari_autostructn2v.figure_export import Pane, round_length, write_gif, write_png
+from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.line_profile import line_profile
+from napari_autostructn2v.metrics import appraise
+from napari_autostructn2v.synthetic import sample
+
+SHAPE = (12, 160, 160)
+
+
+@pytest.fixture(scope="module")
+def made():
+    return sample("scan_lines", shape=SHAPE)
+
+
+def test_a_good_result(made):
+    good = made.clean + 0.2 * (made.noisy - made.clean)  # 14 dB
+    found = finish(appraise(made.noisy, good))
+    assert found.structured_db == pytest.approx(14, abs=3)
+    assert not found.holds_image and found.leaked < 0.01
+    assert found.far_share < 0.1
+    assert "weaker" in found.sentences[0] and "looks like noise" in found.sentences[1]
+
+
+@pytest.mark.parametrize("sigma", [1.2, 3])
+def test_oversmoothing_is_seen_in_what_was_removed(made, sigma):
+    blurred = ndimage.gaussian_filter(made.clean, (0, sigma, sigma))
+    found = finish(appraise(made.noisy, blurred))
+    truth = np.var(made.clean - blurred) / np.var(made.noisy - blurred)
+    assert found.holds_image and "some of the image" in found.sentences[1]
+    assert 0.2 * truth < found.leaked < truth, "a careful estimate"
+
+
+def test_what_only_white_noise_was_taken_from_keeps_its_structure(made):
+    white = 0.3 * np.random.default_rng(0).standard_normal(SHAPE)
+    found = finish(appraise(made.noisy, made.noisy - white))
+    assert abs(found.structured_db) < 0.5 and "as strong as before" in found.sentences[0]
+
+
+def test_raw_stack_and_other_shape_are_refused(made):
+    with pytest.raises(StackError, match="nothing was removed"):
+        finish(appraise(made.noisy, made.noisy))
+    with pytest.raises(StackError, match="same shape"):
+        finish(appraise(made.noisy, made.noisy[:3]))
+
+
+def test_no_structure_is_said():
+    white = sample("white", shape=SHAPE)
+    assert finish(appraise(white.noisy, white.clean)).structured_db is None
+
+
+def test_line_profile():
+    plane = np.arange(30.0)[None] + np.zeros((20, 1))
+    distance, values = line_profile(plane, (5, 3), (5, 13), (2.0, 1.5))
+    np.testing.assert_allclose(values, np.arange(3, 14))
+    assert distance[-1] == pytest.approx(15)
+    assert np.isnan(line_profile(plane, (5, 20), (5, 40))[1][-1])
+
+
+@pytest.mark.parametrize(("longest", "length"), [(7.0, 5), (2.0, 2), (0.15, 0.1), (999, 500)])
+def test_length_of_the_scale_bar(longest, length):
+    assert round_length(longest) == pytest.approx(length)
+
+
+def test_pictures_of_a_comparison(made, tmp_path: Path):
+    panes = [Pane("noisy", made.noisy, (-3, 3)), Pane("clean", made.clean, (-3, 3))]
+    with Image.open(write_png(tmp_path / "a.png", panes, 4)) as plain:
+        assert plain.size == (2 * 480 + 6, 480 + 26)
+        grey = np.asarray(plain)[26 + 1 :: 3, 1:480:3]
+        np.testing.assert_allclose(grey, 255 * np.clip((made.noisy[4] + 3) / 6, 0, 1), atol=1)
+        with Image.open(write_png(tmp_path / "b.png", panes, 4, VoxelSize(1, 1, 1))) as barred:
+            differs = np.argwhere(np.asarray(barred) != np.asarray(plain))
+        assert differs[:, 0].min() > 440 and differs[:, 1].max() < 480, "a bar in the corner, only there"
+    with Image.open(finish(write_gif(tmp_path / "a.gif", panes))) as film:
+        assert film.n_frames == SHAPE[0]
+    with pytest.raises(FileError):
+        write_png(tmp_path / "a.png", panes, 4)
+    with pytest.raises(StackError, match="same shape"):
+        write_png(tmp_path / "c.png", [panes[0], Pane("x", made.noisy[:2], (0, 1))], 0)
