@@ -215,18 +215,18 @@ def write_report(out: Path, rows: list[dict[str, Any]], title: str) -> None:
         values = [row[key] for row in found.get(method, []) if row.get(key) is not None]
         return float(np.mean(values)) if values else float("nan")
 
-    methods = [m for m in (*OURS, *PEERS) if any(m in found for found in groups.values())]
     lines = [f"# {title}", ""]
     for key, name, digits in (("psnr", "PSNR, dB", 2), ("ssim", "SSIM", 3), ("pearson", "Pearson", 4)):
-        lines += [f"## {name}", "", "| image | noise | mode | seeds | " + " | ".join(methods) + " |"]
-        lines += ["|" + "---|" * (4 + len(methods))]
+        lines += [f"## {name}", "", "| image | noise | mode | seeds | " + " | ".join(OURS) + " |"]
+        lines += ["|" + "---|" * (4 + len(OURS))]
         for (image, family, mode), found in sorted(groups.items()):
-            seeds = len(found.get("Stage 1", found["noisy"]))
-            values = [mean(found, method, key) for method in methods]
+            values = [mean(found, method, key) for method in OURS]
             best = np.nanmax(values)
             cells = [_cell(value, digits, value == best) for value in values]
+            seeds = len(found.get("Stage 1", []))
             lines.append(f"| {image} | {family} | {mode} | {seeds} | " + " | ".join(cells) + " |")
         lines.append("")
+    lines += against_peers(groups)
     lines += [
         "## Kernels",
         "",
@@ -249,12 +249,29 @@ def write_report(out: Path, rows: list[dict[str, Any]], title: str) -> None:
             f"| {image} | {family} | {mode} | {kinds} | {kernels} | {scores} | {share} | {recovery:+.2f} |"
         )
     lines += ["", "## Seconds", "", "| method | median |", "|---|---|"]
-    for method in methods:
+    for method in (*OURS, *PEERS):
         seconds = [row["seconds"] for row in rows if row["method"] == method and row.get("seconds")]
         if seconds:
             lines.append(f"| {method} | {np.median(seconds):.1f} |")
     (out / "quality.md").write_text("\n".join(lines) + "\n")
-    draw(out / "quality.png", groups, methods, mean)
+    draw(out / "quality.png", groups)
+
+
+def against_peers(groups: dict[Any, dict[str, list[dict[str, Any]]]]) -> list[str]:
+    """Stage 2 automatic less each peer, on the very stacks that both were given."""
+    lines = ["## Stage 2 automatic less the other programs, on the same stacks: PSNR in dB (SSIM)", ""]
+    lines += ["| image | noise | stacks | " + " | ".join(PEERS) + " |", "|" + "---|" * (3 + len(PEERS))]
+    for (image, family, mode), found in sorted(groups.items()):
+        ours = {row["case"]: row for row in found.get("Stage 2 automatic", [])}
+        cells, stacks = [], 0
+        for peer in PEERS:
+            pairs = [(ours[row["case"]], row) for row in found.get(peer, []) if row["case"] in ours]
+            stacks = max(stacks, len(pairs))
+            psnrs, ssims = ([a[key] - b[key] for a, b in pairs] for key in ("psnr", "ssim"))
+            cells.append(f"{np.mean(psnrs):+.2f} ({np.mean(ssims):+.3f})" if pairs else "–")
+        if mode == "2d" and stacks:
+            lines.append(f"| {image} | {family} | {stacks} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
 
 
 def _cell(value: float, digits: int, best: bool) -> str:
@@ -263,18 +280,20 @@ def _cell(value: float, digits: int, best: bool) -> str:
     return f"**{value:.{digits}f}**" if best else f"{value:.{digits}f}"
 
 
-def draw(path: Path, groups: dict[Any, Any], methods: list[str], mean: Any) -> None:
-    """One row of dots per case: PSNR of each method."""
+def draw(path: Path, groups: dict[Any, dict[str, list[dict[str, Any]]]]) -> None:
+    """One row of dots per case: PSNR of each method on the first stack, which all of them were given."""
     from matplotlib.figure import Figure
 
     keys = sorted(groups, reverse=True)
     figure = Figure(figsize=(9, 0.32 * len(keys) + 1.6), layout="constrained")
     axes = figure.subplots()
-    markers = dict(zip(methods, "x|os^Dv*P", strict=False))
-    for method in methods:
-        values = [mean(groups[key], method, "psnr") for key in keys]
+    for method, marker in zip((*OURS, *PEERS), "x|os^Dv*", strict=True):
+        values = [
+            next((row["psnr"] for row in groups[key].get(method, []) if row["case"].endswith("-0")), np.nan)
+            for key in keys
+        ]
         filled = "none" if method == "Stage 2 oracle" else None
-        axes.scatter(values, range(len(keys)), marker=markers[method], label=method, s=45, facecolors=filled)
+        axes.scatter(values, range(len(keys)), marker=marker, label=method, s=45, facecolors=filled)
     axes.set_yticks(range(len(keys)), [f"{family}, {image}, {mode.upper()}" for image, family, mode in keys])
     axes.grid(axis="y", alpha=0.3)
     axes.set_xlabel("PSNR, dB")
