@@ -15,7 +15,7 @@ from napari_autostructn2v import Config, load_model, train
 from napari_autostructn2v._napari.apply_widget import ApplyModelWidget
 from napari_autostructn2v._napari.batch import Entry, State
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.kernel import POINT

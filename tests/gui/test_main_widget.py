@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_autostructn2v import load_model
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.io import read_stack
 
 SCALE = (2.0, 1.5, 1.5)

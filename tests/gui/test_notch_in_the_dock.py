@@ -11,7 +11,7 @@ from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.outline import outlined_region
 from napari_autostructn2v._napari.review_layers import PEAKS
-from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.errors import StackError
 
 SHAPE = (8, 100, 100)

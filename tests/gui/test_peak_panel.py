@@ -14,7 +14,7 @@ from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.picked_peak import OUTLINE
 from napari_autostructn2v._napari.review import Mark
 from napari_autostructn2v._napari.review_layers import PEAKS, SPECTRUM
-from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.kernel import Edits
 
 FREE = (12, 50)

@@ -12,7 +12,7 @@ from napari_autostructn2v._napari import jobs
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.quick_look_layer import visible_box
 from napari_autostructn2v._napari.review_layers import KERNEL
-from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.config import TrainingConfig
 
 BRIEF = TrainingConfig(steps=4, batch_size=2, patch_size=32, features=8, validation_interval=2)

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.review_layers import KERNEL
-from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack

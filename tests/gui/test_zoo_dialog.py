@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QFileDialog, QLineEdit, Q
 
 from napari_autostructn2v import model_zoo, synthetic
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v._napari.zoo_dialog import ZooDialog
 
 # the zoo's library leaves it to Python to close the files that it reads

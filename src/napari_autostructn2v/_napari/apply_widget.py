@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_autostructn2v._napari.batch import State
 from napari_autostructn2v._napari.batch_list import BatchList
 from napari_autostructn2v._napari.bindings import Bindings
-from napari_autostructn2v._napari.panels import (
+from napari_autostructn2v._napari.parts import (
     REDRAW_MS,
     button,
     message_label,

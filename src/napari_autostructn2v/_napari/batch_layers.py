@@ -12,7 +12,7 @@ from napari_autostructn2v._napari.batch_jobs import Applied
 from napari_autostructn2v._napari.files import image_layer, voxel_size
 from napari_autostructn2v._napari.image_layers import contrast_limits
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
-from napari_autostructn2v._napari.session import Source
+from napari_autostructn2v._napari.state import Source
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.io import ImageFile
 

@@ -10,7 +10,7 @@ from qtpy.QtGui import QBrush, QColor, QPainter
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from napari_autostructn2v._napari.batch import Entry, State
-from napari_autostructn2v._napari.panels import COLOURS, is_dark
+from napari_autostructn2v._napari.parts import COLOURS, is_dark
 
 EMPTY = "Drop files here, or add layers"
 

@@ -22,9 +22,9 @@ from qtpy.QtWidgets import (
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.comparison import Comparison, Way
 from napari_autostructn2v._napari.jobs import Cancelled, Failure, Job, JobKind, Stream
-from napari_autostructn2v._napari.panels import button, message_label, progress_text
+from napari_autostructn2v._napari.parts import button, message_label, progress_text
 from napari_autostructn2v._napari.plot import dress
-from napari_autostructn2v._napari.session import Progress
+from napari_autostructn2v._napari.state import Progress
 from napari_autostructn2v.events import Event, SliceDone
 
 if TYPE_CHECKING:

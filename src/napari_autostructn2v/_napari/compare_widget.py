@@ -25,7 +25,7 @@ from napari_autostructn2v._napari.compare_panels import AtWork, RemovedPanel, Wa
 from napari_autostructn2v._napari.comparison import Comparison, Way, check_comparable
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.layer_combo import LayerCombo
-from napari_autostructn2v._napari.panels import Section, button, message_label, show_message
+from napari_autostructn2v._napari.parts import Section, button, message_label, show_message
 from napari_autostructn2v._napari.profile_panel import ProfilePanel
 from napari_autostructn2v._napari.removed_layer import removed, show_removed
 from napari_autostructn2v._napari.slices import full_shape, grey_values, slice_at

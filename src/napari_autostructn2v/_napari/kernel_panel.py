@@ -10,7 +10,7 @@ from magicgui.widgets import CheckBox, ComboBox, Slider
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QGridLayout, QSpinBox, QVBoxLayout, QWidget
 
 from napari_autostructn2v._napari.bindings import Bindings
-from napari_autostructn2v._napari.panels import button, message_label
+from napari_autostructn2v._napari.parts import button, message_label
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS
 from napari_autostructn2v.drawing import box, cross, line, thickened, thinned
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QInputDialog, QLabel, QMessageBox, QWidget
 
-from napari_autostructn2v._napari.panels import button
+from napari_autostructn2v._napari.parts import button
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.kernel import load_kernel, save_kernel
 

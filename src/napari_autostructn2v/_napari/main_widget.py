@@ -13,20 +13,16 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidge
 from napari_autostructn2v._napari import actions
 from napari_autostructn2v._napari.analysis_panel import AnalysisPanel
 from napari_autostructn2v._napari.bindings import Bindings
+from napari_autostructn2v._napari.data_panel import DataPanel
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.kernel_panel import KernelPanel
 from napari_autostructn2v._napari.kernel_shelf import KernelShelf
-from napari_autostructn2v._napari.panels import (
-    DataPanel,
-    ResultPanel,
-    ReviewPanel,
-    Section,
-    StagePanel,
-    message_label,
-    show_message,
-)
+from napari_autostructn2v._napari.parts import Section, message_label, show_message
 from napari_autostructn2v._napari.peak_panel import PeakPanel
-from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.result_panel import ResultPanel
+from napari_autostructn2v._napari.review_panel import ReviewPanel
+from napari_autostructn2v._napari.stage_panel import StagePanel
+from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v._napari.zoo_dialog import ZooDialog

@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_autostructn2v._napari.bindings import Bindings
-from napari_autostructn2v._napari.panels import button
+from napari_autostructn2v._napari.parts import button
 from napari_autostructn2v._napari.peak_marks import COLOURS, NAMES
 from napari_autostructn2v._napari.review import Mark, Review
 from napari_autostructn2v._napari.spectrum_choice import SpectrumOf

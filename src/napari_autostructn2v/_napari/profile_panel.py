@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_autostructn2v._napari.bindings import Bindings, Connections
 from napari_autostructn2v._napari.comparison import Comparison
 from napari_autostructn2v._napari.files import voxel_size
-from napari_autostructn2v._napari.panels import button
+from napari_autostructn2v._napari.parts import button
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
 from napari_autostructn2v._napari.plot import dress
 from napari_autostructn2v._napari.slices import full_shape, shown_slice, slice_at

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_autostructn2v._napari.files import image_layer, voxel_size
 from napari_autostructn2v._napari.run_files import open_run
-from napari_autostructn2v._napari.session import Source
+from napari_autostructn2v._napari.state import Source
 from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v.errors import AutoStructN2VError
 

@@ -18,7 +18,7 @@ from napari_autostructn2v.stack import Box
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.jobs import StageOutput
     from napari_autostructn2v._napari.review import Review
-    from napari_autostructn2v._napari.session import Losses, Run
+    from napari_autostructn2v._napari.state import Losses, Run
 
 INPUT = "input.tif"
 """The input itself, in the run folder, where it is in no file that can be read again."""

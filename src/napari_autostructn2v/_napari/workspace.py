@@ -23,8 +23,9 @@ from napari_autostructn2v._napari.placement import slice_shown
 from napari_autostructn2v._napari.quick_look_layer import QuickLookLayer
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, ReviewLayers
 from napari_autostructn2v._napari.run_dialogs import RunDialogs
-from napari_autostructn2v._napari.session import Phase, Session, Source
+from napari_autostructn2v._napari.session import Session
 from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
+from napari_autostructn2v._napari.state import Phase, Source
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
 

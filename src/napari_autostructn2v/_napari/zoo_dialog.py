@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari.panels import button, message_label
+from napari_autostructn2v._napari.parts import button, message_label
 from napari_autostructn2v.config import SHARED_LICENSE
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.model_card import notch_notice
