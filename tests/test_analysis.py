@@ -319,3 +319,14 @@ def test_the_residual_of_stage_1_confirms_what_is_there():
     doubtful = analyze(made.noisy, white).verdict
     assert doubtful.confirmed < 0.2 and "look at them" in doubtful.summary
     assert analyze(made.noisy).verdict.confirmed is None
+
+
+def test_a_wide_kernel_in_serial_sections_is_shown_but_not_trusted(em_data):
+    clean = tifffile.imread(em_data / "sstem_30x256x256_u8.tif")[:16, :192, :192].astype(np.float64)
+    for family, trusted in (("streaks_30", False), ("streaks_70", False), ("scan_lines", True)):
+        analysis = analyze(degraded(clean, family, rng=np.random.default_rng(0)).noisy)
+        assert analysis.verdict.kind == "kernel"
+        assert analysis.verdict.expect_gain is trusted
+        assert ("quick look" in analysis.verdict.summary) is not trusted
+    wide = analyze(sample("streaks_30", shape=SHAPE).noisy)
+    assert wide.kernel.sum() > 31 and wide.verdict.expect_gain

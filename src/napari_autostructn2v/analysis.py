@@ -344,6 +344,7 @@ def _findings(analysis: NoiseAnalysis) -> Findings:
         coherence=(measured.remainder if notch else measured.background).coherence,
         tiles=measured.background.tiles,
         noiseless=measured.background.noiseless,
+        serial=_serial(measured.remainder if notch else measured.background),
         voxel_size=measured.voxel_size,
     )
 
@@ -369,12 +370,20 @@ def _own_power(background: BackgroundSpectrum, outlined: bool) -> np.ndarray | N
         shared = background.cross_power
         if shared is None or background.noiseless or abs(background.coherence) >= MIN_COHERENCE:
             return None
-        radius = frequency_radius(len(shared))
-        coarse = (radius >= 1.5 / len(shared)) & (radius < COARSE_DETAIL)
-        if shared[coarse].sum() < CONTINUOUS * background.power[coarse].sum():
+        if _serial(background):
             return None
         power = background.power - shared
     return np.asarray((power + np.flip(power)) / 2)
+
+
+def _serial(background: BackgroundSpectrum) -> bool:
+    """Whether there are slices whose images do not go on from one to the next."""
+    shared = background.cross_power
+    if shared is None:
+        return False
+    radius = frequency_radius(len(shared))
+    coarse = (radius >= 1.5 / len(shared)) & (radius < COARSE_DETAIL)
+    return bool(shared[coarse].sum() < CONTINUOUS * background.power[coarse].sum())
 
 
 def _raised(profile: np.ndarray) -> bool:
