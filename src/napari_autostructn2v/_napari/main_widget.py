@@ -44,7 +44,7 @@ OPEN = {
     Phase.STAGE1: {Phase.STAGE1},
     Phase.REVIEW: {Phase.REVIEW},
     Phase.STAGE2: {Phase.STAGE2},
-    Phase.RESULT: {Phase.RESULT, Phase.REVIEW},
+    Phase.RESULT: {Phase.RESULT},
 }
 
 
