@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import (
     QDockWidget,
     QFileDialog,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -25,7 +22,7 @@ from napari_autostructn2v._napari.compare_panels import AtWork, RemovedPanel, Wa
 from napari_autostructn2v._napari.comparison import Comparison, Way, check_comparable
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.layer_combo import LayerCombo
-from napari_autostructn2v._napari.parts import Section, button, message_label, show_message
+from napari_autostructn2v._napari.parts import DockColumn, Section, button, message_label, show_message
 from napari_autostructn2v._napari.profile_panel import ProfilePanel
 from napari_autostructn2v._napari.removed_layer import removed, show_removed
 from napari_autostructn2v._napari.slices import full_shape, grey_values, slice_at
@@ -40,11 +37,10 @@ if TYPE_CHECKING:
 
     from napari_autostructn2v.io import VoxelSize
 
-MIN_WIDTH, MIN_HEIGHT = 300, 340
 TITLES = ("Ways to look", "Line profile", "What was removed", "Export")
 
 
-class CompareWidget(QWidget):
+class CompareWidget(DockColumn):
     """Two or three layers, the ways to look at them, and what can be said of the difference."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -104,28 +100,11 @@ class CompareWidget(QWidget):
         self.sections[0].button.setChecked(True)
         self.sections[2].button.setChecked(True)
 
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(2, 2, 2, 2)
-        column.setSpacing(2)
-        column.addLayout(form)
-        column.addWidget(self.message)
+        self.column.addLayout(form)
+        self.column.addWidget(self.message)
         for section in self.sections:
-            column.addWidget(section)
-        column.addStretch()
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
-        self.setMinimumSize(MIN_WIDTH, MIN_HEIGHT)
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """As narrow as it can be: the picture needs the room."""
-        return QSize(MIN_WIDTH + 20, 600)
+            self.column.addWidget(section)
+        self.column.addStretch()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
         """A dock that is closed ends its comparison; one behind another tab goes on."""

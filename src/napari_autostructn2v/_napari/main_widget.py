@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog
 
 from napari_autostructn2v._napari import actions
 from napari_autostructn2v._napari.analysis_panel import AnalysisPanel
@@ -17,7 +16,7 @@ from napari_autostructn2v._napari.data_panel import DataPanel
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.kernel_panel import KernelPanel
 from napari_autostructn2v._napari.kernel_shelf import KernelShelf
-from napari_autostructn2v._napari.parts import Section, message_label, show_message
+from napari_autostructn2v._napari.parts import DockColumn, Section, message_label, show_message
 from napari_autostructn2v._napari.peak_panel import PeakPanel
 from napari_autostructn2v._napari.result_panel import ResultPanel
 from napari_autostructn2v._napari.review_panel import ReviewPanel
@@ -34,7 +33,6 @@ from napari_autostructn2v.model_zoo import check_zoo_library, export_model_zoo
 if TYPE_CHECKING:
     import napari.viewer
 
-MIN_WIDTH, MIN_HEIGHT = 300, 340
 STACK_FILES = "TIFF (*.tif);;MRC (*.mrc);;OME-Zarr (*.zarr)"
 MODEL_FILES = "Model (*.zip)"
 
@@ -48,7 +46,7 @@ OPEN = {
 }
 
 
-class StructuredDenoisingWidget(QWidget):
+class StructuredDenoisingWidget(DockColumn):
     """Data, stage 1, review, stage 2, result: five sections over one session.
 
     The session belongs to the viewer: a dock that is closed and opened again goes on where it was.
@@ -88,7 +86,10 @@ class StructuredDenoisingWidget(QWidget):
                 strict=True,
             )
         }
-        self._lay_out()
+        self.column.addWidget(self.message)
+        for section in self.sections.values():
+            self.column.addWidget(section)
+        self.column.addStretch()
 
         bindings = Bindings(self)
         bindings.connect(self.session.changed, self._refresh)
@@ -96,29 +97,6 @@ class StructuredDenoisingWidget(QWidget):
         bindings.connect(self.workspace.viewer.events.theme, self._refresh)
         self._find_device()
         self._refresh()
-
-    def _lay_out(self) -> None:
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(2, 2, 2, 2)
-        column.setSpacing(2)
-        column.addWidget(self.message)
-        for section in self.sections.values():
-            column.addWidget(section)
-        column.addStretch()
-        area = QScrollArea()  # without it five open sections make the window grow beyond the screen
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
-        self.setMinimumSize(MIN_WIDTH, MIN_HEIGHT)
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """As narrow as it can be: the picture needs the room."""
-        return QSize(MIN_WIDTH + 20, 600)
 
     def _refresh(self, event: Any = None) -> None:
         session = self.session

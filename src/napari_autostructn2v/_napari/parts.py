@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
+    QFrame,
     QLabel,
     QPushButton,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -18,6 +20,7 @@ from napari_autostructn2v._napari.state import Progress
 if TYPE_CHECKING:
     pass
 
+DOCK_WIDTH, DOCK_HEIGHT = 300, 340
 REDRAW_MS = 400
 """Time between two looks at a running training. Every redraw of a dock composes the whole window anew, canvas
 included; done at each step, that takes the processor from the training where there is no graphics card."""
@@ -55,6 +58,33 @@ def show_message(label: QLabel, text: str, kind: str, theme: str) -> None:
 def is_dark(theme: str) -> bool:
     """Whether the window's background is dark."""
     return bool(sum(get_theme(theme).background.as_rgb_tuple()[:3]) < 3 * 128)
+
+
+class DockColumn(QWidget):
+    """What stands in a dock: a narrow column that scrolls.
+
+    Without scrolling, five open sections make the window grow beyond the screen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        inner = QWidget()
+        self.column = QVBoxLayout(inner)
+        self.column.setContentsMargins(2, 2, 2, 2)
+        self.column.setSpacing(2)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area)
+        self.setMinimumSize(DOCK_WIDTH, DOCK_HEIGHT)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As narrow as it can be: the picture needs the room."""
+        return QSize(DOCK_WIDTH + 20, 600)
 
 
 class Section(QWidget):
