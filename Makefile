@@ -1,11 +1,12 @@
 # make demo      a denoised tomogram in demo/, from nothing but Python
 # make demo-gui  the same, then shown in napari
 # make test      the whole test suite, with its windows on a virtual screen
+# make tour      the pictures of the user guide, made anew by clicking through the real window
 # make lint      style, types and the borders between modules
 #
 # Everything is installed into .venv, once. Another interpreter: make demo PYTHON=python3.12
 
-.PHONY: demo demo-gui test lint dev clean
+.PHONY: demo demo-gui test tour lint dev clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -35,6 +36,13 @@ demo-gui: .venv/installed-test
 test: .venv/installed-test
 	.ci/system-packages.sh tests
 	$(ON_SCREEN) $(BIN)/python -m pytest
+
+tour: .venv/installed-test
+	.ci/system-packages.sh tests
+	for size in 1280 1920; do for theme in dark light; do \
+		$(subst 1400x900,2000x1200,$(ON_SCREEN)) $(BIN)/python docs/make_screenshots.py --theme $$theme --size $$size \
+		|| exit; \
+	done; done
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -1,146 +1,194 @@
-"""Drive the real window through both stages by clicks and strokes, and photograph each step.
+"""Lead the real window from a sample to a result by clicks and strokes, and make the pictures of the guide.
 
-Run it where there is a display (``xvfb-run -s "-screen 0 1400x900x24" python docs/make_screenshots.py``). It
-takes the built-in sample, or a stack file; pictures go to ``docs/images``.
+``make tour`` runs it on a virtual screen, once for each theme and size of the window.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import sys
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
-import napari
+# pictures show napari as installed, whatever the person who makes them has set
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+
 import numpy as np
-from PIL import Image
-from qtpy.QtCore import QBuffer
+from photographs import HERE, SIZES, Window
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests" / "gui"))
-
-from hands import Hand  # noqa: E402 - the same hands that test the window
-
-from napari_autostructn2v import synthetic  # noqa: E402
-from napari_autostructn2v._napari.files import image_layer  # noqa: E402
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget  # noqa: E402
-from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS  # noqa: E402
-from napari_autostructn2v._napari.session import Phase  # noqa: E402
-from napari_autostructn2v.io import read_stack  # noqa: E402
-
-STAGE_SECONDS = 3600.0
+from napari_autostructn2v._napari.batch import State
+from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS
+from napari_autostructn2v._napari.session import Phase
 
 
 def main() -> None:
-    """Walk the whole way."""
+    """Take the tours that are asked for."""
     options = parse()
-    viewer = napari.Viewer()
-    viewer.theme = options.theme
-    viewer.window._qt_window.resize(1280, 800)
-    hand = Hand(viewer)
-    add_image(viewer, options)
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
-    session = dock.session
     options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.tours:
+        window = Window(options.theme, options.size, options.out)
+        TOURS[name](window, options.steps)
+        window.close()
 
-    def photograph(name: str) -> None:
-        hand.rest(1.0)
-        save(viewer, options.out / f"{name}.png")
 
-    def wait_for(phase: Phase) -> None:
-        hand.wait(lambda: session.phase is phase or session.error, STAGE_SECONDS)
-        if session.error:
-            sys.exit(session.error)
+def from_data_to_result(window: Window, steps: int) -> None:
+    """Both stages in 2D, every section of the dock, then the two other docks."""
+    window.sample("reconstruction_noise")
+    dock = window.dock("Structured denoising")
+    session = dock.session
+    set_up(window, dock, steps)
+    window.photograph("data")
+    advanced = dock.data.training.parentWidget()
+    window.hand.click(advanced.button)
+    window.reveal(advanced)
+    window.photograph("advanced")
+    window.hand.click(advanced.button)
 
-    def wait_for_half_a_training() -> None:
-        hand.wait(lambda: dock.workspace.images.preview is not None or session.error, STAGE_SECONDS)
-        if session.error:
-            sys.exit(session.error)
-        hand.wait(lambda: session.progress.done >= 0.6 * session.progress.total, STAGE_SECONDS)
+    train(window, dock, dock.stage1.run, "stage1")
+    window.wait(session, lambda: session.phase is Phase.REVIEW)
+    window.photograph("review")
+    edit_peaks(window, dock)
+    edit_kernel(window, dock)
 
-    dock.data.mode.value = options.mode
-    dock.data.preset.value = options.preset
-    if options.steps:
-        dock.data.steps.value = options.steps
-    hand.wait(lambda: session.device)
-    photograph("1-data")
+    window.hand.click(dock.review.reset_all)  # these edits were for the pictures
+    window.hand.click(dock.review.to_image)
+    window.reveal(dock.sections[Phase.REVIEW])
+    train(window, dock, dock.review.approve, "stage2")
+    window.wait(session, lambda: session.phase is Phase.RESULT)
+    window.reveal(dock.sections[Phase.RESULT])
+    window.photograph("result")
+    compare(window, dock)
+    apply(window)
 
-    hand.click(dock.stage1.run)
-    wait_for_half_a_training()
-    photograph("2-stage1")
-    wait_for(Phase.REVIEW)
-    photograph("3-review")
-    if session.review.analysis.notch:
-        hand.click(dock.review.pattern)
-        hand.rest(1.0)
-        photograph("notch")
-        hand.click(dock.review.pattern)
 
+def set_up(window: Window, dock: Any, steps: int, mode: str = "2d") -> None:
+    """Choose a short training."""
+    dock.data.mode.value, dock.data.preset.value, dock.data.steps.value = mode, "fast", steps
+    window.hand.wait(lambda: dock.session.device)
+
+
+def train(window: Window, dock: Any, button: Any, name: str) -> None:
+    """Start a stage and photograph it past its middle, when a best network and a preview are there."""
+    session = dock.session
+    window.hand.click(button)
+    window.wait(session, lambda: dock.workspace.images.preview is not None)
+    window.wait(session, lambda: session.progress.done >= 0.7 * session.progress.total)
+    window.photograph(name)
+
+
+def edit_peaks(window: Window, dock: Any) -> None:
+    """The table with a peak picked; then one painted and one erased."""
+    hand, section = window.hand, dock.parts["Peaks"]
     hand.click(dock.review.to_spectrum)
-    hand.rest(1.0)
+    hand.click(section.button)
+    dock.peaks.table.selectRow(0)
+    window.reveal(section)
+    window.photograph("peaks")
     peaks = dock.workspace.review.labels(PEAKS)
     side = peaks.data.shape[0]
-    hand.stroke(peaks, (0.2 * side, 0.15 * side), (0.2 * side, 0.25 * side))
+    peaks.mode = "paint"
+    hand.stroke(peaks, (0.1 * side, 0.03 * side), (0.1 * side, 0.12 * side))
+    peaks.mode = "erase"
+    hand.stroke(peaks, (0.6 * side, 0.03 * side), (0.6 * side, 0.12 * side))
+    window.photograph("peaks-edited")
     hand.undo()
+    hand.undo()
+    hand.click(section.button)
+
+
+def edit_kernel(window: Window, dock: Any) -> None:
+    """The tools with a shape drawn; then single pixels, with the quick look under the kernel."""
+    hand, section = window.hand, dock.parts["Kernel tools"]
+    window.reveal(dock.review)
     hand.click(dock.review.to_kernel)
-    hand.rest(1.0)
-    edit_kernel(hand, dock.workspace.review.labels(KERNEL), session.review.kernel_grid.shape)
-    photograph("4-edited")
+    hand.click(section.button)
+    dock.kernel.angle.setValue(45)
+    hand.click(dock.kernel.draw)
+    window.reveal(section)
+    window.photograph("kernel-tools")
+    hand.undo()
+    hand.click(section.button)
 
-    hand.click(dock.review.reset_kernel)  # these edits were for the picture: the kernel as found is better
-    hand.click(dock.review.to_image)
-    hand.click(dock.review.approve)
-    wait_for_half_a_training()
-    photograph("5-stage2")
-    wait_for(Phase.RESULT)
-    photograph("6-result")
-    print(f"{dock.review.verdict.text()}\n{dock.review.numbers.text()}\nPictures are in {options.out}")
-    viewer.close()
-
-
-def edit_kernel(hand: Hand, kernel: Any, grid: tuple[int, ...]) -> None:
-    """Take the pixel farthest from the centre away and set two neighbours instead, as a person might."""
+    look = dock.workspace.quick_look.look
+    window.reveal(dock.sections[Phase.REVIEW])
+    hand.click(dock.review.quick_look)
+    kernel = dock.workspace.review.labels(KERNEL)
     middle = np.array(kernel.data.shape) // 2
-    pixels = np.argwhere(kernel.data)
-    farthest = pixels[np.abs(pixels - middle).sum(axis=1).argmax()]
-    if (farthest != middle).any():
-        kernel.mode = "erase"
-        hand.stroke(kernel, tuple(farthest))
+    hand.rest(0.5)
     kernel.mode = "paint"
     hand.stroke(kernel, (middle[0] + 1, middle[1]), (middle[0] + 2, middle[1]))
+    hand.wait(lambda: look.picture is not None and look.job is None, 300)
+    window.photograph("kernel-quick-look")
+    hand.click(dock.review.quick_look)
 
 
-def add_image(viewer: Any, options: argparse.Namespace) -> None:
-    """Open the stack, or the sample."""
-    if options.stack is not None:
-        data, meta, _ = image_layer(read_stack(options.stack))
-    else:
-        made = synthetic.sample(options.sample)
-        data, meta = made.noisy, {"name": "tomogram", "scale": (made.voxel_size,) * 3, "units": ("nm",) * 3}
-    viewer.add_image(data, **meta)
+def compare(window: Window, dock: Any) -> None:
+    """Original and result under a divider; then what was removed, measured."""
+    window.hand.click(dock.result.compare)
+    window.hand.rest(0.5)
+    widget = window.dock("Compare")
+    window.hand.click(widget.ways.ways["swipe"])
+    window.photograph("compare-swipe")
+    window.hand.click(widget.ways.ways["row"])
+    window.hand.click(widget.difference.show_layer)
+    window.hand.click(widget.difference.measure)
+    window.hand.wait(lambda: widget.difference.at_work.job is None, 300)
+    window.reveal(widget.sections[2])
+    window.photograph("compare-removed")
+    window.hand.click(widget.ways.ways[None])
+    window.hand.click(widget.difference.show_layer)
 
 
-def save(viewer: Any, path: Path) -> None:
-    """Photograph the window with 256 colours: small files for a repository."""
-    buffer = QBuffer()
-    buffer.open(QBuffer.OpenModeFlag.WriteOnly)
-    viewer.window._qt_window.grab().save(buffer, "PNG")
-    picture = Image.open(io.BytesIO(bytes(buffer.data().data()))).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+def apply(window: Window) -> None:
+    """The model of this session on two more stacks."""
+    widget = window.dock("Apply trained model", tabify=True)
+    widget.model.value = True
+    layers = [window.sample("reconstruction_noise"), window.sample("scan_lines")]
+    window.viewer.layers.selection = set(layers)
+    window.hand.click(widget.add_layers)
+    window.hand.click(widget.run)
+    entries = widget._batch.entries
+    window.hand.wait(lambda: entries[0].state is State.DONE and entries[1].share > 0.2, 300)
+    window.photograph("apply")
+    window.hand.wait(lambda: not widget._batch.going, 300)
+
+
+def hum(window: Window, steps: int) -> None:
+    """A pattern across the field, and what the notch takes away."""
+    window.sample("hum")
+    dock = window.dock("Structured denoising")
+    set_up(window, dock, max(steps // 3, 2))
+    window.hand.click(dock.stage1.run)
+    window.wait(dock.session, lambda: dock.session.phase is Phase.REVIEW)
+    window.hand.click(dock.review.pattern)
+    window.photograph("hum-pattern")
+
+
+def three_slices(window: Window, steps: int) -> None:
+    """The review in 2.5D: a kernel of three slices."""
+    window.sample("reconstruction_noise")
+    dock = window.dock("Structured denoising")
+    set_up(window, dock, max(steps // 3, 2), mode="2.5d")
+    window.hand.click(dock.stage1.run)
+    window.wait(dock.session, lambda: dock.session.phase is Phase.REVIEW)
+    window.hand.click(dock.review.to_kernel)
+    window.photograph("kernel-2.5d")
+
+
+TOURS = {"main": from_data_to_result, "hum": hum, "2.5d": three_slices}
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stack", nargs="?", type=Path, help="a stack file instead of the sample")
-    parser.add_argument("--sample", default="reconstruction", choices=["reconstruction", "scan_lines", "hum"])
-    parser.add_argument("--out", type=Path, default=HERE / "images")
-    parser.add_argument("--mode", default="2d", choices=["2d", "2.5d"])
-    parser.add_argument("--preset", default="fast", choices=["fast", "balanced", "high"])
-    parser.add_argument("--steps", type=int, default=0, help="training steps of each stage; 0: as the preset")
+    parser.add_argument(
+        "tours", nargs="*", default=list(TOURS), help=f"some of {', '.join(TOURS)}; all if none"
+    )
     parser.add_argument("--theme", default="dark", choices=["dark", "light"])
+    parser.add_argument("--size", default="1280", choices=list(SIZES), help="width of the window")
+    parser.add_argument("--out", type=Path, default=HERE / "images" / "guide")
+    parser.add_argument("--steps", type=int, default=150, help="training steps of each stage")
     return parser.parse_args()
 
 

@@ -44,6 +44,9 @@ def test_it_stands_beside_the_kernel_and_begins_anew_after_a_stroke(
     assert "stage 1 on the left" in dock.review.quick_status.text()
     layer, kernel = viewer.layers["quick look"], dock.workspace.review.labels(KERNEL)
     assert layer.extent.world[0, -2] > kernel.extent.world[1, -2], "below the kernel"
+    hand.wait(lambda: not dock.workspace.flight.flying)
+    both = (kernel.extent.world[0, -2] + layer.extent.world[1, -2]) / 2
+    assert abs(viewer.scene.camera.center[-2] - both) < 1, "it came into sight when it was ready"
     width = layer.data.shape[1]
     stage1 = dock.session.run.stage1.predicted[viewer.dims.current_step[0]][look.box.field]
     np.testing.assert_array_equal(layer.data[:, : width // 2 - 1], stage1)

@@ -212,15 +212,15 @@ class PeakPanel(QWidget):
 
     def _lay_out(self) -> None:
         legend = QHBoxLayout()
-        legend.setSpacing(4)
+        legend.setSpacing(2)  # room for numbers of four digits in the narrowest dock
         for mark, count in self.counts.items():
             square = QLabel()
             square.setPixmap(swatch(mark))
             for label in (square, count):
                 label.setToolTip(f"Peak bins {NAMES[mark]}" + " by hand" * (mark is not Mark.FOUND))
-                legend.addWidget(label)
             count.setMinimumWidth(1)  # large numbers must not widen the dock
-            legend.addStretch()
+            legend.addWidget(square)
+            legend.addWidget(count, stretch=1)
         form = QGridLayout()
         form.addWidget(QLabel("Spectrum of"), 0, 0)
         form.addWidget(self.spectrum, 0, 1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_autostructn2v._napari import worker
@@ -31,6 +32,9 @@ SETTLED_MS = 350
 
 class QuickLookLayer:
     """Shows a quick look, and begins it anew after an edit."""
+
+    appeared = Signal()
+    """The layer is there now, for the first time since the quick look began."""
 
     def __init__(self, viewer: Viewer, session: Session, placement: Callable[[], Placement | None]) -> None:
         self._viewer, self._session, self._placement = viewer, session, placement
@@ -89,6 +93,8 @@ class QuickLookLayer:
             **placement.below(1, picture.shape, span, row=2),
         )
         self._viewer.layers.selection.active = active
+        if not present:
+            self.appeared.emit()
 
 
 def visible_box(image: Image, z: int, shape: tuple[int, int, int]) -> Box:

@@ -60,6 +60,7 @@ class TrainingPanel(QWidget):
         self.last = _slice_box("Last slice to learn from")
 
         form = QFormLayout(self)
+        form.setContentsMargins(2, 4, 2, 4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         names = ("Batch", "Patch", "Features", "Learning rate", "Hidden share")
         for name, (key, widget) in zip(names, self.fields.items(), strict=True):

@@ -110,6 +110,7 @@ class Workspace:
         self.session.reviewed.connect(self._on_reviewed)
         self.session.job_started.connect(self._on_job_started)
         self.batch.job_started.connect(self._on_batch_started)
+        self.quick_look.appeared.connect(self._fly_to_quick_look)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
         self.runs = RunDialogs(self)
@@ -147,8 +148,11 @@ class Workspace:
         """Train for a moment with the kernel as it is, on what is seen of the image; or end that."""
         if self._running is not None:
             self.quick_look.toggle(self._running)
-            kernel = [self.review.layers[key] for key in (LAGS, KERNEL) if key in self.review.layers]
-            self.flight.to([*kernel, *self._quick_look_layers()])
+            self._fly_to_quick_look()
+
+    def _fly_to_quick_look(self) -> None:
+        kernel = [self.review.layers[key] for key in (LAGS, KERNEL) if key in self.review.layers]
+        self.flight.to([*kernel, *self._quick_look_layers()])
 
     def fly_to_review(self, *keys: str) -> None:
         """Show layers of the review, and the quick look beside them while there is one."""
