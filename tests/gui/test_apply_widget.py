@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -245,15 +246,16 @@ def test_cancel_one_and_the_next_goes_on(hand: Any, viewer: Any, widget: Any, lo
 
 
 def test_cancel_all_and_start_again_at_once(hand: Any, viewer: Any, widget: Any, long: Entry) -> None:
-    started = []
-    widget._batch.job_started.connect(started.append)
+    first = widget._batch._job
+    at_work: list[str] = []
+    widget._batch.job_started.connect(lambda job: at_work.append(inspect.getgeneratorstate(first.stream)))
     hand.click(widget.cancel_all)
     assert states(widget) == [("long", "cancelled"), ("short", "cancelled")]
     select(widget, 0)
     hand.click(widget.remove)
     hand.click(widget.run)
-    assert not started, "not before the thread of the one before has ended"
     hand.wait(lambda: over(widget))
+    assert at_work == [inspect.GEN_CLOSED], "not before the one before has ended: they share the network"
     assert states(widget) == [("short", "done")]
     assert {layer.name for layer in viewer.layers} == {"long", "short", "short denoised"}
 
