@@ -17,7 +17,6 @@ os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
 import numpy as np
 from photographs import HERE, SIZES, Window
 
-from napari_autostructn2v._napari.batch import State
 from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS
 from napari_autostructn2v._napari.session import Phase
 
@@ -149,7 +148,7 @@ def apply(window: Window) -> None:
     window.hand.click(widget.add_layers)
     window.hand.click(widget.run)
     entries = widget._batch.entries
-    window.hand.wait(lambda: entries[0].state is State.DONE and entries[1].share > 0.2, 300)
+    window.hand.wait(lambda: entries[0].share > 0.5, 300)
     window.photograph("apply")
     window.hand.wait(lambda: not widget._batch.going, 300)
 

@@ -218,9 +218,9 @@ class PeakPanel(QWidget):
             square.setPixmap(swatch(mark))
             for label in (square, count):
                 label.setToolTip(f"Peak bins {NAMES[mark]}" + " by hand" * (mark is not Mark.FOUND))
+                legend.addWidget(label)
             count.setMinimumWidth(1)  # large numbers must not widen the dock
-            legend.addWidget(square)
-            legend.addWidget(count, stretch=1)
+            legend.addStretch()
         form = QGridLayout()
         form.addWidget(QLabel("Spectrum of"), 0, 0)
         form.addWidget(self.spectrum, 0, 1)
