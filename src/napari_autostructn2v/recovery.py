@@ -37,7 +37,7 @@ CALM = 0.9
 
 EXCEEDING = 1.5
 """Energy over that quantile from which it is detail. At 1, patches of stripes came back here and there; at 1.5
-the worst of them is half as strong and nine tenths of the gain remain."""
+the worst are half as strong, and nine tenths of the gain remain."""
 
 BANDS = (0.7, 1.4, 2.8, 5.6)
 """Sigmas in pixels between which the local step looks at each band by itself."""
