@@ -36,8 +36,8 @@ CALM = 0.9
 """Quantile of the local energy in flat background that is still taken for noise."""
 
 EXCEEDING = 1.5
-"""Energy over that quantile from which it is detail. At 1, patches of stripes came back here and there; at 1.5
-the worst are half as strong, and nine tenths of the gain remain."""
+"""Energy over that quantile from which it is detail. At 1, patches of stripes came back here and there; at
+1.5 the worst are half as strong, and nine tenths of the gain remain."""
 
 BANDS = (0.7, 1.4, 2.8, 5.6)
 """Sigmas in pixels between which the local step looks at each band by itself."""
