@@ -119,8 +119,8 @@ class Appraisal:
     def _about_image(self) -> str:
         if self.holds_image:
             return (
-                f"What was removed holds some of the image: at least {self.leaked:.0%} of it. Bring more "
-                "detail back, or train longer."
+                f"What was removed holds some of the image: at least {self.leaked:.0%} of it. Train "
+                "longer, take a smaller kernel, or bring more detail back if not all of it is."
             )
         return f"What was removed looks like noise: no image structure above {LEAKED:.0%} found."
 

@@ -174,7 +174,10 @@ def judge(found: Findings) -> Verdict:
         kind, gain, sentence = _about_nothing(found)
         sentences.append(sentence)
     elif not found.by_hand:
-        sentences.append("What is left is independent from pixel to pixel: a single blind pixel does.")
+        sentences.append(
+            "What is left is independent from pixel to pixel, so that a kernel of one pixel does. Stage 2 is "
+            "expected to help."
+        )
     if gain and found.confirmed is not None and found.confirmed < DOUBTFUL:
         sentences.append(
             f"But the residual of Stage 1 confirms only {found.confirmed:.0%} of the peaks: look at them "

@@ -184,6 +184,7 @@ class Workspace:
     def approve(self) -> None:
         """Train again with the reviewed kernel, on what is outlined by now."""
         if self._take_training_field(self._running):
+            self.picked.pick(None)
             self.session.approve()
 
     def _take_training_field(self, image: Image | None) -> bool:
@@ -235,6 +236,7 @@ class Workspace:
         """Put the brush away and fly to the image."""
         for layer in self.review.layers.values():
             layer.mode = "pan_zoom"
+        self.picked.pick(None)
         self.fly_to_images()
 
     def fly_to_images(self) -> None:
