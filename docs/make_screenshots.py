@@ -18,7 +18,7 @@ import numpy as np
 from photographs import HERE, SIZES, Window
 
 from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS
-from napari_autostructn2v._napari.session import Phase
+from napari_autostructn2v._napari.state import Phase
 
 
 def main() -> None:
