@@ -24,19 +24,21 @@ NO_REVIEW = "There is nothing to review yet. Run stage 1 first, and wait until i
 
 def run_stage1(viewer: Viewer) -> None:
     """Train on single hidden pixels and denoise; opens the dock if no data are chosen yet."""
-    session = workspace_of(viewer).session
+    workspace = workspace_of(viewer)
+    session = workspace.session
     if session.source is None:
         unwrapped(viewer).window.add_plugin_dock_widget(PLUGIN, "Structured denoising")
     if session.ready:
-        session.start_stage1()
+        workspace.start_stage1()
     else:
         show_info(session.problem or "Stage 1 cannot start: a job runs, or there is no image layer.")
 
 
 def approve(viewer: Viewer) -> None:
     """Train again with the reviewed kernel."""
-    session = workspace_of(viewer).session
-    _if(session.review is not None and session.job is None, session.approve)
+    workspace = workspace_of(viewer)
+    session = workspace.session
+    _if(session.review is not None and session.job is None, workspace.approve)
 
 
 def skip(viewer: Viewer) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import FloatSlider, Slider
 from qtpy.QtWidgets import QFormLayout, QWidget
 
+from napari_autostructn2v._napari.parts import explain_slider
+
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
 
@@ -47,9 +49,7 @@ class AnalysisPanel(QWidget):
         form.setContentsMargins(2, 4, 2, 4)
         titles = ("Peak certainty", "Peak height", "Correlation", "Kernel pixels")
         for title, (name, slider) in zip(titles, self.sliders.items(), strict=True):
-            for part in slider.native.children():
-                if isinstance(part, QWidget):  # magicgui gives the tooltip to the whole, not to its parts
-                    part.setToolTip(str(slider.tooltip))
+            explain_slider(slider)
             slider.changed.connect(lambda value, name=name: self._session.configure(**{name: value}))
             form.addRow(title, slider.native)
 

@@ -11,7 +11,8 @@ from napari_autostructn2v._napari.batch import Batch, Entry
 from napari_autostructn2v._napari.batch_jobs import Applied
 from napari_autostructn2v._napari.files import image_layer, voxel_size
 from napari_autostructn2v._napari.image_layers import contrast_limits
-from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.placement import Placement, is_view
+from napari_autostructn2v._napari.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.state import Source
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.io import ImageFile
@@ -36,7 +37,7 @@ class BatchLayers:
         """Queue image layers, but those that are queued already; return the layers that are no images."""
         entries, refused = [], []
         for layer in layers:
-            if not isinstance(layer, Image) or NOT_A_SOURCE.items() <= layer.metadata.items():
+            if not isinstance(layer, Image) or is_view(layer):
                 refused.append(layer)
             elif not any(self._layers.get(entry) is layer for entry in self._batch.entries):
                 entry = Entry(layer.name, lambda layer=layer: source_of(layer))  # type: ignore[misc]
@@ -90,7 +91,6 @@ def source_of(layer: Image) -> Source:
     StackError
         If they are colours.
     """
-    if layer.rgb:
-        raise StackError(f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels.")
-    array = layer.data[0] if layer.multiscale else layer.data
-    return Source(layer.name, array, voxel_size(layer))
+    if problem := colour_problem(layer):
+        raise StackError(problem)
+    return Source(layer.name, grey_values(layer), voxel_size(layer))

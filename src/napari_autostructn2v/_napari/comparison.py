@@ -14,8 +14,8 @@ from qtpy.QtCore import QTimer
 
 from napari_autostructn2v._napari.bindings import Connections
 from napari_autostructn2v._napari.camera import Flight
-from napari_autostructn2v._napari.placement import GAP, NOT_A_SOURCE, Placement
-from napari_autostructn2v._napari.slices import full_shape, is_difference, own_limits, shows_slices
+from napari_autostructn2v._napari.placement import GAP, NOT_A_SOURCE, Placement, is_view
+from napari_autostructn2v._napari.slices import full_shape, own_limits, shows_slices
 from napari_autostructn2v._napari.swipe import Swipe
 from napari_autostructn2v.errors import StackError
 
@@ -53,11 +53,11 @@ def matched_limits(layers: Sequence[Image], same: bool) -> list[tuple[float, flo
 
     The second, as it is the denoised one: noise would stretch the scale until the image is flat.
     """
-    pictures = [layer for layer in layers if not is_difference(layer)]
+    pictures = [layer for layer in layers if not is_view(layer)]
     if not same or not pictures:
         return [own_limits(layer) for layer in layers]
     shared = own_limits(pictures[:2][-1])
-    return [own_limits(layer) if is_difference(layer) else shared for layer in layers]
+    return [own_limits(layer) if is_view(layer) else shared for layer in layers]
 
 
 class Comparison:
@@ -205,7 +205,7 @@ class Comparison:
             copy.contrast_limits = limits
         if same:
             pairs = zip(self.layers, self.copies, strict=True)
-            self._viewer.layers.link_layers([c for layer, c in pairs if not is_difference(layer)], LINKED)
+            self._viewer.layers.link_layers([c for layer, c in pairs if not is_view(layer)], LINKED)
 
     def limits(self, layers: Sequence[Image]) -> list[tuple[float, float]]:
         """Contrast limits of these layers: as seen, if they are being compared."""

@@ -63,8 +63,7 @@ class ImageLayers:
                 self._viewer.layers.remove(shown)
             self._pattern = None
             return
-        # napari asks for a slice in many ways; dask passes on plain ones
-        lazy = dask.array.from_array(array, chunks=(1, *array.shape[1:]) if array.ndim == 3 else -1)  # type: ignore[no-untyped-call]
+        lazy = by_slices(array)
         if shown is not None:
             shown.data = lazy
             return
@@ -163,6 +162,16 @@ class ImageLayers:
         preview, self.preview = self.preview, None
         if preview is not None and preview in self._viewer.layers:
             self._viewer.layers.remove(preview)
+
+
+def by_slices(array: PatternArray) -> Any:
+    """An array of slices that are computed as they are looked at, for a layer.
+
+    napari asks for a slice in many ways; dask passes on plain ones.
+    """
+    chunks: Any = (1, *array.shape[1:]) if array.ndim == 3 else -1
+    # named by chance: dask would else read the whole stack to make a name of it
+    return dask.array.from_array(array, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
 
 
 def contrast_limits(denoised: np.ndarray) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from magicgui.widgets import CheckBox, ComboBox, Slider
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QGridLayout, QSpinBox, QVBoxLayout, QWidget
 
 from napari_autostructn2v._napari.bindings import Bindings
-from napari_autostructn2v._napari.parts import button, message_label
+from napari_autostructn2v._napari.parts import button, explain_slider, message_label
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS
 from napari_autostructn2v.drawing import box, cross, line, thickened, thinned
 
@@ -88,9 +88,7 @@ class KernelPanel(QWidget):
             min=20, max=100, step=5,
             tooltip="Opacity of the kernel's pixels in percent: lower to see the autocorrelation below them",
         )  # fmt: skip
-        for part in self.opacity.native.children():
-            if isinstance(part, QWidget):  # magicgui gives the tooltip to the whole, not to its parts
-                part.setToolTip(str(self.opacity.tooltip))
+        explain_slider(self.opacity)
         self.opacity.changed.connect(self._set_opacity)
 
     def _lay_out(self) -> None:

@@ -8,7 +8,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_autostructn2v._napari.bindings import Bindings
-from napari_autostructn2v._napari.placement import NOT_A_SOURCE
+from napari_autostructn2v._napari.placement import is_view
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -61,9 +61,7 @@ class LayerCombo(QComboBox):
     def _follow(self, event: Any = None) -> None:
         current = self.layer()
         found = [
-            layer
-            for layer in self._viewer.layers
-            if isinstance(layer, self._kinds) and not NOT_A_SOURCE.items() <= layer.metadata.items()
+            layer for layer in self._viewer.layers if isinstance(layer, self._kinds) and not is_view(layer)
         ]
         self._layers = [*(None for _ in self._nothing), *found]
         with QSignalBlocker(self):

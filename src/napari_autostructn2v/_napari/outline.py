@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels, Shapes
 
+from napari_autostructn2v._napari.slices import grey_values
 from napari_autostructn2v.errors import StackError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def outlined_region(layer: Labels | Shapes, image: Image) -> np.ndarray:
     StackError
         If the labels are not on the image's grid.
     """
-    array = image.data[0] if image.multiscale else image.data
+    array = grey_values(image)
     size = tuple(int(n) for n in array.shape[-2:])
     if isinstance(layer, Labels):
         labels = np.asarray(layer.data)
@@ -58,7 +59,7 @@ def outlined_field(layer: Shapes, image: Image) -> tuple[tuple[int, int], tuple[
     StackError
         If there is no shape, or none over the image.
     """
-    array = image.data[0] if image.multiscale else image.data
+    array = grey_values(image)
     corners = np.concatenate(_corners(layer, image))
     # the centre of the first pixel is 0, its upper edge -0.5
     low = np.clip(np.rint(corners.min(axis=0) + 0.5), 0, array.shape[-2:]).astype(int)

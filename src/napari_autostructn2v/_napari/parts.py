@@ -48,6 +48,13 @@ def button(text: str, tooltip: str, on_click: Any, *, main: bool = False) -> QPu
     return made
 
 
+def explain_slider(slider: Any) -> None:
+    """Give the tooltip of a magicgui slider to its parts as well: they are what the pointer is over."""
+    for part in slider.native.children():
+        if isinstance(part, QWidget):
+            part.setToolTip(str(slider.tooltip))
+
+
 def show_message(label: QLabel, text: str, kind: str, theme: str) -> None:
     """Show a text as an ``"error"``, a ``"warning"`` or plain ``"text"``; hide the label if there is none."""
     label.setText(text)

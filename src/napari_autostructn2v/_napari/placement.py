@@ -17,6 +17,11 @@ GAP = 0.05
 """Distance between neighbours as a share of the image's size."""
 
 
+def is_view(layer: Layer) -> bool:
+    """Whether a layer shows something about the data, and is no data to denoise."""
+    return bool(NOT_A_SOURCE.items() <= layer.metadata.items())
+
+
 @dataclass(frozen=True)
 class Placement:
     """The geometry of the image layer at the moment its run started."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import dask.array
 import numpy as np
 
+from napari_autostructn2v._napari.image_layers import by_slices
 from napari_autostructn2v._napari.placement import GAP, NOT_A_SOURCE, Placement
 from napari_autostructn2v._napari.slices import grey_values
 from napari_autostructn2v.metrics import RemovedArray
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 def removed(original: Image, denoised: Image) -> Any:
     """Original minus denoised, computed slice by slice as it is looked at."""
-    array = RemovedArray(as_stack(grey_values(original)), as_stack(grey_values(denoised)))
-    chunks: Any = (1, *array.shape[1:]) if array.ndim == 3 else -1
-    # named by chance: dask would else read both stacks whole to make a name of them
-    return dask.array.from_array(array, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
+    return by_slices(RemovedArray(as_stack(grey_values(original)), as_stack(grey_values(denoised))))
 
 
 def show_removed(viewer: Viewer, original: Image, denoised: Image) -> Image:

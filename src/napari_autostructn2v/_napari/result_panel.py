@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_autostructn2v._napari.parts import (
     button,
+    explain_slider,
     message_label,
 )
 
@@ -37,9 +38,7 @@ class ResultPanel(QWidget):
             tooltip="How much of the detail that denoising has lost is brought back from the residual, in "
             "percent: where there is more in it than noise. 0 shows what the network made",
         )  # fmt: skip
-        for part in self.recovery.native.children():
-            if isinstance(part, QWidget):  # magicgui gives the tooltip to the whole, not to its parts
-                part.setToolTip(str(self.recovery.tooltip))
+        explain_slider(self.recovery)
         self.recovery.changed.connect(lambda percent: self._session.configure(recovery=percent / 100))
         self.save_result = button(
             "Save result …",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_autostructn2v._napari.image_layers import contrast_limits
-from napari_autostructn2v._napari.placement import NOT_A_SOURCE, slice_shown
+from napari_autostructn2v._napari.placement import is_view, slice_shown
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 def grey_values(layer: Image) -> Any:
     """The array of a layer in full resolution, never computed here."""
     return layer.data[0] if layer.multiscale else layer.data
+
+
+def colour_problem(layer: Image) -> str:
+    """Why a layer cannot be denoised if it holds colours; nothing if it does not."""
+    if not layer.rgb:
+        return ""
+    return f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels."
 
 
 def full_shape(layer: Image) -> tuple[int, ...]:
@@ -41,14 +48,9 @@ def shows_slices(viewer: Viewer) -> bool:
     return dims.ndisplay == 2 and tuple(dims.displayed) == (dims.ndim - 2, dims.ndim - 1)
 
 
-def is_difference(layer: Image) -> bool:
-    """Whether a layer shows a difference, as what was removed, and not a picture."""
-    return bool(NOT_A_SOURCE.items() <= layer.metadata.items())
-
-
 def own_limits(layer: Image) -> tuple[float, float]:
     """Contrast limits by percentiles of the middle slice; a difference keeps its own, around zero."""
-    if is_difference(layer):
+    if is_view(layer):
         low, high = layer.contrast_limits
         return float(low), float(high)
     plane = shown_slice(layer, full_shape(layer)[0] // 2).astype(np.float64)

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_autostructn2v._napari.jobs import (
-    StageOutput,
-)
+from napari_autostructn2v._napari.jobs import StageOutput
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.stack import Stack

@@ -24,6 +24,7 @@ from napari_autostructn2v._napari.quick_look_layer import QuickLookLayer
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, ReviewLayers
 from napari_autostructn2v._napari.run_dialogs import RunDialogs
 from napari_autostructn2v._napari.session import Session
+from napari_autostructn2v._napari.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
 from napari_autostructn2v._napari.state import Phase, Source
 from napari_autostructn2v.errors import AutoStructN2VError
@@ -122,12 +123,9 @@ class Workspace:
         if layer is None:
             self.session.choose(None)
             return
-        problem = ""
-        if layer.rgb:
-            problem = f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels."
-        array = layer.data[0] if layer.multiscale else layer.data  # level 0 is the full resolution
         path = Path(layer.source.path) if layer.source.path else None
-        self.session.choose(Source(layer.name, array, voxel_size(layer), path), problem)
+        source = Source(layer.name, grey_values(layer), voxel_size(layer), path)
+        self.session.choose(source, colour_problem(layer))
 
     @property
     def chosen(self) -> Image | None:
