@@ -18,6 +18,7 @@ from napari_autostructn2v.events import (
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.network import UNet, halo
 from napari_autostructn2v.prediction import predict
+from napari_autostructn2v.tiling import cut
 from napari_autostructn2v.training import StopTraining, TrainingData, _State, one_cycle, train
 
 TINY = TrainingConfig(
@@ -227,12 +228,49 @@ def test_nothing_beyond_the_halo_reaches_a_pixel(depth):
         assert reach <= halo(depth)
 
 
-def test_tiles_equal_the_whole_slice(stack, monkeypatch):
+@pytest.mark.parametrize("mixed", [True, False])
+def test_tiles_equal_the_whole_slice(stack, monkeypatch, mixed):
     large = np.tile(stack[:1], (1, 4, 5))
     model = finish(train(stack, LINE, TINY))
-    whole = finish(predict(large, model))
-    monkeypatch.setattr("napari_autostructn2v.prediction.TILE", 64)
-    np.testing.assert_allclose(finish(predict(large, model)), whole, rtol=1e-5, atol=1e-5)
+    whole = finish(predict(large, model, mixed=mixed))
+    monkeypatch.setattr("napari_autostructn2v.prediction.TILE_VALUES", 8 * 128 * 128)
+    np.testing.assert_allclose(finish(predict(large, model, mixed=mixed)), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_bfloat16_changes_far_less_than_the_noise_that_is_left(stack):
+    model = finish(train(stack, LINE, TINY))
+    exact = finish(predict(stack, model, mixed=False))
+    left = (exact - stack).std()
+    assert np.abs(finish(predict(stack, model)) - exact).std() < 0.02 * left
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"),
+    [
+        ((48, 52), 10**6),
+        ((1024, 1440), 2**21),
+        ((4096, 4096), 2**21),
+        ((301, 7003), 2**17),
+        ((90, 90), 2**10),
+    ],
+)
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_tiles_cover_a_slice_once_with_all_that_reaches_them(shape, most, depth):
+    covered = np.zeros(shape, int)
+    for source, inner, target in cut(*shape, depth, most):
+        covered[target] += 1
+        for read, kept, there, size in zip(source, inner, target, shape, strict=True):
+            assert (read.start + kept.start, read.start + kept.stop) == (there.start, there.stop)
+            assert read.start % 2**depth == 0, "on the grid of the pooling"
+            assert read.start == max(0, there.start - halo(depth))
+            assert read.stop == min(size, there.stop + halo(depth))
+    assert (covered == 1).all()
+
+
+def test_large_slices_are_computed_little_more_than_once():
+    for side in (2048, 4096, 8192):
+        computed = sum((y.stop - y.start) * (x.stop - x.start) for (y, x), _, _ in cut(side, side, 2, 2**21))
+        assert computed < 1.1 * side**2
 
 
 def test_prediction_writes_where_it_is_told_slice_by_slice(stack, tmp_path):
@@ -241,6 +279,6 @@ def test_prediction_writes_where_it_is_told_slice_by_slice(stack, tmp_path):
     out[:] = np.nan
     events = predict(stack, model, out=out)
     assert next(events) == SliceDone(z=0, done=1, total=5)
-    assert np.isfinite(out[0]).all() and np.isnan(out[1]).all()
+    assert np.isfinite(out[0]).all() and np.isnan(out[-1]).all()
     finish(events)
     np.testing.assert_array_equal(out, finish(predict(stack, model)))

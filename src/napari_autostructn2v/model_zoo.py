@@ -193,7 +193,7 @@ def _write_tensors(folder: Path, model: Model, image: np.ndarray) -> None:
     from napari_autostructn2v.prediction import predict
 
     without_notch = replace(model, notch=None)
-    denoised: np.ndarray = finish(predict(image, without_notch, device="cpu"))
+    denoised: np.ndarray = finish(predict(image, without_notch, device="cpu", mixed=False))
     middle = len(image) // 2
     np.save(folder / "input.npy", image[None])
     np.save(folder / "output.npy", denoised[None, middle : middle + 1])

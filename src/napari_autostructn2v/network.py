@@ -63,7 +63,9 @@ class UNet(nn.Module):
             if level > 0:
                 image = torch.cat([image, skips[level]], dim=1)
             image = block(image)
-        return self.head(image).squeeze(1)
+        # never in bfloat16: its 256 steps between two powers of two would show as bands in flat places
+        with torch.autocast(image.device.type, enabled=False):
+            return self.head(image.to(self.head.weight.dtype)).squeeze(1)
 
 
 class ChannelUNet(UNet):
@@ -80,7 +82,8 @@ def halo(depth: int) -> int:
     Two 3 × 3 convolutions reach 2 pixels of their level, once at the bottom and twice at each level above,
     where bilinear upsampling adds 2 and pooling 1: ``2 * 2**depth + 7 * (2**depth - 1)`` in all, rounded up.
     """
-    return 9 * 2**depth
+    multiple = 2**depth
+    return -(-(9 * multiple - 7) // multiple) * multiple
 
 
 def _convolutions(before: int, after: int) -> nn.Sequential:

@@ -321,16 +321,9 @@ class PatternArray:
 class NotchedArray(PatternArray):
     """A stack without the pattern, likewise."""
 
-    def __init__(self, stack: Stack, notch: Notch) -> None:
-        super().__init__(stack, notch)
-        self._recent: dict[int, np.ndarray] = {}
-
     def _computed(self, z: int) -> np.ndarray:
-        if z not in self._recent:  # 2.5D asks for each slice three times in a row
-            plane = self._stack.plane(z)
-            self._recent = dict(list(self._recent.items())[-2:])
-            self._recent[z] = plane - self._notch.pattern(plane)
-        return self._recent[z]
+        plane = self._stack.plane(z)
+        return plane - self._notch.pattern(plane)
 
 
 def find_notch(stack: Stack) -> Notch:

@@ -6,7 +6,6 @@ import json
 import math
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from napari_autostructn2v.blindspot import (
 )
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import TrainingConfig
-from napari_autostructn2v.device import choose_device, describe_device, has_fast_bfloat16, keep_freed_memory
+from napari_autostructn2v.device import choose_device, describe_device, keep_freed_memory, mixed_precision
 from napari_autostructn2v.errors import RunFolderError
 from napari_autostructn2v.events import CheckpointWritten, Event, Preview, Step, TrainingStarted, Validation
 from napari_autostructn2v.io import write_atomically
@@ -247,7 +246,6 @@ class TrainingData:
         self.offsets = kernel_offsets(kernel).to(device)
         self.count = sites_per_patch(kernel, self.patch, config.masked_share, config.centre_share)
         self.flips = allowed_flips(kernel)
-        self.autocast = has_fast_bfloat16(device)
 
         # evenly spread slices where the stack is larger than the memory it may take
         per_slice = height * width * (3 if kernel.ndim == 3 else 1)
@@ -309,14 +307,11 @@ class TrainingData:
     ) -> Tensor:
         axes = [axis for axis, flipped in zip((1, 2, 3), flip, strict=True) if flipped]
         image = masked.flip(axes) if axes else masked
-        with self._precision():
+        with mixed_precision(self.slices.device):
             predicted = network(image.contiguous(memory_format=torch.channels_last))
         back = [axis - 1 for axis in axes if axis > 1]  # the output has no axis of slices
-        predicted = (predicted.flip(back) if back else predicted).float()
+        predicted = predicted.flip(back) if back else predicted
         return (at_sites(predicted, sites) - at_sites(target, sites)).square()
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.slices.device.type, torch.bfloat16, enabled=self.autocast)
 
     def _batch(self, corners: Tensor, sites: Tensor, counts: Tensor, flip: tuple[bool, bool, bool]) -> Batch:
         side = torch.arange(self.patch, device=corners.device)
