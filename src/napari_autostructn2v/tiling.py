@@ -46,7 +46,10 @@ def tiles(shape: tuple[int, ...], side: int, margin: int) -> Iterator[Tile]:
             ends = min(y + side, height), min(x + side, width)
             first = max(0, y - margin), max(0, x - margin)
             yield Tile(
-                (slice(first[0], min(ends[0] + margin, height)), slice(first[1], min(ends[1] + margin, width))),
+                (
+                    slice(first[0], min(ends[0] + margin, height)),
+                    slice(first[1], min(ends[1] + margin, width)),
+                ),
                 (slice(y - first[0], ends[0] - first[0]), slice(x - first[1], ends[1] - first[1])),
                 (slice(y, ends[0]), slice(x, ends[1])),
             )
