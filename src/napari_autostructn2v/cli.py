@@ -32,6 +32,7 @@ from napari_autostructn2v.events import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from napari_autostructn2v.cluster import Workers
     from napari_autostructn2v.stack import Box
 
 Result = TypeVar("Result")
@@ -203,15 +204,45 @@ def apply(
     out: Annotated[Path, typer.Option(help="Folder for the denoised stacks.")],
     recovery: RecoveryOption = 1.0,
     device: DeviceOption = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Divide the work among so many processes, or Slurm jobs with --slurm."),
+    ] = None,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Start the workers as jobs of a Slurm cluster.")
+    ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Use the workers of this Dask scheduler, such as tcp://node:8786.")
+    ] = None,
+    cores: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Threads of a worker. Default: a fair share of this machine; with --slurm 8."
+        ),
+    ] = None,
+    memory: Annotated[str, typer.Option(help="Of a Slurm job.")] = "32GB",
+    gpus: Annotated[int, typer.Option(min=0, help="Of a Slurm job.")] = 0,
+    queue: Annotated[str | None, typer.Option(help="Partition for Slurm jobs.")] = None,
+    walltime: Annotated[str, typer.Option(help="Of a Slurm job.")] = "04:00:00",
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Denoise stacks with a trained model, in the formats they came in."""
+    """Denoise stacks with a trained model, in the formats they came in.
+
+    With --workers, --slurm or --scheduler many processes share the work: of several stacks each takes one at
+    a time; a single stack is divided, and its result is OME-Zarr. After Ctrl-C or a crash the same command
+    goes on where it stopped.
+    """
+    import torch
+
     from napari_autostructn2v.apply import denoise_to_file
     from napari_autostructn2v.bundle import load_model
+    from napari_autostructn2v.cluster import SlurmJob, Workers
     from napari_autostructn2v.io import check_stack_place, make_folder, read_stack
     from napari_autostructn2v.stack import as_stack
 
+    job = SlurmJob(queue, walltime, cores or SlurmJob.cores, memory, gpus) if slurm else None
+    shared = Workers.asked_for(workers, job, scheduler, cores)
     trained = load_model(model)
     folder = make_folder(out)
     # a folder of slices has no suffix of its own
@@ -221,10 +252,18 @@ def apply(
             "Two of the inputs have the same name, and so would their outputs. Apply them in turn."
         )
     images = [read_stack(path) for path in inputs]  # lazily: a bad one is found before the first is done
+    if shared is not None and len(images) == 1:
+        targets = [folder / f"{images[0].name}.zarr"]
     for image, target in zip(images, targets, strict=True):
         as_stack(image.array, trained.mode)
         _refuse_own_input(target, image.path)
-        check_stack_place(target, overwrite=overwrite)
+        if shared is None:  # else what is there may be of the work that goes on
+            check_stack_place(target, overwrite=overwrite)
+    if shared is not None:
+        _apply_shared(shared, model, inputs, targets, recovery, device, overwrite, quiet)
+        return
+    if cores is not None:
+        torch.set_num_threads(cores)
     for image, target in zip(images, targets, strict=True):
         events = denoise_to_file(
             image.array,
@@ -237,6 +276,36 @@ def apply(
         )
         _follow(events, quiet, label=image.name)
         if not quiet:
+            console.print(f"Written: {target}", highlight=False)
+
+
+def _apply_shared(
+    workers: Workers,
+    model: Path,
+    inputs: list[Path],
+    targets: list[Path],
+    recovery: float,
+    device: str,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    from napari_autostructn2v.distributed_apply import denoise_divided, denoise_many
+    from napari_autostructn2v.units import Task
+
+    # workers may have been started in another folder
+    tasks = [
+        Task(
+            model.resolve(), source.resolve(), target.resolve(), recovery, device, workers.threads, overwrite
+        )
+        for source, target in zip(inputs, targets, strict=True)
+    ]
+    with workers.client() as client:
+        if len(tasks) == 1:
+            _follow(denoise_divided(tasks[0], client), quiet, label=inputs[0].name)
+        else:
+            _follow(denoise_many(tasks, client), quiet, label=f"{len(tasks)} stacks")
+    if not quiet:
+        for target in targets:
             console.print(f"Written: {target}", highlight=False)
 
 
@@ -472,7 +541,7 @@ class _Bars:
             case SliceDone(done=done, total=total):
                 if self._prediction is None:
                     self._prediction = self._progress.add_task(self._stage, total=total, note="")
-                self._progress.update(self._prediction, completed=done)
+                self._progress.update(self._prediction, completed=done, total=total)
             case Notice(message=message):
                 self._progress.console.print(message, highlight=False)
 

@@ -35,3 +35,7 @@ class RunFolderError(AutoStructN2VError, ValueError):
 
 class MissingLibraryError(AutoStructN2VError, ImportError):
     """A library that only some people need is not installed."""
+
+
+class ClusterError(AutoStructN2VError, RuntimeError):
+    """The workers among which the work is divided cannot be reached, or do not survive it."""

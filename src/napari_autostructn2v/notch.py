@@ -14,6 +14,7 @@ Moisan, L. Periodic plus smooth image decomposition. Journal of Mathematical Ima
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -336,16 +337,20 @@ def find_notch(stack: Stack) -> Notch:
     Parameters
     ----------
     stack
-        The raw data; up to 32 slices of it are read.
+        The raw data; up to 32 slices of it are read, one at a time and some of them again.
     """
     chosen = _chosen(stack.shape[0])
     pairs = [(i, i + 1) for i in range(len(chosen) - 1) if chosen[i + 1] == chosen[i] + 1]
-    planes = [stack.plane(z).astype(np.float64) for z in chosen]
-    offsets = tuple(part for axis in (0, 1) if (part := _find_offsets(planes, axis)) is not None)
-    if offsets:
-        lines = Notch(offsets)
-        planes = [plane - lines.pattern(plane) for plane in planes]
-    return Notch(offsets, _find_waves(planes, pairs))
+
+    def raw() -> Iterator[np.ndarray]:
+        return (stack.plane(z).astype(np.float64) for z in chosen)
+
+    lines = Notch(_find_offsets(raw()))
+
+    def without_lines() -> Iterator[np.ndarray]:
+        return (plane - lines.pattern(plane) for plane in raw()) if lines else raw()
+
+    return Notch(lines.offsets, _find_waves(without_lines, (len(chosen), *stack.shape[1:]), pairs))
 
 
 def _chosen(depth: int) -> list[int]:
@@ -356,25 +361,36 @@ def _chosen(depth: int) -> list[int]:
     return sorted({int(z) for z in (*first, *(first + 1))})
 
 
-def _find_offsets(planes: list[np.ndarray], axis: int) -> Offsets | None:
-    """Offsets that change along ``axis``: the line of the spectrum on which the other frequency is zero."""
-    # the mean would leak from zero frequency into its surroundings
-    oriented = [(plane if axis == 0 else plane.T) - plane.mean() for plane in planes]
-    size, width = oriented[0].shape
-    x = np.arange(width) / width
-    # the line itself, and two on each side
-    lines = np.stack([np.ones(width), *(np.exp(2j * np.pi * k * x) for k in (1, 2, -1, -2))], axis=1) / width
+def _find_offsets(planes: Iterable[np.ndarray]) -> tuple[Offsets, ...]:
+    """Offsets of rows and of columns."""
+    profiles: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for plane in planes:
+        # the mean would leak from zero frequency into its surroundings
+        level = plane - plane.mean()
+        for axis, oriented in ((0, level), (1, level.T)):
+            x = np.arange(oriented.shape[1]) / oriented.shape[1]
+            # the line of the spectrum on which the other frequency is zero, and two on each side
+            waves = [np.exp(2j * np.pi * k * x) for k in (1, 2, -1, -2)]
+            profiles[axis].append(oriented @ np.stack([np.ones(x.size), *waves], axis=1) / x.size)
+    found = (_offsets(np.array(lines), axis) for axis, lines in enumerate(profiles))
+    return tuple(part for part in found if part is not None)
+
+
+def _offsets(profiles: np.ndarray, axis: int) -> Offsets | None:
+    """Offsets that change along ``axis``, from the profiles of each slice (slices, size, 5)."""
+    count, size = profiles.shape[:2]
     window = np.hanning(size + 2)[1:-1, None]
-    power = [np.square(np.abs(_half_spectrum(window * (plane @ lines)))) for plane in oriented]
-    log_power = np.mean(np.log(np.array(power) + np.finfo(float).tiny), axis=0)
+    power = np.array([np.square(np.abs(_half_spectrum(window * profile))) for profile in profiles])
+    log_power = np.mean(np.log(power + np.finfo(float).tiny), axis=0)
     beside = log_power[:, 1:].mean(axis=1)
     excess = log_power[:, 0] - beside
     far = np.arange(excess.size) > PROTECTED_BINS
     if np.quantile(excess[far], 0.25) < LINE:
         return None
-    profile = np.mean(oriented, axis=(0, 2))
+    means = profiles[:, :, 0].real
+    profile = means.mean(axis=0)
     common = _half_spectrum(window[:, 0] * profile)
-    fixed, count = np.zeros(size), len(planes)
+    fixed = np.zeros(size)
     if count >= FEWEST_FOR_COHERENCE:
         share = np.square(np.abs(common)) / np.exp(log_power[:, 0])
         if np.median(share[far]) > COHERENT + 1 / count:
@@ -382,10 +398,7 @@ def _find_offsets(planes: list[np.ndarray], axis: int) -> Offsets | None:
             by_chance = np.exp(beside) / count
             kept = np.clip(1 - by_chance / np.square(np.abs(common)), 0, 1) * far
             fixed = fft.irfft(kept * _periodic_spectrum(profile), n=size)
-            rest = [
-                np.square(np.abs(_half_spectrum(window[:, 0] * (plane.mean(axis=1) - fixed))))
-                for plane in oriented
-            ]
+            rest = [np.square(np.abs(_half_spectrum(window[:, 0] * (mean - fixed)))) for mean in means]
             excess = np.mean(np.log(np.array(rest) + np.finfo(float).tiny), axis=0) - beside
     return Offsets(axis, np.where(far, np.exp(-np.maximum(excess, 0)), 1.0), fixed)
 
@@ -407,22 +420,29 @@ def _periodic_spectrum(profile: np.ndarray) -> np.ndarray:
     return np.asarray(fft.rfft(profile) - smooth * jump)
 
 
-def _find_waves(planes: list[np.ndarray], pairs: list[tuple[int, int]]) -> tuple[Wave, ...]:
-    mean = np.mean(planes, axis=0)
-    height, width = mean.shape
+def _find_waves(
+    planes: Callable[[], Iterator[np.ndarray]], shape: tuple[int, int, int], pairs: list[tuple[int, int]]
+) -> tuple[Wave, ...]:
+    """Single peaks of slices, which are gone through a second time for the phases of what is found."""
+    count, height, width = shape
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    spectra = [fft.rfft2(window * (plane - plane.mean())) for plane in planes]
-    powers = [np.square(np.abs(s)) + np.finfo(float).tiny for s in spectra]
-    power = fft.fftshift(_whole(np.mean(powers, axis=0), width))
-    log_power = fft.fftshift(_whole(np.mean(np.log(powers), axis=0), width))
+    mean = np.zeros((height, width))
+    powers, logs = np.zeros((2, height, width // 2 + 1))
+    for plane in planes():
+        power = np.square(np.abs(fft.rfft2(window * (plane - plane.mean())))) + np.finfo(float).tiny
+        mean += plane / count
+        powers += power / count
+        logs += np.log(power) / count
+    power = fft.fftshift(_whole(powers, width))
+    log_power = fft.fftshift(_whole(logs, width))
     surroundings = _local_median(log_power)
     excess = log_power - surroundings
     fy, fx = (fft.fftshift(fft.fftfreq(n)) for n in mean.shape)
-    count = len(planes)
     certain = max(NARROW, CERTAIN * np.pi / np.sqrt(6 * count))
     tops = (excess == ndimage.maximum_filter(excess, size=7, mode="wrap")) & (excess >= certain)
     tops &= np.hypot(fy[:, None], fx) >= PROTECTED
     waves: list[Wave] = []
+    places: list[tuple[int, int]] = []
     seen: set[tuple[int, int]] = set()
     for y, x in sorted(map(tuple, np.argwhere(tops).tolist()), key=lambda top: -excess[top]):
         if (y, x) in seen or len(waves) == MAX_WAVES:
@@ -445,17 +465,27 @@ def _find_waves(planes: list[np.ndarray], pairs: list[tuple[int, int]]) -> tuple
         half = (int(fft.ifftshift(np.arange(height))[y]), int(fft.ifftshift(np.arange(width))[x]))
         if half[1] > width // 2:
             half = (-half[0] % height, width - half[1])
-        same = _coherent([s[half] for s in spectra])
         wave = Wave(
             frequency=(float(frequency[0]), float(frequency[1])),
             reach=float(np.clip(1 / (2 * np.pi * own), 12, min(mean.shape) / 8)),
             height=float(excess[y, x]),
             slant=not on_axis.any(),
-            through=_coherent([spectra[b][half] * spectra[a][half].conj() for a, b in pairs]),
-            common=mean if same else None,
+            through=None,
         )
         waves.append(wave)
-    return tuple(waves)
+        places.append(half)
+    if not waves:
+        return ()
+    at_places = tuple(np.array(places).T)
+    phasors = np.array([fft.rfft2(window * (plane - plane.mean()))[at_places] for plane in planes()])
+    return tuple(
+        replace(
+            wave,
+            through=_coherent([phases[b] * phases[a].conj() for a, b in pairs]),
+            common=mean if _coherent(list(phases)) else None,
+        )
+        for wave, phases in zip(waves, phasors.T, strict=True)
+    )
 
 
 def _coherent(phasors: list[complex]) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, TypeVar
@@ -16,9 +16,9 @@ from torch.nn.functional import pad
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.device import choose_device, keep_freed_memory, mixed_precision
 from napari_autostructn2v.events import SliceDone
-from napari_autostructn2v.network import UNet
+from napari_autostructn2v.network import UNet, halo
 from napari_autostructn2v.stack import Normalisation, Stack, as_stack
-from napari_autostructn2v.tiling import cut
+from napari_autostructn2v.tiling import Tile, least_work, tiles
 
 TILE_VALUES = 2**26
 """Values of the network's widest layer of features that are computed at once: some 0.6 GB in float32 with all
@@ -86,7 +86,7 @@ def predict(
     def write(z: int, plane: np.ndarray) -> None:
         out[z if len(stack.input_shape) == 3 else ...] = plane
 
-    images = in_background(_Inputs(stack, model.mode == "2.5d"), range(depth))
+    images = in_background(Inputs(stack, model.mode == "2.5d"), range(depth))
     written: deque[tuple[int, Future[None]]] = deque()
     try:
         with closing(images), ThreadPoolExecutor(1, "writing") as writer:
@@ -108,23 +108,38 @@ def predict_plane(
     stack: Stack, z: int, network: UNet, with_neighbours: bool, scale: Normalisation, device: torch.device
 ) -> np.ndarray:
     """Slice ``z`` denoised, float32 (Y, X), in the value scale of the stack."""
-    image = _Inputs(stack, with_neighbours)(z)
+    image = Inputs(stack, with_neighbours)(z)
     return np.asarray(denoise_images(image[None], network, scale, device)[0])
 
 
 def denoise_images(
-    images: np.ndarray, network: UNet, scale: Normalisation, device: torch.device, *, mixed: bool = True
+    images: np.ndarray,
+    network: UNet,
+    scale: Normalisation,
+    device: torch.device,
+    *,
+    parts: Iterable[Tile] | None = None,
+    mixed: bool = True,
 ) -> np.ndarray:
-    """What the network makes of inputs (n, C, Y, X): float32 (n, Y, X), in the value scale of the stack."""
+    """What the network makes of inputs (n, C, Y, X): float32 (n, Y, X), in the value scale of the stack.
+
+    Of ``parts`` alone, if they are given; all else is then without meaning.
+    """
     given = torch.from_numpy(images).to(device)
     given = (given - scale.mean) / scale.std
     denoised = torch.empty((len(images), *images.shape[2:]), device=device)
-    tiles = cut(images.shape[2], images.shape[3], network.depth, TILE_VALUES // network.head.in_channels)
     with torch.inference_mode(), mixed_precision(device, wanted=mixed):
-        for source, inner, target in tiles:
-            tile = _denoise_tile(given[(..., *source)], network)
-            denoised[(slice(None), *target)] = tile[(slice(None), *inner)]
+        for tile in network_tiles(images.shape[2:], network) if parts is None else parts:
+            made = _denoise_tile(given[(..., *tile.source)], network)
+            denoised[(slice(None), *tile.target)] = made[(slice(None), *tile.inner)]
     return np.asarray((denoised * scale.std + scale.mean).cpu().numpy(), dtype=np.float32)
+
+
+def network_tiles(shape: tuple[int, ...], network: UNet) -> Iterator[Tile]:
+    """The tiles in which a network computes a slice (Y, X): on the grid on which it pools."""
+    margin = halo(network.depth)
+    size = least_work(shape, margin, 2**network.depth, TILE_VALUES // network.head.in_channels)
+    return tiles(shape, size, margin)
 
 
 Result = TypeVar("Result")
@@ -145,7 +160,7 @@ def in_background(compute: Callable[[int], Result], items: Iterable[int]) -> Gen
         thread.shutdown(cancel_futures=True)
 
 
-class _Inputs:
+class Inputs:
     """What the network is shown of each slice, (C, Y, X) float32, reading every slice once."""
 
     def __init__(self, stack: Stack, with_neighbours: bool) -> None:
@@ -153,6 +168,7 @@ class _Inputs:
         self._planes: dict[int, np.ndarray] = {}
 
     def __call__(self, z: int) -> np.ndarray:
+        """What it is shown to predict slice ``z``."""
         needed = self._stack.neighbours(z) if self._with_neighbours else (z,)
         self._planes = {p: self._planes[p] if p in self._planes else self._stack.plane(p) for p in needed}
         return np.stack([self._planes[p] for p in needed])

@@ -13,6 +13,7 @@ Wiener, N. Extrapolation, Interpolation and Smoothing of Stationary Time Series.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +24,17 @@ from scipy import fft, ndimage, signal
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.notch import NotchRule
-from napari_autostructn2v.spectrum import choose_tiles, frequency_radius, tile_corners, tile_powers
+from napari_autostructn2v.spectrum import (
+    TILES_AT_ONCE,
+    choose_tiles,
+    frequency_radius,
+    looked_at,
+    tile_corners,
+    tile_powers,
+    tile_side,
+)
 from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.tiling import Tile, tiles
 
 FLAT_SHARE = 0.25
 """Share of the tiles, the flattest ones, in which the residual is taken for noise alone."""
@@ -45,6 +55,14 @@ BANDS = (0.7, 1.4, 2.8, 5.6)
 NEIGHBOURHOOD = 8.0
 """Sigma in pixels over which the energy of a band is averaged."""
 
+SIDE = 2048
+"""Side in pixels of what is looked at at once: a power of two. The memory it takes is that of any slice."""
+
+ENOUGH_PIXELS = 2**23
+"""So many pixels say well enough what energies a band has; of more, evenly spread ones are taken."""
+
+_BACKGROUND = AnalysisConfig(flat_share=FLAT_SHARE)
+
 
 @dataclass(frozen=True, eq=False)
 class Recovery:
@@ -63,15 +81,34 @@ class Recovery:
 
     def detail(self, residual: np.ndarray) -> np.ndarray:
         """The detail in the residual of a slice (Y, X), float32."""
-        found = self._everywhere(residual)
+        found = np.empty(residual.shape, np.float32)
+        for tile in self.tiles(residual.shape):
+            found[tile.target] = self.detail_around(residual[tile.source])[tile.inner]
+        return found
+
+    def tiles(self, shape: tuple[int, ...]) -> Iterator[Tile]:
+        """The tiles in which a slice (Y, X) is looked at, each with all that reaches into it."""
+        # a Gaussian of SciPy ends at four sigmas
+        margin = len(self.gain) // 2 + round(4 * BANDS[-1]) + round(4 * NEIGHBOURHOOD) + 1
+        return tiles(shape, (SIDE, SIDE), margin)
+
+    def detail_around(self, residual: np.ndarray) -> np.ndarray:
+        """The detail in what one of the tiles reads, float32: right in the tile alone."""
+        found = self.everywhere(residual)
         for band, energy, calm in zip(*_bands(residual - found), self.calm, strict=True):
             found = found + np.clip(1 - calm / np.maximum(energy, np.finfo(float).tiny), 0, 1) * band
         return np.asarray(found, np.float32)
 
-    def _everywhere(self, residual: np.ndarray) -> np.ndarray:
+    def everywhere(self, residual: np.ndarray) -> np.ndarray:
+        """What the first step finds, float64."""
         half = len(self.gain) // 2
         padded = np.pad(residual.astype(np.float64), half, mode="reflect")
         return np.asarray(signal.fftconvolve(padded, self.gain, "valid"))
+
+
+def sampled_slices(stack: Stack) -> list[int]:
+    """The slices at which :func:`find_recovery` looks, and at no others."""
+    return looked_at(stack, tile_side(stack, _BACKGROUND))
 
 
 def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
@@ -82,43 +119,59 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     stack
         What the network was given: the raw data, or what a notch left of them.
     denoised
-        What it made of them.
+        What it made of them. Nothing but the :func:`sampled_slices` is read.
     """
-    tiles = choose_tiles(stack, denoised, AnalysisConfig(flat_share=FLAT_SHARE))
-    side, count = tiles.side, len(tiles.corners)
-    flat_tiles = set(tiles.corners)
+    background = choose_tiles(stack, denoised, _BACKGROUND)
+    side, count = background.side, len(background.corners)
+    flat_tiles = set(background.corners)
     corners = tile_corners(stack.shape[1:], side)
-    slices = sorted({z for z, _, _ in tiles.corners})
+    slices = sorted({z for z, _, _ in background.corners})
     whole, noise = np.zeros((2, side, side))
-    residuals, masks = [], []
+    masks = []  # one byte a pixel, while residuals are computed again: slices may be large
     for z in slices:
         residual = stack.plane(z) - denoised.plane(z)
-        powers = tile_powers(residual, corners, side)
         here = np.array([(z, *corner) in flat_tiles for corner in corners])
-        whole += powers.mean(axis=0) / len(slices)
-        noise += powers[here].sum(axis=0) / count
+        for first in range(0, len(corners), TILES_AT_ONCE):
+            some = slice(first, first + TILES_AT_ONCE)
+            powers = tile_powers(residual, corners[some], side)
+            whole += powers.sum(axis=0) / (len(corners) * len(slices))
+            noise += powers[here[some]].sum(axis=0) / count
         mask = np.zeros(residual.shape, dtype=bool)
         for y, x in np.array(corners)[here]:
             mask[y : y + side, x : x + side] = True
-        residuals.append(residual)
         masks.append(mask)
-    flat = np.array(masks)
-    if flat.all() or not noise.any():
+    if all(mask.all() for mask in masks) or not noise.any():
         return None
     whole, noise = (ndimage.uniform_filter((p + np.flip(p)) / 2, 3, mode="wrap") for p in (whole, noise))
     noise *= 1 + SAFETY / np.sqrt(2 * count)
     # noise that follows the brightness is stronger elsewhere than in the background
     noise *= max(1.0, float(np.median((whole / noise)[frequency_radius(side) > 0.4])))
     response = fft.ifft2(fft.ifftshift(np.clip(1 - noise / whole, 0, 1))).real
-    first = Recovery(fft.fftshift(response), ())
-    energies = [_bands(residual - first._everywhere(residual))[1] for residual in residuals]
+    first_step = Recovery(fft.fftshift(response), ())
+    energies, flat = _energies(first_step, stack, denoised, dict(zip(slices, masks, strict=True)))
     calm, ratio = [], None
-    for band in zip(*energies, strict=True):
-        energy = np.array(band)
+    for energy in energies:
         if ratio is None:
             ratio = max(1.0, float(np.median(energy[~flat]) / np.median(energy[flat])))
         calm.append(EXCEEDING * ratio * float(np.quantile(energy[flat], CALM)))
-    return Recovery(first.gain, tuple(calm))
+    return Recovery(first_step.gain, tuple(calm))
+
+
+def _energies(
+    first_step: Recovery, stack: Stack, denoised: Stack, masks: dict[int, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energy of each band in what the first step leaves, (bands, pixels), and which pixels are flat."""
+    pixels = len(masks) * math.prod(stack.shape[1:])
+    step = 2 ** max(0, math.ceil(math.log2(pixels / ENOUGH_PIXELS) / 2))
+    energies, flat = [], []
+    for z, mask in masks.items():
+        residual = stack.plane(z) - denoised.plane(z)
+        for tile in first_step.tiles(residual.shape):
+            around = residual[tile.source]
+            _, bands = _bands(around - first_step.everywhere(around))
+            energies.append(np.array([energy[tile.inner][::step, ::step].ravel() for energy in bands]))
+            flat.append(mask[tile.target][::step, ::step].ravel())
+    return np.concatenate(energies, axis=1), np.concatenate(flat)
 
 
 def _bands(residual: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:

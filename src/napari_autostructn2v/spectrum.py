@@ -36,6 +36,9 @@ REGIONS = 4
 MIN_SLICES, MAX_SLICES, ENOUGH_TILES = 16, 64, 6000
 """Slices looked at, by the tiles in them: noise is alike all over a stack, and more only cost time."""
 
+TILES_AT_ONCE = 512
+"""Tiles transformed together: all of those of a large slice are hundreds of times its size."""
+
 SMALLEST_TILE = 15
 """Side in pixels down to which tiles shrink to fit an outlined background."""
 
@@ -130,7 +133,7 @@ def choose_tiles(
     StackError
         If the region does not have the shape of the stack, or holds no tile.
     """
-    side = min(config.tile_size, (min(stack.shape[1:]) - 1) // 2 * 2 + 1)
+    side = tile_side(stack, config)
     if region is None:
         flattest = _flattest_tiles(stack, denoised, side, config)
         return Tiles(side, tuple(flattest), len(flattest) * _novelty(stack, side), False)
@@ -139,7 +142,7 @@ def choose_tiles(
     while True:
         inside = [
             (z, y, x)
-            for z in _looked_at(stack, side)
+            for z in looked_at(stack, side)
             for y, x in tile_corners(stack.shape[1:], side)
             if (region if region.ndim == 2 else region[z])[y : y + side, x : x + side].mean() > INSIDE
         ]
@@ -152,6 +155,11 @@ def choose_tiles(
             "Outline more of it."
         )
     return Tiles(side, tuple(inside), len(inside) * _novelty(stack, side), True)
+
+
+def tile_side(stack: Stack, config: AnalysisConfig) -> int:
+    """Side of the tiles in pixels, odd: smaller where slices are."""
+    return min(config.tile_size, (min(stack.shape[1:]) - 1) // 2 * 2 + 1)
 
 
 def check_region(region: np.ndarray, stack: Stack) -> np.ndarray:
@@ -266,16 +274,18 @@ def _flattest_tiles(
     """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
     corners = tile_corners(stack.shape[1:], side)
     roughness = []
-    for z in _looked_at(stack, side):
+    for z in looked_at(stack, side):
         plane = (denoised or stack).plane(z).astype(np.float64)
         smooth = ndimage.gaussian_filter(plane, 2.0)
-        spread = _detrended(_cut(smooth, corners, side)).std(axis=(1, 2))
-        roughness += [(float(s), z, *corner) for s, corner in zip(spread, corners, strict=True)]
+        for first in range(0, len(corners), TILES_AT_ONCE):
+            some = corners[first : first + TILES_AT_ONCE]
+            spread = _detrended(_cut(smooth, some, side)).std(axis=(1, 2))
+            roughness += [(float(s), z, *corner) for s, corner in zip(spread, some, strict=True)]
     keep = max(round(config.flat_share * len(roughness)), min(config.min_tiles, len(roughness)))
     return sorted(tile[1:] for tile in sorted(roughness)[:keep])
 
 
-def _looked_at(stack: Stack, side: int) -> list[int]:
+def looked_at(stack: Stack, side: int) -> list[int]:
     """Slices spread over the stack, fewer of them where each has many tiles."""
     tiles = len(tile_corners(stack.shape[1:], side))
     count = int(np.clip(ENOUGH_TILES // tiles, MIN_SLICES, MAX_SLICES))

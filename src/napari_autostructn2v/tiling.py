@@ -1,56 +1,110 @@
-"""How a large slice is cut into tiles whose results fit together without a seam."""
+"""Large slices in tiles that overlap, so that what is made of the tiles equals what is made of the whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from napari_autostructn2v.network import halo
+Field = tuple[slice, slice]
+"""Rows and columns of a slice."""
 
-Rectangle = tuple[slice, slice]
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile of a slice.
+
+    Attributes
+    ----------
+    source
+        What to read of the slice: the tile and its surroundings, as far as there are any.
+    inner
+        The tile in what was read.
+    target
+        The tile in the slice.
+    """
+
+    source: Field
+    inner: Field
+    target: Field
+
+    def touches(self, field: Field) -> bool:
+        """Whether it holds any pixel of a part of the slice."""
+        return all(
+            own.start < other.stop and other.start < own.stop
+            for own, other in zip(self.target, field, strict=True)
+        )
+
+    def within(self, field: Field) -> Tile:
+        """The same tile where only that part of the slice is at hand."""
+        return Tile(inside(self.source, field), self.inner, inside(self.target, field))
 
 
-def cut(height: int, width: int, depth: int, most: int) -> Iterator[tuple[Rectangle, Rectangle, Rectangle]]:
-    """Cut a slice into tiles, each read with all that reaches it, so that no blending is needed.
+def tiles(shape: tuple[int, ...], size: tuple[int, int], margin: int) -> Iterator[Tile]:
+    """The tiles of a slice (Y, X), row by row.
 
     Parameters
     ----------
-    height, width
-        Of the slice in pixels.
-    depth
-        Of the U-Net: tiles begin at multiples of ``2**depth``, on the grid on which it pools.
-    most
-        Pixels that a tile may have with its halo.
-
-    Yields
-    ------
-    tuple
-        Where to read, what of that to keep, and where it belongs.
+    shape
+        Of the slice.
+    size
+        Of a tile in pixels; those at the far ends may be smaller.
+    margin
+        How far the surroundings reach that a tile needs, in pixels.
     """
-    margin = halo(depth)
-    tall, wide = _tile(height, width, depth, most)
-    for y in range(0, height, tall):
-        for x in range(0, width, wide):
-            y0, x0 = max(0, y - margin), max(0, x - margin)
-            y1, x1 = min(y + tall, height), min(x + wide, width)
-            yield (
-                (slice(y0, min(y1 + margin, height)), slice(x0, min(x1 + margin, width))),
-                (slice(y - y0, y1 - y0), slice(x - x0, x1 - x0)),
-                (slice(y, y1), slice(x, x1)),
+    height, width = shape
+    for y in range(0, height, size[0]):
+        for x in range(0, width, size[1]):
+            target = slice(y, min(y + size[0], height)), slice(x, min(x + size[1], width))
+            source = (
+                slice(max(0, y - margin), min(target[0].stop + margin, height)),
+                slice(max(0, x - margin), min(target[1].stop + margin, width)),
             )
+            yield Tile(source, inside(target, source), target)
 
 
-def _tile(height: int, width: int, depth: int, most: int) -> tuple[int, int]:
-    """Height and width of the tiles that need the least computing: all of it, strips or rectangles."""
-    multiple, both = 2**depth, 2 * halo(depth)
+def least_work(shape: tuple[int, ...], margin: int, multiple: int, most: int) -> tuple[int, int]:
+    """The size of tiles that need the least computing: all of a slice, strips of it, or rectangles.
+
+    Parameters
+    ----------
+    shape
+        Of the slice (Y, X).
+    margin
+        Pixels that are computed around each tile as well.
+    multiple
+        Of which the sides of a tile are.
+    most
+        Pixels that a tile may have with its margin.
+    """
+    height, width = shape
     best, least = (multiple, multiple), float("inf")
     for rows in range(1, -(-height // multiple) + 1):
         tall = -(-height // (rows * multiple)) * multiple
-        room = most // min(tall + both, height)  # for the width of a tile with its halo
-        wide = width if room >= width else (room - both) // multiple * multiple
+        room = most // min(tall + 2 * margin, height)  # for the width of a tile with its margin
+        wide = width if room >= width else (room - 2 * margin) // multiple * multiple
         if wide < multiple:
             continue
         columns = -(-width // wide)
-        work = (height + both * (rows - 1)) * (width + both * (columns - 1))
+        work = (height + 2 * margin * (rows - 1)) * (width + 2 * margin * (columns - 1))
         if work < least:
             best, least = (tall, -(-width // (columns * multiple)) * multiple), work
     return best
+
+
+def inside(field: Field, other: Field) -> Field:
+    """A part of a slice, counted from the beginning of another."""
+    y, x = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(field, other, strict=True))
+    return y, x
+
+
+def around(fields: Iterable[Field]) -> Field:
+    """The smallest part of a slice that holds all of these."""
+    rows, columns = zip(*fields, strict=True)
+    y, x = (slice(min(s.start for s in side), max(s.stop for s in side)) for side in (rows, columns))
+    return y, x
+
+
+def overlap(field: Field, other: Field) -> Field:
+    """What two parts of a slice that touch have in common."""
+    y, x = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(field, other, strict=True))
+    return y, x

@@ -41,6 +41,24 @@ def write_atomically(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         raise
 
 
+def move_into_place(complete: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename a complete file or folder on the same disk to where it belongs.
+
+    Raises
+    ------
+    FileError
+        If ``target`` exists and ``overwrite`` is False, or the renaming fails.
+    """
+    target = Path(os.path.realpath(target))
+    check_place(target, overwrite=overwrite)
+    try:
+        _move(complete, target)
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(explain(error, target)) from error
+
+
 def make_folder(path: Path) -> Path:
     """Make a folder and those above it, if they are not there.
 

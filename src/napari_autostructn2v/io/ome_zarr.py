@@ -138,10 +138,21 @@ def _voxel_size(metadata: _Multiscale, spatial: int) -> VoxelSize | None:
     return measured_by_axis(dict(zip("zyx"[-spatial:], zip(edges, units, strict=True), strict=True)))
 
 
-def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
-    """Write a new OME-Zarr group slice by slice."""
-    dtype = stored_dtype(array.dtype, _DTYPES)
-    names = ("z", "y", "x")[-len(array.shape) :]
+def create(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], voxel_size: VoxelSize | None, depth: int = 1
+) -> zarr.Array[Any]:
+    """Make a new OME-Zarr group whose image is filled in later, and return that image.
+
+    Parameters
+    ----------
+    path
+        Where nothing is yet.
+    shape, dtype, voxel_size
+        Of the image, (Z, Y, X) or (Y, X).
+    depth
+        Slices in a chunk.
+    """
+    names = ("z", "y", "x")[-len(shape) :]
     size = voxel_size or VoxelSize(1, 1, 1, "pixel")
     unit = {"unit": _UNITS[size.unit]} if size.unit in _UNITS else {}
     multiscale = {
@@ -154,19 +165,25 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
             }
         ],
     }
+    group = zarr.create_group(path, zarr_format=2, attributes={"multiscales": [multiscale]})
+    return group.create_array(
+        "0",
+        shape=shape,
+        dtype=dtype,
+        chunks=(depth,) * (len(names) - 2) + tuple(min(side, TILE) for side in shape[-2:]),
+        compressors=Blosc(),  # what Zarr 2 itself wrote, so every reader has it
+        chunk_key_encoding={"name": "v2", "separator": "/"},
+        fill_value=0,
+    )
+
+
+def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
+    """Write a new OME-Zarr group slice by slice."""
+    dtype = stored_dtype(array.dtype, _DTYPES)
     try:
-        group = zarr.create_group(path, zarr_format=2, attributes={"multiscales": [multiscale]})
-        level = group.create_array(
-            "0",
-            shape=tuple(array.shape),
-            dtype=dtype,
-            chunks=(1,) * (len(names) - 2) + tuple(min(side, TILE) for side in array.shape[-2:]),
-            compressors=Blosc(),  # what Zarr 2 itself wrote, so every reader has it
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-            fill_value=0,
-        )
+        level = create(path, tuple(array.shape), dtype, voxel_size)
         for z, plane in enumerate(planes(array, dtype)):
-            level[z if len(names) == 3 else ...] = plane
+            level[z if level.ndim == 3 else ...] = plane
     except BaseException:
         # zarr writes several files at a time, and the others go on when one has failed: they would put back
         # what the caller is about to delete

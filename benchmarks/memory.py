@@ -1,0 +1,115 @@
+"""How much memory applying a model and training take, by the size of the stack.
+
+::
+
+    python benchmarks/memory.py                # stacks of 0.25, 0.5, 1 and 2 GB; prints the table
+    python benchmarks/memory.py apply 8        # one of them
+
+Each is measured in a process of its own, as the highest resident memory above what the process held once its
+libraries were loaded. Pages of a memory-mapped input, which the system takes back whenever it likes, count.
+The network is small: its size decides how long it takes, and by a tile's features what little it adds.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mrcfile
+import numpy as np
+import psutil
+import torch
+
+from napari_autostructn2v.apply import denoise_to_file
+from napari_autostructn2v.bundle import Model
+from napari_autostructn2v.config import AnalysisConfig, TrainingConfig
+from napari_autostructn2v.events import finish
+from napari_autostructn2v.io import read_stack
+from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.network import UNet
+from napari_autostructn2v.notch import NotchRule
+from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.training import train
+
+SLICE = (4096, 4096)
+SIZES = (0.25, 0.5, 1.0, 2.0)
+SETTINGS = TrainingConfig(features=8, depth=1, steps=2, batch_size=4)
+
+
+def stack_file(folder: Path, gigabytes: float) -> Path:
+    """An MRC file of noise, int16, whose slices repeat."""
+    depth = max(3, round(gigabytes * 1e9 / 2 / np.prod(SLICE)))
+    path = folder / "stack.mrc"
+    rng = np.random.default_rng(0)
+    few = rng.normal(1000, 100, (2, *SLICE)).astype(np.int16)
+    with mrcfile.new_mmap(path, (depth, *SLICE), mrc_mode=1) as file:
+        for z in range(depth):
+            file.data[z] = few[z % 2]
+    return path
+
+
+def untrained(notched: bool) -> Model:
+    """A model of a network that has learnt nothing, which takes as long as any other."""
+    rule = NotchRule(np.ones((AnalysisConfig().tile_size,) * 2, dtype=bool), "all") if notched else None
+    network = UNet(1, SETTINGS.features, SETTINGS.depth).eval()
+    return Model(network, POINT, rule, SETTINGS, Normalisation(1000, 100))
+
+
+@contextmanager
+def peak_above_idle() -> Iterator[Callable[[], float]]:
+    """A function that says how far above the start memory has been, in GB."""
+    process = psutil.Process()
+    idle, highest, ended = process.memory_info().rss, [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            highest[0] = max(highest[0], process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    yield lambda: (max(highest[0], process.memory_info().rss) - idle) / 1e9
+    ended.set()
+    watcher.join()
+
+
+def measure(what: str, gigabytes: float, folder: Path) -> str:
+    """One line of the table."""
+    image = read_stack(stack_file(folder, gigabytes))
+    torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))  # loads its libraries
+    started = time.monotonic()
+    with peak_above_idle() as peak:
+        if what == "train":
+            finish(train(image.array, POINT, SETTINGS, device="cpu"))
+        else:
+            model = untrained(what == "apply-notch")
+            finish(denoise_to_file(image.array, model, folder / "out.mrc", device="cpu"))
+        above = peak()
+    shape = " × ".join(map(str, image.array.shape))
+    seconds = time.monotonic() - started
+    whole = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return f"| {what} | {gigabytes:g} GB, {shape} | {above:.2f} GB | {whole:.2f} GB | {seconds:.0f} s |"
+
+
+def main() -> None:
+    """Measure what is asked for, each in a process of its own."""
+    if sys.argv[1:2] == ["--alone"]:
+        with TemporaryDirectory() as folder:
+            print(measure(sys.argv[2], float(sys.argv[3]), Path(folder)))
+        return
+    kinds = [sys.argv[1]] if len(sys.argv) > 1 else ["apply", "apply-notch", "train"]
+    sizes = [float(size) for size in sys.argv[2:]] or SIZES
+    print("| what | stack | peak above idle | peak in all | time |", "|---|---|---|---|---|", sep="\n")
+    for kind in kinds:
+        for size in sizes:
+            subprocess.run([sys.executable, __file__, "--alone", kind, str(size)], check=True)
+
+
+if __name__ == "__main__":
+    main()

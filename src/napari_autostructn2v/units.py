@@ -1,0 +1,214 @@
+"""Stacks as work for many: each is one task, or divided into units that anyone can do in any order.
+
+A unit reads its slices, with what reaches into them, denoises them and writes chunks of the result that no
+other unit writes. Doing it twice writes the same bytes twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_autostructn2v.apply import denoise_to_file
+from napari_autostructn2v.bundle import Model, load_model
+from napari_autostructn2v.device import choose_device, keep_freed_memory
+from napari_autostructn2v.events import finish
+from napari_autostructn2v.io import ImageFile, read_stack
+from napari_autostructn2v.notch import Notch, NotchedArray
+from napari_autostructn2v.prediction import Inputs, denoise_images, network_tiles
+from napari_autostructn2v.recovery import SIDE, Recovery
+from napari_autostructn2v.stack import Box, Stack, as_stack
+from napari_autostructn2v.tiling import Field, Tile, around, inside, overlap
+
+MAX_UNIT_VOXELS = 2**28
+"""Voxels of the result that a unit holds in memory (1 GiB): larger slices are divided as well."""
+
+MAX_UNIT_DEPTH = 8
+"""Most slices in a unit, which are one chunk deep: fewer files, and each slice still quick to look at."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A stack to be denoised by workers that see the same disks.
+
+    Attributes
+    ----------
+    model, source, target
+        Model bundle, stack, and where its result goes.
+    recovery, device
+        As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
+    threads
+        Of a worker; None leaves it as it is. Sums in another order differ in the last bit.
+    overwrite
+        Whether a result that exists is replaced.
+    """
+
+    model: Path
+    source: Path
+    target: Path
+    recovery: float
+    device: str = "auto"
+    threads: int | None = None
+    overwrite: bool = False
+
+    def open(self) -> tuple[ImageFile, Stack, Model]:
+        """The stack as a file, the same checked, and the model.
+
+        Raises
+        ------
+        AutoStructN2VError
+            If they cannot be read or do not suit each other.
+        """
+        image, model = _opened(self.source), _loaded(self.model, self.model.stat().st_mtime_ns)
+        return image, as_stack(image.array, model.mode), model
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the result: by it a task that was begun is known again."""
+        image, stack, _ = self.open()
+        return {
+            "model": hashlib.sha256(self.model.read_bytes()).hexdigest(),
+            "source": str(self.source.resolve()),
+            "changed": self.source.stat().st_mtime_ns,
+            "stack": [*stack.input_shape, str(image.array.dtype)],
+            "recovery": self.recovery,
+        }
+
+
+@lru_cache(maxsize=2)
+def _opened(source: Path) -> ImageFile:
+    return read_stack(source)
+
+
+@lru_cache(maxsize=2)
+def _loaded(model: Path, changed: int) -> Model:
+    return load_model(model)
+
+
+def divide(shape: tuple[int, int, int], *, whole_slices: bool) -> list[Box]:
+    """The units of a stack: slabs, of slices beyond :data:`MAX_UNIT_VOXELS` squares of a slice.
+
+    Parameters
+    ----------
+    shape
+        Of the stack (Z, Y, X).
+    whole_slices
+        Never divide a slice: a notch needs all of it.
+    """
+    depth, height, width = shape
+    step = unit_depth(shape)
+    side = max(height, width)
+    if not whole_slices and height * width > MAX_UNIT_VOXELS:
+        side = max(1, math.isqrt(MAX_UNIT_VOXELS) // SIDE) * SIDE  # whole chunks and whole tiles
+    return [
+        Box((z, z + step), (y, y + side), (x, x + side)).within(shape)
+        for z in range(0, depth, step)
+        for y in range(0, height, side)
+        for x in range(0, width, side)
+    ]
+
+
+def unit_depth(shape: tuple[int, int, int]) -> int:
+    """Slices in a unit and in a chunk."""
+    return min(shape[0], max(1, min(MAX_UNIT_DEPTH, MAX_UNIT_VOXELS // (shape[1] * shape[2]))))
+
+
+def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery | None) -> np.ndarray:
+    """A part of the result, float32 (Z, Y, X), to the bit what denoising the whole stack gives there.
+
+    Parameters
+    ----------
+    task
+        The stack and the model.
+    box
+        Which part: one of those of :func:`divide`, or some slices of it.
+    notch, recovery
+        Found in the whole stack; None if there are none.
+    """
+    _prepare(task)
+    _, stack, model = task.open()
+    if notch is not None:
+        stack = Stack(NotchedArray(stack, notch))
+    device = choose_device(task.device)
+    network = model.network.to(device).channels_last().eval()
+    # in the tiles of the whole slice, as sums in another order differ in the last bit
+    details = [] if recovery is None else _touching(recovery.tiles(stack.shape[1:]), box.field)
+    needed = around([box.field, *(tile.source for tile in details)])
+    parts = _touching(network_tiles(stack.shape[1:], network), needed)
+    seen = around([needed, *(tile.source for tile in parts)])
+    if seen != (slice(0, stack.shape[1]), slice(0, stack.shape[2])):
+        stack = Stack(Window(stack, seen))
+    parts = [tile.within(seen) for tile in parts]
+    inputs = Inputs(stack, model.mode == "2.5d")
+    made = np.empty(box.shape, np.float32)
+    try:
+        for i, z in enumerate(range(*box.z)):
+            plane = denoise_images(inputs(z)[None], network, model.normalisation, device, parts=parts)[0]
+            made[i] = plane[inside(box.field, seen)]
+            if recovery is not None:
+                residual = stack.plane(z) - plane
+                for tile in details:
+                    here = tile.within(seen)
+                    found = recovery.detail_around(residual[here.source])[here.inner]
+                    shared = overlap(tile.target, box.field)
+                    made[i][inside(shared, box.field)] += (
+                        np.float32(task.recovery) * found[inside(shared, tile.target)]
+                    )
+    finally:
+        network.to("cpu")  # GPU memory is other programs' too
+    return made
+
+
+def denoise_whole(task: Task) -> None:
+    """Denoise a stack into its file, in one go."""
+    _prepare(task)
+    image, _, model = task.open()
+    finish(
+        denoise_to_file(
+            image.array,
+            model,
+            task.target,
+            voxel_size=image.voxel_size,
+            recovery=task.recovery,
+            device=task.device,
+            overwrite=task.overwrite,
+        )
+    )
+
+
+def _prepare(task: Task) -> None:
+    keep_freed_memory()
+    if task.threads is not None:
+        torch.set_num_threads(task.threads)
+
+
+def _touching(tiles: Iterable[Tile], field: Field) -> list[Tile]:
+    return [tile for tile in tiles if tile.touches(field)]
+
+
+class Window:
+    """A part of each slice of a stack, read without the rest.
+
+    Parameters
+    ----------
+    stack
+        All of it.
+    field
+        Which rows and columns.
+    """
+
+    def __init__(self, stack: Stack, field: Field) -> None:
+        self.shape = (stack.shape[0], *(side.stop - side.start for side in field))
+        self.dtype = stack.array.dtype
+        self._stack, self._field = stack, field
+
+    def __getitem__(self, z: int) -> np.ndarray:
+        array = self._stack.array
+        return np.asarray(array[(z, *self._field) if len(array.shape) == 3 else self._field])

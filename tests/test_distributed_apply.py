@@ -1,0 +1,250 @@
+"""Many processes on one stack, or on many: the same bytes as one process, whatever happens on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from typer.testing import CliRunner
+
+from napari_autostructn2v import cli, cluster, recovery, units
+from napari_autostructn2v.analysis import analyze
+from napari_autostructn2v.apply import denoise_to_file
+from napari_autostructn2v.bundle import Model
+from napari_autostructn2v.cluster import SlurmJob, Workers
+from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.distributed_apply import denoise_divided, denoise_many
+from napari_autostructn2v.errors import (
+    ConfigError,
+    FileError,
+    MissingLibraryError,
+    RunFolderError,
+    StackError,
+)
+from napari_autostructn2v.events import Notice, SliceDone, finish
+from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
+from napari_autostructn2v.network import UNet
+from napari_autostructn2v.notch import NotchRule
+from napari_autostructn2v.recovery import Recovery
+from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.synthetic import sample
+from napari_autostructn2v.units import Task, denoise_unit, divide
+
+SHAPE = (20, 72, 80)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with Workers(2, torch.get_num_threads()).client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def noisy() -> np.ndarray:
+    return sample("hum", shape=SHAPE, seed=1).noisy
+
+
+@pytest.fixture(scope="module")
+def rule(noisy: np.ndarray) -> NotchRule:
+    rule = analyze(noisy).notch_rule
+    assert rule is not None
+    return rule
+
+
+@pytest.fixture
+def task(tmp_path: Path, noisy: np.ndarray) -> Task:
+    source = write_stack(tmp_path / "a.zarr", noisy, voxel_size=VoxelSize(2, 1, 1))
+    (tmp_path / "out").mkdir()
+    untrained("2d", None).save(tmp_path / "2d.zip")
+    threads = torch.get_num_threads()
+    return Task(tmp_path / "2d.zip", source, tmp_path / "out" / "a.zarr", 1.0, "cpu", threads)
+
+
+def untrained(mode: str, notch: NotchRule | None) -> Model:
+    torch.manual_seed(0)
+    network = UNet(3 if mode == "2.5d" else 1, features=8, depth=2).eval()
+    kernel = np.ones((3, 1, 3) if mode == "2.5d" else (1, 3), dtype=bool)
+    return Model(network, kernel, notch, TrainingConfig(features=8), Normalisation(0.5, 0.3))
+
+
+def by_one_process(task: Task, folder: Path) -> bytes:
+    image, _, model = task.open()
+    path = finish(
+        denoise_to_file(image.array, model, folder / "one.zarr", recovery=task.recovery, device="cpu")
+    )
+    return np.asarray(read_stack(path).array[:]).tobytes()
+
+
+def written(path: Path) -> bytes:
+    return np.asarray(read_stack(path).array[:]).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("mode", "notched", "share"),
+    [("2d", True, 1.0), ("2.5d", True, 0.5), ("2.5d", False, 1.0), ("2d", False, 0.0)],
+)
+def test_many_give_the_bytes_of_one(
+    client: Any, task: Task, rule: NotchRule, tmp_path: Path, mode: str, notched: bool, share: float
+) -> None:
+    model = untrained(mode, rule if notched else None)
+    task = replace(task, model=model.save(tmp_path / "model.zip"), recovery=share)
+    finish(denoise_divided(task, client))
+    assert written(task.target) == by_one_process(task, tmp_path)
+    assert read_stack(task.target).voxel_size == VoxelSize(2, 1, 1)
+    assert list(task.target.parent.iterdir()) == [task.target], "nothing else is left"
+
+
+def test_chunks_are_those_of_the_units(client: Any, task: Task) -> None:
+    finish(denoise_divided(task, client))
+    assert zarr.open_array(task.target / "0").chunks == (8, 72, 80)
+    assert [box.z for box in divide(SHAPE, whole_slices=False)] == [(0, 8), (8, 16), (16, 20)]
+
+
+def test_a_single_slice(client: Any, task: Task, noisy: np.ndarray, tmp_path: Path) -> None:
+    task = replace(task, source=write_stack(tmp_path / "slice.tif", noisy[0]))
+    finish(denoise_divided(task, client))
+    assert written(task.target) == by_one_process(task, tmp_path)
+
+
+def test_a_slice_too_large_for_one_is_denoised_in_parts(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = (1, 2300, 600)
+    source = write_stack(tmp_path / "large.zarr", np.random.default_rng(0).random(shape, np.float32))
+    task = replace(task, source=source)
+    for module in (units, recovery):
+        monkeypatch.setattr(module, "SIDE", 512)
+    monkeypatch.setattr("napari_autostructn2v.prediction.TILE_VALUES", 2**20)
+    (whole,) = divide(shape, whole_slices=False)
+    monkeypatch.setattr(units, "MAX_UNIT_VOXELS", 600**2)
+    gain = np.random.default_rng(1).normal(size=(63, 63)) / 63
+    rest = Recovery(gain, (1e-3, 1e-3, 1e-3, 1e-3))
+    right = denoise_unit(task, whole, None, rest)
+    boxes = divide(shape, whole_slices=False)
+    assert len(boxes) == 10 and len(divide(shape, whole_slices=True)) == 1
+    for box in (boxes[0], boxes[3], boxes[9]):
+        part = denoise_unit(task, box, None, rest)
+        assert part.tobytes() == right[(slice(None), *box.field)].tobytes()
+
+
+def test_of_many_stacks_each_keeps_its_format(
+    client: Any, task: Task, noisy: np.ndarray, tmp_path: Path
+) -> None:
+    other = write_stack(tmp_path / "b.mrc", noisy[:6], voxel_size=VoxelSize(2, 1, 1))
+    tasks = [task, replace(task, source=other, target=task.target.with_name("b.mrc"))]
+    events = []
+    results = finish(denoise_many(tasks, client), events.append)
+    assert results == [t.target for t in tasks]
+    for one in tasks:
+        (alone := tmp_path / f"one_{one.target.name}").mkdir()
+        assert written(one.target) == by_one_process(one, alone)
+    assert events[-1] == SliceDone(z=25, done=26, total=26)
+    assert {path.name for path in task.target.parent.iterdir()} == {"a.zarr", "b.mrc"}
+
+
+def test_a_worker_that_is_killed_takes_nothing_along(
+    client: Any, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "MAX_UNIT_DEPTH", 1)
+    victims = list(client.run(os.getpid).values())[:1]
+    for event in (events := denoise_divided(replace(task, recovery=0.0), client)):
+        if isinstance(event, SliceDone) and 0 < event.done < event.total and victims:
+            os.kill(victims.pop(), signal.SIGKILL)
+    assert not victims and not list(events)
+    assert written(task.target) == by_one_process(replace(task, recovery=0.0), tmp_path)
+
+
+def interrupted(task: Task, client: Any, done: int) -> None:
+    """Begin the work and end it when so many slices of the result are there."""
+    events = denoise_divided(task, client)
+    for event in events:
+        if isinstance(event, SliceDone) and event.total == SHAPE[0] and event.done >= done:
+            break
+    events.close()
+
+
+def test_what_was_done_is_not_done_again(
+    client: Any, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "MAX_UNIT_DEPTH", 1)
+    task = replace(task, recovery=0.0)
+    interrupted(task, client, 3)
+    assert not task.target.exists(), "under its name is only what is complete"
+    (work,) = task.target.parent.iterdir()
+    marks = [mark.name.split("-")[0] for mark in (work / "result.done").iterdir()]
+    before = {z: (work / f"result.zarr/0/{z}/0/0").stat().st_mtime_ns for z in marks}
+    assert len(before) >= 3
+    events: list[Any] = []
+    finish(denoise_divided(task, client), events.append)
+    (notice,) = (event.message for event in events if isinstance(event, Notice))
+    assert int(notice.split()[0]) >= len(before)
+    assert {z: (task.target / f"0/{z}/0/0").stat().st_mtime_ns for z in before} == before
+    assert written(task.target) == by_one_process(task, tmp_path)
+
+
+def test_work_is_not_mixed_up(client: Any, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "MAX_UNIT_DEPTH", 1)
+    interrupted(replace(task, recovery=0.0), client, 1)
+    with pytest.raises(RunFolderError, match="recovery differ"):
+        finish(denoise_divided(task, client))
+    task.target.mkdir()
+    other = replace(task, target=task.target.with_name("b.zarr"))
+    other.target.mkdir()
+    with pytest.raises(FileError, match="exists already"):
+        finish(denoise_divided(other, client))
+
+
+def test_what_a_worker_refuses_is_told(client: Any, task: Task, noisy: np.ndarray, tmp_path: Path) -> None:
+    bad = noisy.copy()
+    bad[17, 5, 5] = np.nan
+    task = replace(task, source=write_stack(tmp_path / "bad.zarr", bad), recovery=0.0)
+    with pytest.raises(StackError, match="NaN"):
+        finish(denoise_divided(task, client))
+
+
+def test_from_the_command_line(client: Any, task: Task, noisy: np.ndarray, tmp_path: Path) -> None:
+    address = client.scheduler.address
+    write_stack(tmp_path / "b.mrc", noisy)
+    arguments = ["apply", task.model, tmp_path / "b.mrc", "--out", tmp_path / "new", "--scheduler", address]
+    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    assert written(tmp_path / "new" / "b.zarr") == by_one_process(task, tmp_path)
+
+
+def test_a_slurm_job_asks_for_what_it_needs() -> None:
+    with SlurmJob("gpu", "08:00:00", cores=12, memory="64GB", gpus=1).cluster() as slurm:
+        script = slurm.job_script()
+    for line in (
+        "-p gpu",
+        "-t 08:00:00",
+        "--cpus-per-task=12",
+        "--mem=60G",
+        "--gres=gpu:1",
+        "-J autostructn2v",
+    ):
+        assert f"#SBATCH {line}\n" in script
+    assert "export OMP_NUM_THREADS=12\n" in script, "Dask would allow one thread"
+    assert "--nthreads 1 " in script, "one piece of work at a time"
+
+
+def test_which_workers_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Workers.asked_for(None, None, None, None) is None
+    assert Workers.asked_for(40, SlurmJob(cores=6), None, 6) == Workers(40, 6, SlurmJob(cores=6))
+    monkeypatch.setattr(cluster, "_cores", lambda: 16)
+    assert Workers.asked_for(5, None, None, None) == Workers(5, 3)
+    with pytest.raises(ConfigError, match="alone"):
+        Workers.asked_for(2, None, "tcp://here:8786", None)
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    with pytest.raises(MissingLibraryError, match=r"distributed and dask_jobqueue .*\[cluster\]"):
+        Workers.asked_for(2, None, None, None)
