@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from napari_autostructn2v.background import AHEAD, in_background
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.device import choose_device, keep_freed_memory, mixed_precision
 from napari_autostructn2v.events import SliceDone
@@ -26,9 +27,6 @@ that hangs on it. What is larger is tiled. Smaller tiles cost time, as each comp
 
 BATCH_VALUES = 2**24
 """The same for slices that a GPU gets at once; a CPU gains nothing by more than one."""
-
-AHEAD = 2
-"""Slices read before they are needed, and written after they are done, at most."""
 
 
 def predict(
@@ -140,24 +138,6 @@ def network_tiles(shape: tuple[int, ...], network: UNet) -> Iterator[Tile]:
     margin = halo(network.depth)
     size = least_work(shape, margin, 2**network.depth, TILE_VALUES // network.head.in_channels)
     return tiles(shape, size, margin)
-
-
-Result = TypeVar("Result")
-
-
-def in_background(compute: Callable[[int], Result], items: Iterable[int]) -> Generator[Result, None, None]:
-    """What is computed of each item, in order, by a thread that is :data:`AHEAD` items ahead."""
-    waiting: deque[Future[Result]] = deque()
-    thread = ThreadPoolExecutor(1, "reading")
-    try:
-        for item in items:
-            waiting.append(thread.submit(compute, item))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        thread.shutdown(cancel_futures=True)
 
 
 class Inputs:

@@ -19,8 +19,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import fft, ndimage, signal
+from torch.nn.functional import avg_pool2d, interpolate
 
+from napari_autostructn2v.background import in_background
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.notch import NotchRule
@@ -55,11 +58,17 @@ BANDS = (0.7, 1.4, 2.8, 5.6)
 NEIGHBOURHOOD = 8.0
 """Sigma in pixels over which the energy of a band is averaged."""
 
+POOL = 4
+"""Pixels of the coarser grid on which those averages are computed."""
+
 SIDE = 2048
 """Side in pixels of what is looked at at once: a power of two. The memory it takes is that of any slice."""
 
 ENOUGH_PIXELS = 2**23
 """So many pixels say well enough what energies a band has; of more, evenly spread ones are taken."""
+
+THREADS = 2
+"""Slices looked at at the same time: as much as the memory of a laptop bears."""
 
 _BACKGROUND = AnalysisConfig(flat_share=FLAT_SHARE)
 
@@ -89,21 +98,23 @@ class Recovery:
     def tiles(self, shape: tuple[int, ...]) -> Iterator[Tile]:
         """The tiles in which a slice (Y, X) is looked at, each with all that reaches into it."""
         # a Gaussian of SciPy ends at four sigmas
-        margin = len(self.gain) // 2 + round(4 * BANDS[-1]) + round(4 * NEIGHBOURHOOD) + 1
+        reach = len(self.gain) // 2 + round(4 * BANDS[-1]) + round(4 * NEIGHBOURHOOD) + POOL
+        margin = -(-reach // POOL) * POOL + POOL
         return tiles(shape, (SIDE, SIDE), margin)
 
     def detail_around(self, residual: np.ndarray) -> np.ndarray:
         """The detail in what one of the tiles reads, float32: right in the tile alone."""
         found = self.everywhere(residual)
         for band, energy, calm in zip(*_bands(residual - found), self.calm, strict=True):
-            found = found + np.clip(1 - calm / np.maximum(energy, np.finfo(float).tiny), 0, 1) * band
-        return np.asarray(found, np.float32)
+            share = 1 - np.float32(calm) / np.maximum(energy, np.finfo(np.float32).tiny)
+            found = found + np.clip(share, 0, 1) * band
+        return found
 
     def everywhere(self, residual: np.ndarray) -> np.ndarray:
-        """What the first step finds, float64."""
+        """What the first step finds, float32."""
         half = len(self.gain) // 2
-        padded = np.pad(residual.astype(np.float64), half, mode="reflect")
-        return np.asarray(signal.fftconvolve(padded, self.gain, "valid"))
+        padded = np.pad(residual, half, mode="reflect")
+        return np.asarray(signal.fftconvolve(padded, self.gain.astype(np.float32), "valid"))
 
 
 def sampled_slices(stack: Stack) -> list[int]:
@@ -178,7 +189,15 @@ def _bands(residual: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Differences of Gaussians, and the energy of each around every pixel."""
     blurred = [residual, *(ndimage.gaussian_filter(residual, sigma) for sigma in BANDS)]
     bands = [fine - coarse for fine, coarse in itertools.pairwise(blurred)]
-    return bands, [ndimage.gaussian_filter(np.square(band), NEIGHBOURHOOD) for band in bands]
+    return bands, [_around(np.square(band)) for band in bands]
+
+
+def _around(energy: np.ndarray) -> np.ndarray:
+    """Mean over the neighbourhood of each pixel, computed on a coarser grid: it is smooth."""
+    pooled = avg_pool2d(torch.from_numpy(energy)[None, None], POOL, ceil_mode=True)
+    smooth = ndimage.gaussian_filter(pooled[0, 0].numpy(), NEIGHBOURHOOD / POOL)
+    fine = interpolate(torch.from_numpy(smooth)[None, None], scale_factor=POOL, mode="bilinear")
+    return np.asarray(fine[0, 0, : energy.shape[0], : energy.shape[1]].numpy())
 
 
 def recover(
@@ -247,6 +266,11 @@ def _details(stack: Any, denoised: Any, notch: NotchRule | None) -> Iterator[tup
     if notch is not None:
         stack = notch.apply(stack)
     recovery = find_recovery(stack, made)
-    for z in range(stack.shape[0]):
-        nothing = np.zeros(stack.shape[1:], dtype=np.float32)
-        yield z, nothing if recovery is None else recovery.detail(stack.plane(z) - made.plane(z))
+
+    def detail(z: int) -> np.ndarray:
+        if recovery is None:
+            return np.zeros(stack.shape[1:], dtype=np.float32)
+        return recovery.detail(stack.plane(z) - made.plane(z))
+
+    slices = range(stack.shape[0])
+    yield from zip(slices, in_background(detail, slices, threads=THREADS), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,7 +17,8 @@ from napari_autostructn2v.io.atomic import explain
 class ScratchStack:
     """float32 slices in a nameless file, gone when it is closed or the program ends.
 
-    Plain reads and writes: on a full disk these raise, where a memory map would end the program.
+    Plain reads and writes, by any thread: on a full disk these raise, where a memory map would end the
+    program.
 
     Parameters
     ----------
@@ -31,6 +33,7 @@ class ScratchStack:
     def __init__(self, shape: tuple[int, ...], beside: Path) -> None:
         self.shape = shape
         self._target = beside
+        self._lock = threading.Lock()  # between going to a place and using it
         self._plane = shape[-2:]
         self._bytes = int(np.prod(self._plane)) * self.dtype.itemsize
         try:
@@ -41,15 +44,17 @@ class ScratchStack:
     def __getitem__(self, z: Any) -> np.ndarray:
         """Slice ``z``, or the one there is at ``...``."""
         plane = np.empty(self._plane, self.dtype)
-        self._go_to(z)
-        self._file.readinto(plane.data)
+        with self._lock:
+            self._go_to(z)
+            self._file.readinto(plane.data)
         return plane
 
     def __setitem__(self, z: Any, plane: np.ndarray) -> None:
         try:
-            self._go_to(z)
-            self._file.write(np.ascontiguousarray(plane, self.dtype).data)
-            self._file.flush()
+            with self._lock:
+                self._go_to(z)
+                self._file.write(np.ascontiguousarray(plane, self.dtype).data)
+                self._file.flush()
         except OSError as error:
             raise FileError(explain(error, self._target)) from error
 
