@@ -5,9 +5,9 @@
     python benchmarks/memory.py                # stacks of 0.25, 0.5, 1 and 2 GB; prints the table
     python benchmarks/memory.py apply 8        # one of them
 
-Each is measured in a process of its own, as the highest resident memory above what the process held once its
-libraries were loaded. Pages of a memory-mapped input, which the system takes back whenever it likes, count.
-The network is small: its size decides how long it takes, and by a tile's features what little it adds.
+Each is measured in a process of its own, as the highest memory above what the process held once its libraries
+were loaded. Pages of the memory-mapped input, which the system takes back whenever it likes, do not count
+where they can be told (Linux). The network is small: its size decides how long it takes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.stack import Normalisation
 from napari_autostructn2v.training import train
 
-SLICE = (4096, 4096)
+SLICE = (2048, 2048)
 SIZES = (0.25, 0.5, 1.0, 2.0)
 SETTINGS = TrainingConfig(features=8, depth=1, steps=2, batch_size=4)
 
@@ -66,15 +66,20 @@ def untrained(notched: bool) -> Model:
 def peak_above_idle() -> Iterator[Callable[[], float]]:
     """A function that says how far above the start memory has been, in GB."""
     process = psutil.Process()
-    idle, highest, ended = process.memory_info().rss, [0], threading.Event()
+
+    def own() -> int:
+        memory = process.memory_info()
+        return int(memory.rss - getattr(memory, "shared", 0))
+
+    idle, highest, ended = own(), [0], threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.02):
-            highest[0] = max(highest[0], process.memory_info().rss)
+            highest[0] = max(highest[0], own())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    yield lambda: (max(highest[0], process.memory_info().rss) - idle) / 1e9
+    yield lambda: (max(highest[0], own()) - idle) / 1e9
     ended.set()
     watcher.join()
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -217,6 +220,36 @@ def test_from_the_command_line(client: Any, task: Task, noisy: np.ndarray, tmp_p
     result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
     assert result.exit_code == 0, result.output
     assert written(tmp_path / "new" / "b.zarr") == by_one_process(task, tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to send a signal to")
+def test_ctrl_c_leaves_work_that_goes_on(task: Task) -> None:
+    program = (
+        "from napari_autostructn2v import units; units.MAX_UNIT_DEPTH = 1; from napari_autostructn2v.cli "
+    )
+    program += "import main; main()"
+    arguments = [
+        "apply",
+        task.model,
+        task.source,
+        "--out",
+        task.target.parent,
+        "--workers",
+        1,
+        "--recovery",
+        0,
+    ]
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    marks = task.target.with_name(".work-a.zarr") / "result.done"
+    while not marks.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == cli.ExitCode.INTERRUPTED
+    assert "goes on from here" in messages and "Traceback" not in messages
+    assert marks.exists() and not task.target.exists()
 
 
 def test_a_slurm_job_asks_for_what_it_needs() -> None:

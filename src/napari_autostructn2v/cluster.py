@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,19 +125,33 @@ class Workers:
             with client:
                 yield client
             return
-        cluster = self.slurm.cluster() if self.slurm is not None else LocalCluster(
-            n_workers=self.count,
-            threads_per_worker=1,
-            memory_limit=None,
-            dashboard_address=None,
-            silence_logs=logging.ERROR,
-            env=dict.fromkeys(_THREADS, str(self.threads)),
-        )  # fmt: skip
+        with _deaf_to_ctrl_c():
+            cluster = self.slurm.cluster() if self.slurm is not None else LocalCluster(
+                n_workers=self.count,
+                threads_per_worker=1,
+                memory_limit=None,
+                dashboard_address=None,
+                silence_logs=logging.ERROR,
+                env=dict.fromkeys(_THREADS, str(self.threads)),
+            )  # fmt: skip
         with cluster:
             if self.slurm is not None:
                 cluster.scale(self.count)
             with Client(cluster) as client:
                 yield client
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is started meanwhile does not hear Ctrl-C, which a terminal sends to all: its starter ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _check_library() -> None:

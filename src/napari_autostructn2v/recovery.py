@@ -12,7 +12,6 @@ Wiener, N. Extrapolation, Interpolation and Smoothing of Stationary Time Series.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ class Recovery:
     def detail_around(self, residual: np.ndarray) -> np.ndarray:
         """The detail in what one of the tiles reads, float32: right in the tile alone."""
         found = self.everywhere(residual)
-        for band, energy, calm in zip(*_bands(residual - found), self.calm, strict=True):
+        for (band, energy), calm in zip(_bands(residual - found), self.calm, strict=True):
             share = 1 - np.float32(calm) / np.maximum(energy, np.finfo(np.float32).tiny)
             found = found + np.clip(share, 0, 1) * band
         return found
@@ -179,17 +178,20 @@ def _energies(
         residual = stack.plane(z) - denoised.plane(z)
         for tile in first_step.tiles(residual.shape):
             around = residual[tile.source]
-            _, bands = _bands(around - first_step.everywhere(around))
-            energies.append(np.array([energy[tile.inner][::step, ::step].ravel() for energy in bands]))
+            bands = _bands(around - first_step.everywhere(around))
+            energies.append(np.array([energy[tile.inner][::step, ::step].ravel() for _, energy in bands]))
             flat.append(mask[tile.target][::step, ::step].ravel())
     return np.concatenate(energies, axis=1), np.concatenate(flat)
 
 
-def _bands(residual: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Differences of Gaussians, and the energy of each around every pixel."""
-    blurred = [residual, *(ndimage.gaussian_filter(residual, sigma) for sigma in BANDS)]
-    bands = [fine - coarse for fine, coarse in itertools.pairwise(blurred)]
-    return bands, [_around(np.square(band)) for band in bands]
+def _bands(residual: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Differences of Gaussians, each with its energy around every pixel."""
+    fine = residual
+    for sigma in BANDS:
+        coarse = ndimage.gaussian_filter(residual, sigma)
+        band = fine - coarse
+        yield band, _around(np.square(band))
+        fine = coarse
 
 
 def _around(energy: np.ndarray) -> np.ndarray:
