@@ -11,8 +11,8 @@ from typing import Any
 from napari.qt.threading import create_worker
 
 from napari_autostructn2v._napari.jobs import Job, drive
-from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event
+from napari_autostructn2v.problem import told
 
 NICENESS = 10
 
@@ -45,9 +45,9 @@ def _drive_beside_the_window(job: Job) -> Generator[Event, None, object]:
 
 
 def written(write: Callable[..., Any], *args: Any, **options: Any) -> str:
-    """Call ``write``; return what went wrong that the person can do something about, or nothing."""
+    """Call ``write``; return what went wrong, in words, or nothing."""
     try:
         write(*args, **options)
-    except AutoStructN2VError as error:
-        return str(error)
+    except Exception as error:
+        return told(error)
     return ""
