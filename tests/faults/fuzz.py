@@ -29,8 +29,10 @@ ADDRESS_BYTES = 2**30
 """What a reader may reserve beyond what the libraries take when they are loaded."""
 RESIDENT_BYTES = 256 * 2**20
 """What it may really use for one file: the good files have 6 kB of pixels."""
-SECONDS = 20
-"""Nothing here has more than a few kilobytes to look at; other programs may hold the processor."""
+PROCESSOR_SECONDS = 10
+"""Nothing here has more than a few kilobytes to look at."""
+SECONDS = 120
+"""After this a file is given up: long, since other programs may hold the processor."""
 READ_BYTES = 2**24
 """A stack that promises more than this is read at its ends only."""
 
@@ -82,10 +84,12 @@ def _laid_out(tree: dict[str, bytes], folder: Path) -> Path:
 
 def _watched(kind: str, folder: Path, name: str, watch: _Watch) -> dict[str, Any]:
     import gc
+    import resource
 
     from napari_autostructn2v.errors import AutoStructN2VError
 
     before = _fresh_peak()
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + PROCESSOR_SECONDS, -1))
     started, cpu = time.monotonic(), time.process_time()
     watch.start(folder)
     try:
@@ -318,7 +322,7 @@ class _Reader:
             env=environment,
         )
         self.ended = False
-        assert self._line(120) == b"ready\n", "the reading process does not start"
+        assert self._line(600) == b"ready\n", "the reading process does not start"
 
     def ask(self, index: int, seed: int) -> dict[str, Any]:
         """How the reading of one file went."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode, TrainingConfig
-from napari_autostructn2v.errors import is_foreseen
 from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
@@ -221,8 +220,6 @@ def drive(job: Job) -> Generator[Event, None, object]:
     except StopIteration as end:
         return Cancelled() if job.control.cancelled.is_set() else end.value
     except Exception as error:
-        if not is_foreseen(error):
-            raise
         return Failure.of(error)
     finally:
         job.stream.close()

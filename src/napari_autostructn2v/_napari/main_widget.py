@@ -58,6 +58,8 @@ class StructuredDenoisingWidget(DockColumn):
         self.workspace = workspace_of(napari_viewer)
         self.session = self.workspace.session
         self._phase: Phase | None = None
+        self._copied: BaseException | None = None
+        """The error whose report was copied last."""
         self.message = message_label()
         self.message.setToolTip("What happened last")
         self.copy_report = button(
@@ -110,7 +112,8 @@ class StructuredDenoisingWidget(DockColumn):
         text, kind = (session.error, "error") if session.error else ("\n".join(session.notices), "warning")
         show_message(self.message, text, kind, self.workspace.viewer.theme)
         self.copy_report.setVisible(bool(session.error) and session.failed is not None)
-        self.copy_report.setText("Copy report")
+        if session.failed is not self._copied:
+            self.copy_report.setText("Copy report")
         for panel in (
             self.data, self.stage1, self.review, self.peaks, self.analysis, self.stage2, self.result,
         ):  # fmt: skip
@@ -120,6 +123,7 @@ class StructuredDenoisingWidget(DockColumn):
 
     def _copy_report(self) -> None:
         QApplication.clipboard().setText(self.session.report())
+        self._copied = self.session.failed
         self.copy_report.setText("Copied: paste it into an issue")
 
     def _enter(self, phase: Phase) -> None:

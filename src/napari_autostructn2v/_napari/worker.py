@@ -25,8 +25,7 @@ def start(
 ) -> Any:
     """Run ``job`` in a thread and report in the GUI thread, with the job, what it says and how it ends.
 
-    A foreseen error is an outcome; an unforeseen one goes to ``crash`` and to napari's notifications, which
-    show its traceback.
+    An error of the job is an outcome; only what goes wrong in driving it goes to ``crash``.
     """
     worker = create_worker(_drive_beside_the_window, job, _start_thread=False, _ignore_errors=True)
     worker.yielded.connect(lambda event: receive(job, event))
