@@ -41,7 +41,7 @@ def laid_out(name: str, folder: Path) -> Path:
 def test_damaged_files_are_refused_in_our_words_or_read(tmp_path: Path) -> None:
     figures = fuzz(1500, keep=tmp_path)
     assert not figures.findings, "\n".join(figures.lines())
-    assert len(figures.files) == 5
+    assert set(figures.files) == {"mrc", "tiff", "zarr", "kernel", "model"}
     refused = sum(count for (_, outcome), count in figures.outcomes.items() if outcome != "read")
     assert 300 < refused < 1300, "the damage is neither too little nor too much to test anything"
 
@@ -60,8 +60,9 @@ def test_the_fuzzer_sees_what_it_is_there_for(
 ) -> None:
     """A reader that does harm is found out: without this, the tests above could not fail."""
     monkeypatch.setenv("FUZZ_HARM", harm)
-    monkeypatch.setattr("fuzz.SECONDS", 3)
-    figures = fuzz(5, keep=tmp_path)
+    if harm == "hang":
+        monkeypatch.setattr("fuzz.SECONDS", 3)
+    figures = fuzz(2, keep=tmp_path)
     words = {
         "crash": "exit code",
         "hang": "no answer",
@@ -69,9 +70,9 @@ def test_the_fuzzer_sees_what_it_is_there_for(
         "outside": "open /",
         "foreign": "ZeroDivisionError",
     }
-    assert len(figures.findings) == 5
+    assert len(figures.findings) == 2
     assert all(words[harm] in finding.outcome for finding in figures.findings), figures.findings
-    assert len(list(tmp_path.glob("*.txt"))) == 5, "what did it is kept"
+    assert len(list(tmp_path.glob("*.txt"))) == 2, "what did it is kept"
 
 
 # Out of the folder
