@@ -14,6 +14,7 @@ import pytest
 _settings = tempfile.TemporaryDirectory(prefix="napari-settings-")
 atexit.register(_settings.cleanup)
 os.environ["NAPARI_CONFIG"] = str(Path(_settings.name) / "settings.yaml")
+os.environ["XDG_STATE_HOME"] = _settings.name  # where the log goes
 os.environ["QT_API"] = "pyside6"
 os.environ["OMP_NUM_THREADS"] = str(min(2, os.cpu_count() or 1))
 

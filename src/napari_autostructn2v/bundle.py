@@ -7,16 +7,17 @@ data: nothing in a bundle is ever executed, and loading one never unpickles.
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_autostructn2v.config import Mode, NotchChoice, TrainingConfig
-from napari_autostructn2v.errors import AutoStructN2VError, FileError, ModelError
+from napari_autostructn2v.errors import FileError, ModelError
 from napari_autostructn2v.io import write_atomically
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.notch import NotchRule
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 2
 MAX_JSON_BYTES = 16 * 2**20
 MAX_WEIGHT_BYTES = 2 * 2**30
+MAX_PACKING = 32
+"""How much larger than its file a member of a bundle can be: someone may have packed the bundle again."""
 
 
 @dataclass(eq=False)
@@ -135,58 +138,75 @@ def load_model(path: str | Path) -> Model:
     ModelError
         If it is no model bundle, is damaged, or was written by a newer version.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    from napari_autostructn2v.network import UNet
-
     path = Path(path)
     damaged = f"The model {path.name} is damaged or no model of this program. Save it again, or train anew."
     try:
         with zipfile.ZipFile(path) as archive:
-            text = _read_member(archive, "model.json", MAX_JSON_BYTES)
-            weights = _read_member(archive, "weights.safetensors", MAX_WEIGHT_BYTES)
+            description = _description(_read_member(archive, "model.json", MAX_JSON_BYTES), path)
+            kernel = validate_kernel(description.kernel)
+            network = _empty_network(kernel, description.config)
+            parameters = sum(tensor.nbytes for tensor in network.state_dict().values())
+            weights = _read_member(
+                archive, "weights.safetensors", min(2 * parameters, MAX_WEIGHT_BYTES) + 2**20
+            )
+        _fill(network, weights)
+        notch = None if description.notch is None else description.notch.rule()
+    except (FileError, MemoryError):
+        raise
     except OSError as error:
         raise FileError(f"The model {path} cannot be opened: {error.strerror or error}.") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, EOFError, RuntimeError) as error:
-        raise ModelError(damaged) from error
-    try:
-        header = json.loads(text)
-        if header.get("version", 0) > FORMAT_VERSION:
-            raise ModelError(
-                f"The model {path.name} was written by a newer version of this program. "
-                "Update it to load the model."
-            )
-        description = _Description.model_validate(header)
-        kernel = validate_kernel(description.kernel)
-        config = description.config
-        network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
-        network.load_state_dict(load(weights))
-        notch = None if description.notch is None else description.notch.rule()
-    except ModelError:
-        raise
-    except (
-        AttributeError,
-        IndexError,
-        TypeError,
-        ValidationError,
-        AutoStructN2VError,
-        ValueError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
+    except Exception as error:  # zip, JSON and safetensors each have errors of their own for damaged files
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(damaged) from error
     return Model(
         network=network.eval(),
         kernel=kernel,
         notch=notch,
-        config=config,
+        config=description.config,
         normalisation=Normalisation(description.mean, description.std),
         provenance=description.provenance,
     )
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    if archive.getinfo(name).file_size > limit:
-        raise ValueError(f"{name} is larger than {limit} bytes")
-    return archive.read(name)
+    member = archive.getinfo(name)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is packed in a way that may take any memory")
+    packed = os.fstat(archive.fp.fileno()).st_size if archive.fp is not None else 0
+    # a packed size beyond the file is taken as memory to read it into
+    if member.compress_size > packed or member.file_size > min(limit, MAX_PACKING * packed):
+        raise ValueError(f"{name} is larger than it can be")
+    return archive.read(member)
+
+
+def _description(text: bytes, path: Path) -> _Description:
+    header = json.loads(text)
+    if header.get("version", 0) > FORMAT_VERSION:
+        raise ModelError(
+            f"The model {path.name} was written by a newer version of this program. "
+            "Update it to load the model."
+        )
+    return _Description.model_validate(header)
+
+
+def _empty_network(kernel: np.ndarray, config: TrainingConfig) -> UNet:
+    """The network that a description asks for, without memory: it may ask for more than there is."""
+    import torch
+
+    from napari_autostructn2v.network import UNet
+
+    with torch.device("meta"):
+        return UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
+
+
+def _fill(network: UNet, weights: bytes) -> None:
+    """Give a network its memory and its weights, once these are known to be all there and numbers."""
+    from safetensors.torch import load
+
+    tensors, expected = load(weights), network.state_dict()
+    if {name: t.shape for name, t in tensors.items()} != {name: t.shape for name, t in expected.items()}:
+        raise ValueError("the weights do not fit the network")
+    if not all(tensor.is_floating_point() and bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise ValueError("some weights are no numbers")
+    network.to_empty(device="cpu").load_state_dict(tensors)

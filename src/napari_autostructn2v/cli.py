@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from napari_autostructn2v.config import SHARED_LICENSE, AnalysisConfig, Config, Mode, NotchChoice, Preset
-from napari_autostructn2v.errors import AutoStructN2VError, FileError
+from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import (
     Event,
     Notice,
@@ -28,6 +29,7 @@ from napari_autostructn2v.events import (
     TrainingStarted,
     Validation,
 )
+from napari_autostructn2v.problem import told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,8 +95,8 @@ def main() -> None:
     """Run the command line and exit with a code that a script can use."""
     try:
         app()
-    except AutoStructN2VError as error:
-        console.print(f"[red]Error:[/red] {error}", highlight=False)
+    except Exception as error:
+        console.print("[red]Error:[/red]", Text(told(error)), highlight=False, soft_wrap=True)
         sys.exit(ExitCode.FAILED)
 
 

@@ -1,5 +1,9 @@
 """Errors that a user can act on: each message says what is wrong and what to do about it."""
 
+from __future__ import annotations
+
+import errno
+
 
 class AutoStructN2VError(Exception):
     """Base of every error this package raises on purpose."""
@@ -39,3 +43,56 @@ class MissingLibraryError(AutoStructN2VError, ImportError):
 
 class ClusterError(AutoStructN2VError, RuntimeError):
     """The workers among which the work is divided cannot be reached, or do not survive it."""
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Whether a person can do something about it: it is one of our own, or a full disk and the like."""
+    return isinstance(error, AutoStructN2VError) or _from_outside(error) is not None
+
+
+def explain(error: BaseException) -> str:
+    """What went wrong and what to do about it, whatever was raised."""
+    if isinstance(error, AutoStructN2VError):
+        return str(error)
+    known = _from_outside(error)
+    if known is not None:
+        return known
+    words = " ".join(str(error).split())[:300]
+    return (
+        f"Something went wrong that should not: {type(error).__name__}{': ' if words else ''}{words}. "
+        "Try again; if it comes back, report it."
+    )
+
+
+def _from_outside(error: BaseException) -> str | None:
+    """What an error of the system or of a library means, if it is one that is known."""
+    text = str(error).lower()
+    # torch's own class is told by its name: importing torch takes seconds
+    if type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and "out of memory" in text
+    ):
+        return (
+            "The graphics card has not enough memory. Close what else uses it, choose a smaller patch or "
+            "batch, or compute on the processor (device cpu)."
+        )
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in text):
+        return "There is not enough memory. Close other programs, or crop the stack."
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    where = "" if error.filename is None else f" ({error.filename})"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"The disk is full{where}. Free some space, or choose a folder on another disk."
+        case errno.EROFS:
+            return f"The disk is read-only{where}. Choose a folder on another one."
+        case errno.EACCES | errno.EPERM:
+            return (
+                f"There is no permission{where}. Choose a folder of your own, or close the program that has "
+                "the file open."
+            )
+        case errno.ENOENT:
+            return f"A file or folder is not there any more{where}. Check that its disk is connected."
+        case errno.EMFILE | errno.ENFILE:
+            return "Too many files are open. Close other programs, or restart this one."
+        case _:
+            return f"A file cannot be read or written: {error.strerror}{where}. Is its disk connected?"

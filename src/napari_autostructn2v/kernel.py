@@ -8,6 +8,7 @@ autocorrelation is: a neighbour at +d shares noise exactly as the one at -d does
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from napari_autostructn2v.errors import FileError, KernelError
 POINT = np.ones((1, 1), dtype=bool)
 """The kernel of standard Noise2Void: one blind pixel."""
 
-MAX_FILE_BYTES = 2**24
+MAX_FILE_BYTES = 2**22
 """Size of a file from which it is surely no kernel: a stack chosen by mistake is not read whole."""
 
 Offset = tuple[int, ...]
@@ -113,24 +114,39 @@ def load_kernel(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     try:
+        if not path.is_file():
+            raise FileError(f"There is no file {path}. Check its name and folder.")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise FileError(f"{path.name} is much too large for a kernel. Is it a stack?")
         match path.suffix.lower():
             case ".npy":
-                array: Any = np.load(path, allow_pickle=False)
+                # mapped: the header is compared with the size of the file before memory is taken
+                array: Any = np.load(path, allow_pickle=False, mmap_mode="r")
             case ".tif" | ".tiff":
-                import tifffile
-
-                array = tifffile.imread(path)
+                array = _read_tiff(path)
             case ".json":
                 array = json.loads(path.read_text())
             case suffix:
                 raise FileError(f"A kernel is a .npy, .tif or .json file; {path.name} ends in {suffix!r}.")
-    except FileError:
+        if not isinstance(array, list | np.ndarray):
+            raise ValueError("it is no table of numbers")
+        array = np.array(array)
+        if array.dtype.kind not in "biuf":
+            raise ValueError("it holds something else than numbers")
+    except (FileError, MemoryError):
         raise
     except Exception as error:  # three formats, each with its own zoo of exceptions on damaged files
         raise FileError(f"The kernel file {path} cannot be read: {error}") from error
     return validate_kernel(array)
+
+
+def _read_tiff(path: Path) -> np.ndarray:
+    from napari_autostructn2v.io import read_stack
+
+    array = read_stack(path).array
+    if math.prod(array.shape) * array.dtype.itemsize > MAX_FILE_BYTES:
+        raise FileError(f"{path.name} is much too large for a kernel. Is it a stack?")
+    return np.asarray(array)
 
 
 def save_kernel(path: str | Path, kernel: np.ndarray, *, overwrite: bool = False) -> Path:

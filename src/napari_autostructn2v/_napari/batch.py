@@ -268,7 +268,7 @@ class Batch:
 
     def crash(self, job: Job, error: BaseException) -> None:
         """Take in that ``job`` broke in a way nobody foresaw."""
-        self.complete(job, Failure(f"{type(error).__name__}: {error}"))
+        self.complete(job, Failure.of(error))
 
     def _take_model(self, outcome: object) -> None:
         if isinstance(outcome, Failure):

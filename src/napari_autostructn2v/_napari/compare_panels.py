@@ -154,7 +154,7 @@ class AtWork(QWidget):
             self._finished(outcome)
 
     def _crash(self, job: Job, error: BaseException) -> None:
-        self._complete(job, Failure(f"{type(error).__name__}: {error}"))
+        self._complete(job, Failure.of(error))
 
     def _show_progress(self) -> None:
         self.bar.setRange(0, self._progress.total)

@@ -11,11 +11,11 @@ import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode, TrainingConfig
-from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.notch import Notch, NotchedArray, NotchRule
+from napari_autostructn2v.problem import told
 from napari_autostructn2v.run_folder import TrainingStage
 from napari_autostructn2v.stack import Box, Stack
 
@@ -55,9 +55,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Failure:
-    """A job ended in an error the person can act on."""
+    """A job ended in an error."""
 
     message: str
+    error: BaseException | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """An error as it is told, and in the log."""
+        return cls(told(error), error)
 
 
 @dataclass(frozen=True)
@@ -213,9 +219,7 @@ def drive(job: Job) -> Generator[Event, None, object]:
                 event = job.stream.send(job.control.z)
     except StopIteration as end:
         return Cancelled() if job.control.cancelled.is_set() else end.value
-    except AutoStructN2VError as error:
-        return Failure(str(error))
-    except MemoryError:
-        return Failure("There is not enough memory. Close other programs, or crop the stack.")
+    except Exception as error:
+        return Failure.of(error)
     finally:
         job.stream.close()

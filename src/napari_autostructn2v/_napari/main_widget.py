@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_autostructn2v._napari import actions
 from napari_autostructn2v._napari.analysis_panel import AnalysisPanel
@@ -16,7 +16,7 @@ from napari_autostructn2v._napari.data_panel import DataPanel
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.kernel_panel import KernelPanel
 from napari_autostructn2v._napari.kernel_shelf import KernelShelf
-from napari_autostructn2v._napari.parts import DockColumn, Section, message_label, show_message
+from napari_autostructn2v._napari.parts import DockColumn, Section, button, message_label, show_message
 from napari_autostructn2v._napari.peak_panel import PeakPanel
 from napari_autostructn2v._napari.result_panel import ResultPanel
 from napari_autostructn2v._napari.review_panel import ReviewPanel
@@ -58,8 +58,16 @@ class StructuredDenoisingWidget(DockColumn):
         self.workspace = workspace_of(napari_viewer)
         self.session = self.workspace.session
         self._phase: Phase | None = None
+        self._copied: BaseException | None = None
+        """The error whose report was copied last."""
         self.message = message_label()
         self.message.setToolTip("What happened last")
+        self.copy_report = button(
+            "Copy report",
+            "Copy versions, settings and where in the program it happened, to paste into an issue. None of "
+            "your data goes along.",
+            self._copy_report,
+        )
         self.data = DataPanel(self.workspace)
         self.stage1 = StagePanel(self.workspace, "stage1")
         shelf = KernelShelf(self.workspace, KernelLibrary.of_user(), self._ask)
@@ -87,6 +95,7 @@ class StructuredDenoisingWidget(DockColumn):
             )
         }
         self.column.addWidget(self.message)
+        self.column.addWidget(self.copy_report)
         for section in self.sections.values():
             self.column.addWidget(section)
         self.column.addStretch()
@@ -102,12 +111,20 @@ class StructuredDenoisingWidget(DockColumn):
         session = self.session
         text, kind = (session.error, "error") if session.error else ("\n".join(session.notices), "warning")
         show_message(self.message, text, kind, self.workspace.viewer.theme)
+        self.copy_report.setVisible(bool(session.error) and session.failed is not None)
+        if session.failed is not self._copied:
+            self.copy_report.setText("Copy report")
         for panel in (
             self.data, self.stage1, self.review, self.peaks, self.analysis, self.stage2, self.result,
         ):  # fmt: skip
             panel.refresh()
         if session.phase is not self._phase:
             self._enter(session.phase)
+
+    def _copy_report(self) -> None:
+        QApplication.clipboard().setText(self.session.report())
+        self._copied = self.session.failed
+        self.copy_report.setText("Copied: paste it into an issue")
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase

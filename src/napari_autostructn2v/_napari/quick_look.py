@@ -118,7 +118,7 @@ class QuickLook:
 
     def crash(self, job: Job, error: BaseException) -> None:
         """Take in that ``job`` broke in a way nobody foresaw."""
-        self.complete(job, Failure(f"{type(error).__name__}: {error}"))
+        self.complete(job, Failure.of(error))
 
     def _drop_job(self) -> None:
         if self.job is not None:

@@ -51,6 +51,7 @@ from napari_autostructn2v.events import (
     Validation,
 )
 from napari_autostructn2v.kernel import Edits
+from napari_autostructn2v.problem import problem_report
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Session:
         self.problem = ""
         """Why the chosen data cannot be denoised as they are."""
         self.error = ""
+        self.failed: BaseException | None = None
+        """What :attr:`error` comes from, if a job ended in it."""
         self.notices: list[str] = []
         self.phase = Phase.DATA
         self.run: Run | None = None
@@ -150,9 +153,18 @@ class Session:
         self.device = name
         self.changed.emit()
 
+    def report(self) -> str:
+        """What helps to find the cause of the error: versions, settings, where it happened; no data."""
+        if self.failed is None:
+            return ""
+        settings: dict[str, Any] = {"mode": self.settings.mode, **self.settings.config().model_dump()}
+        if self.source is not None:
+            settings |= {"shape": list(self.source.array.shape), "dtype": str(self.source.array.dtype)}
+        return problem_report(self.failed, settings)
+
     def tell(self, notice: str, error: str = "") -> None:
         """Show a notice in place of those before it, or an error."""
-        self.error, self.notices = error, [] if error else [notice]
+        self.error, self.failed, self.notices = error, None, [] if error else [notice]
         self.changed.emit()
 
     @property
@@ -361,7 +373,7 @@ class Session:
             self.review.analysis  # noqa: B018 - computed here, so that an edit the engine refuses changes nothing
             self.error = ""
         except AutoStructN2VError as error:
-            self.review, self.error = before, str(error)
+            self.review, self.error, self.failed = before, str(error), None
         self.reviewed.emit()
 
     def _keep_edits(self) -> None:
@@ -394,7 +406,7 @@ class Session:
             return
         if isinstance(outcome, Failure):
             self._settle_back(job.kind)
-            self.error = outcome.message
+            self.error, self.failed = outcome.message, outcome.error
             self.changed.emit()
             return
         self.job = self.progress = None
@@ -415,7 +427,7 @@ class Session:
 
     def crash(self, job: Job, error: BaseException) -> None:
         """Take in that ``job`` broke in a way nobody foresaw."""
-        self.complete(job, Failure(f"{type(error).__name__}: {error}"))
+        self.complete(job, Failure.of(error))
 
     def _take_in(self, kind: JobKind, output: StageOutput) -> None:
         assert self.run is not None
@@ -455,7 +467,7 @@ class Session:
 
     def _start(self, kind: JobKind, stream: Callable[[Run], Any]) -> None:
         assert self.run is not None
-        self.error, self.notices = "", []
+        self.error, self.failed, self.notices = "", None, []
         try:
             self.job = Job(kind, stream(self.run))
         except AutoStructN2VError as error:

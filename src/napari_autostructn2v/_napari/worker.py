@@ -11,8 +11,8 @@ from typing import Any
 from napari.qt.threading import create_worker
 
 from napari_autostructn2v._napari.jobs import Job, drive
-from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event
+from napari_autostructn2v.problem import told
 
 NICENESS = 10
 
@@ -25,8 +25,7 @@ def start(
 ) -> Any:
     """Run ``job`` in a thread and report in the GUI thread, with the job, what it says and how it ends.
 
-    A foreseen error is an outcome; an unforeseen one goes to ``crash`` and to napari's notifications, which
-    show its traceback.
+    An error of the job is an outcome; only what goes wrong in driving it goes to ``crash``.
     """
     worker = create_worker(_drive_beside_the_window, job, _start_thread=False, _ignore_errors=True)
     worker.yielded.connect(lambda event: receive(job, event))
@@ -45,9 +44,9 @@ def _drive_beside_the_window(job: Job) -> Generator[Event, None, object]:
 
 
 def written(write: Callable[..., Any], *args: Any, **options: Any) -> str:
-    """Call ``write``; return what went wrong that the person can do something about, or nothing."""
+    """Call ``write``; return what went wrong, in words, or nothing."""
     try:
         write(*args, **options)
-    except AutoStructN2VError as error:
-        return str(error)
+    except Exception as error:
+        return told(error)
     return ""

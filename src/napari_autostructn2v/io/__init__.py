@@ -34,6 +34,7 @@ MRC_SUFFIXES = (".mrc", ".rec", ".map", ".st", ".ali")
 TIFF_SUFFIXES = (".tif", ".tiff")
 ZARR_SUFFIXES = (".zarr",)
 
+MAX_SLICES = 2**31
 MAX_SLICE_PIXELS = 2**31
 """A slice is worked on whole, in float32: above this (8 GiB) a size is a damaged header, or hopeless."""
 
@@ -83,6 +84,8 @@ def _read(path: Path) -> ImageFile:
         from napari_autostructn2v.io import tiff
 
         return tiff.read_folder(path)
+    if not path.is_file():
+        raise FileError(f"{path} is no file but a device or a pipe. Choose a file.")
     suffix = path.suffix.lower()
     if suffix in MRC_SUFFIXES:
         from napari_autostructn2v.io import mrc
@@ -108,6 +111,10 @@ def _check(image: ImageFile) -> None:
         raise FileError(f"{name} holds values of type {image.array.dtype}. Save it as integers or floats.")
     if 0 in shape:
         raise FileError(f"{name} holds no pixels: its shape is {shape}. Save it again.")
+    if max(shape) > MAX_SLICES:
+        raise FileError(
+            f"{name} says its shape is {shape}, which cannot be. The file is damaged: copy it again."
+        )
     if int(shape[-1]) * int(shape[-2]) > MAX_SLICE_PIXELS:
         raise FileError(
             f"{name} says its slices have {shape[-2]} × {shape[-1]} pixels, more than fits in memory. Crop "

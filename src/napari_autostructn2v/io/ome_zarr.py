@@ -25,6 +25,8 @@ from napari_autostructn2v.io.image import (
     stack_name,
     stored_dtype,
 )
+from napari_autostructn2v.io.lazy import LazyArray, damage_in_words
+from napari_autostructn2v.io.zarr_store import Packing, open_confined
 
 _DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -60,29 +62,6 @@ class _Image(BaseModel):
     multiscales: list[_Multiscale] = Field(min_length=1)
 
 
-class WithoutLeadingAxes:
-    """A view of an array without its leading axes of length 1, as lazy as the array itself."""
-
-    def __init__(self, array: Any, axes: int) -> None:
-        self._array, self._first = array, (0,) * axes
-        self.shape: tuple[int, ...] = tuple(array.shape[axes:])
-        self.dtype: np.dtype[Any] = array.dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._array[(*self._first, *(key if isinstance(key, tuple) else (key,)))]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[...], dtype=dtype)
-
-
 def read(path: Path) -> ImageFile:
     """Open an OME-Zarr group lazily.
 
@@ -92,7 +71,7 @@ def read(path: Path) -> ImageFile:
         If it is no OME-Zarr image, is damaged, or has several channels or time points.
     """
     try:
-        group = zarr.open_group(path, mode="r")
+        group, store = open_confined(path)
         attributes = group.attrs.asdict()
         metadata = _Image.model_validate(attributes.get("ome", attributes)).multiscales[0]
         array = group[metadata.datasets[0].path]
@@ -101,7 +80,7 @@ def read(path: Path) -> ImageFile:
             f"{path.name} holds no OME-Zarr image of version 0.4 or 0.5 at its top. If it is a collection, "
             "open one of the images inside, such as the folder 0."
         ) from error
-    except PermissionError:
+    except (FileError, PermissionError, MemoryError):
         raise
     except Exception as error:  # missing and malformed metadata raise whatever the parser stumbled over
         raise FileError(
@@ -120,8 +99,10 @@ def read(path: Path) -> ImageFile:
                 f"{path.name} has {length} entries along its axis {axis!r}. Save the one to denoise on its "
                 "own."
             )
+    with damage_in_words(path):
+        store.packed = Packing(array, path.name)
     return ImageFile(
-        WithoutLeadingAxes(array, leading) if leading else array,
+        LazyArray(array, path, leading),
         _voxel_size(metadata, len(spatial)),
         stack_name(path),
         path,

@@ -23,6 +23,8 @@ from napari_autostructn2v.io.image import (
     stack_name,
     stored_dtype,
 )
+from napari_autostructn2v.io.lazy import LazyArray
+from napari_autostructn2v.io.tiff_safety import refuse_other_folders, refuse_packing
 
 _CLASSIC_BYTES = 2**32 - 2**25
 """Most image data a classic TIFF holds, with room for its tags."""
@@ -49,12 +51,14 @@ def read(path: Path) -> ImageFile:
         dialect = "OME-TIFF" if tif.is_ome else "ImageJ TIFF" if tif.is_imagej else "TIFF"
         voxel_size = _voxel_size(tif, len(series.shape))
         if series.dataoffset is not None:
-            array: Any = tifffile.memmap(path, mode="r")
+            dtype = np.dtype(tif.byteorder + series.dtype.char)
+            array: Any = np.memmap(path, dtype, "r", series.dataoffset, tuple(series.shape))
             tif.close()
         else:
-            array = zarr.open_array(series.aszarr(level=0), mode="r")
-            weakref.finalize(array, tif.close)  # it reads from the open file as long as it lives
-    except OSError:
+            decoded = zarr.open_array(series.aszarr(level=0), mode="r")
+            weakref.finalize(decoded, tif.close)  # it reads from the open file as long as it lives
+            array = LazyArray(decoded, path)
+    except (OSError, MemoryError):
         tif.close()
         raise
     except Exception as error:  # what the directories did not show: tags that contradict each other
@@ -98,10 +102,14 @@ def read_folder(folder: Path) -> ImageFile:
                     f"{_describe(*this)}. Keep only slices of one stack in the folder."
                 )
     assert first is not None
-    store = tifffile.TiffSequence(paths).aszarr(key=0, chunkshape=first[0], chunkdtype=first[1])
-    return ImageFile(
-        zarr.open_array(store, mode="r"), voxel_size, folder.name, folder, "folder of TIFF slices"
-    )
+    store = tifffile.TiffSequence(paths, imread=_slice).aszarr(chunkshape=first[0], chunkdtype=first[1])
+    array = LazyArray(zarr.open_array(store, mode="r"), folder)
+    return ImageFile(array, voxel_size, folder.name, folder, "folder of TIFF slices")
+
+
+def _slice(name: str) -> np.ndarray:
+    with _open(Path(name)) as tif:
+        return np.asarray(_only_stack(tif, Path(name)).asarray())
 
 
 def _describe(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
@@ -111,7 +119,7 @@ def _describe(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
 def _open(path: Path) -> tifffile.TiffFile:
     try:
         return tifffile.TiffFile(path)
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged header fails in whatever way its bytes decide
         raise FileError(
@@ -132,6 +140,7 @@ def _only_stack(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     try:
         if _chain_breaks(tif):
             raise FileError(f"{path.name} is cut short: slices at its end are missing. Copy it again.")
+        refuse_other_folders(tif, path)
         series = tif.series
         if len(series) != 1:
             raise FileError(
@@ -140,7 +149,8 @@ def _only_stack(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
             )
         _refuse_other_axes(series[0], path)
         _refuse_missing_pixels(series[0], tif.filehandle.size, path)
-    except OSError:
+        refuse_packing(series[0], path)
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged directory fails in whatever way its bytes decide
         raise _damaged(path) from error

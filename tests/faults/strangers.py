@@ -1,0 +1,225 @@
+"""Good files of every kind that the package reads: what the mutations start from.
+
+A file is a tree, relative path to content, since an OME-Zarr image and a folder of slices are several.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import tifffile
+import zarr
+from numcodecs import BZ2, LZ4, Blosc, GZip, Zlib, Zstd
+from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+
+from napari_autostructn2v.io import VoxelSize, write_stack
+from napari_autostructn2v.kernel import save_kernel
+
+Tree = dict[str, bytes]
+SHAPE = (3, 24, 20)
+VOXELS = VoxelSize(2, 1, 1)
+
+
+@dataclass(frozen=True)
+class Good:
+    """One good file: what reads it, the name to open, and what lies there."""
+
+    kind: str
+    name: str
+    tree: Tree
+
+
+def stack() -> np.ndarray:
+    """Float32 noise, shape (Z, Y, X)."""
+    return np.random.default_rng(0).normal(100, 10, SHAPE).astype(np.float32)
+
+
+def all_good() -> list[Good]:
+    """Every kind of file there is."""
+    return [
+        Good(kind, name, _tree(name, write))
+        for kind, table in (
+            ("mrc", MRC),
+            ("tiff", TIFF),
+            ("zarr", ZARR),
+            ("kernel", KERNELS),
+            ("model", MODELS),
+        )
+        for name, write in table.items()
+    ]
+
+
+def _tree(name: str, write: Callable[[Path], object]) -> Tree:
+    with TemporaryDirectory() as folder:
+        write(Path(folder) / name)
+        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def _mrc_with_extended_header(path: Path) -> None:
+    write_stack(path, stack(), voxel_size=VOXELS)
+    content = bytearray(path.read_bytes())
+    content[92:96] = (512).to_bytes(4, "little")
+    path.write_bytes(bytes(content[:1024]) + b"FEI1" * 128 + bytes(content[1024:]))
+
+
+MRC: dict[str, Callable[[Path], object]] = {
+    "a.mrc": lambda path: write_stack(path, stack(), voxel_size=VOXELS),
+    "bytes.st": lambda path: write_stack(path, stack().astype(np.int8)),
+    "slice.map": lambda path: write_stack(path, stack()[0].astype(np.int16)),
+    "extended.rec": _mrc_with_extended_header,
+}
+
+
+def _tiff(**options: object) -> Callable[[Path], object]:
+    values = np.uint8 if str(options.get("compression")).startswith("jpeg") else np.float32
+
+    def write(path: Path) -> object:
+        return tifffile.imwrite(path, stack().astype(values), photometric="minisblack", **options)
+
+    return write
+
+
+def _several_files(path: Path) -> None:
+    """An OME-TIFF of two files, the second named in the description of the first."""
+    first, second = stack()[:2]
+    ids = ["urn:uuid:00000000-0000-0000-0000-00000000000" + str(n) for n in range(2)]
+    names = [path.name, "second.ome.tif"]
+    planes = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="{name}">{ids[z]}</UUID></TiffData>'
+        for z, name in enumerate(names)
+    )
+    sizes = f'SizeX="{SHAPE[2]}" SizeY="{SHAPE[1]}" SizeZ="2" SizeC="1" SizeT="1"'
+    for z, plane in enumerate((first, second)):
+        description = (
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="{ids[z]}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="float" '
+            f'{sizes}><Channel ID="C:0" SamplesPerPixel="1"/>{planes}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(
+            path.with_name(names[z]), plane, description=description, metadata=None, photometric="minisblack"
+        )
+
+
+def _slices(path: Path) -> None:
+    path.mkdir()
+    for z, plane in enumerate(stack()):
+        tifffile.imwrite(path / f"{z}.tif", plane, photometric="minisblack", compression="zlib")
+
+
+TIFF: dict[str, Callable[[Path], object]] = {
+    "imagej.tif": lambda path: write_stack(path, stack(), voxel_size=VOXELS),
+    "ome.ome.tif": lambda path: write_stack(path, stack(), voxel_size=VOXELS),
+    "plain.tif": _tiff(metadata=None),
+    "big.tif": _tiff(bigtiff=True, byteorder=">"),
+    "lzw.tif": _tiff(compression="lzw", metadata=None),
+    "deflate.tif": _tiff(compression="zlib", predictor=True, tile=(16, 16)),
+    "zstd.tif": _tiff(compression="zstd", rowsperstrip=8),
+    "packbits.tif": _tiff(compression="packbits"),
+    "jpeg.tif": _tiff(compression="jpeg", tile=(16, 16)),
+    "jpeg2000.tif": _tiff(compression="jpeg2000"),
+    "lzma.tif": _tiff(compression="lzma"),
+    "several.ome.tif": _several_files,
+    "slices": _slices,
+}
+
+
+def _zarr(version: int, **options: object) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+        scale = {"type": "scale", "scale": [2.0, 1.0, 1.0]}
+        described = {
+            "multiscales": [
+                {
+                    "version": "0.4",
+                    "axes": axes,
+                    "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
+                }
+            ]
+        }
+        group = zarr.create_group(
+            path, zarr_format=version, attributes=described if version == 2 else {"ome": described}
+        )
+        level = group.create_array("0", **{"shape": SHAPE, "dtype": "f4", "chunks": (1, 12, 20), **options})
+        level[:] = stack()
+
+    return write
+
+
+ZARR: dict[str, Callable[[Path], object]] = {
+    "ours.zarr": lambda path: write_stack(path, stack(), voxel_size=VOXELS),
+    "plain.zarr": _zarr(2, compressors=None),
+    "blosc.zarr": _zarr(2, compressors=Blosc(cname="zstd")),
+    "zlib.zarr": _zarr(2, compressors=Zlib()),
+    "gzip.zarr": _zarr(2, compressors=GZip()),
+    "zstd.zarr": _zarr(2, compressors=Zstd()),
+    "lz4.zarr": _zarr(2, compressors=LZ4()),
+    "bz2.zarr": _zarr(2, compressors=BZ2()),
+    "v3plain.zarr": _zarr(3, compressors=None),
+    "v3.zarr": _zarr(3, compressors=ZstdCodec()),
+    "v3gzip.zarr": _zarr(3, compressors=GzipCodec()),
+    "v3blosc.zarr": _zarr(3, compressors=BloscCodec()),
+    "sharded.zarr": _zarr(3, shards=(3, 24, 20), compressors=GzipCodec()),
+}
+
+_KERNEL = np.ones((3, 1, 5), dtype=bool)
+KERNELS: dict[str, Callable[[Path], object]] = {
+    f"kernel.{suffix}": lambda path: save_kernel(path, _KERNEL) for suffix in ("npy", "tif", "json")
+} | {"flat.npy": lambda path: np.save(path, np.eye(5) + np.eye(5)[::-1])}
+
+
+def _model(kernel: tuple[int, ...]) -> Callable[[Path], object]:
+    def write(path: Path) -> object:
+        from napari_autostructn2v.bundle import Model
+        from napari_autostructn2v.config import TrainingConfig
+        from napari_autostructn2v.network import UNet
+        from napari_autostructn2v.notch import NotchRule
+        from napari_autostructn2v.stack import Normalisation
+
+        config = TrainingConfig(steps=3, batch_size=2, patch_size=16, features=8, depth=1)
+        peaks = np.zeros((63, 63), dtype=bool)
+        peaks[31, [20, 42]] = True
+        network = UNet(3 if len(kernel) == 3 else 1, 8, 1).eval()
+        return Model(
+            network,
+            np.ones(kernel, dtype=bool),
+            NotchRule(peaks, "auto"),
+            config,
+            Normalisation(100.0, 10.0),
+            {"seed": 1, "input_shape": [3, 24, 20]},
+        ).save(path)
+
+    return write
+
+
+MODELS: dict[str, Callable[[Path], object]] = {"flat.zip": _model((1, 5)), "deep.zip": _model((3, 1, 3))}
+
+
+def zipped(parts: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip file of these members."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def unzipped(content: bytes) -> dict[str, bytes]:
+    """The members of a zip file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def as_json(content: bytes) -> object:
+    """What a file of JSON says; None if it is none."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
