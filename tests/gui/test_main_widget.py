@@ -205,8 +205,10 @@ def test_threshold_keeps_what_was_painted(hand: Any, in_review: Any) -> None:
     found = peaks.data.sum()
     dock.analysis.sensitivity.value = 30
     assert peaks.data[12, 50] and peaks.data.sum() < found
-    hand.click(dock.review.reset_all)
+    hand.click(dock.review.reset_peaks)
     assert not peaks.data[12, 50]
+    hand.undo()
+    assert peaks.data[12, 50]
 
 
 def test_status_says_the_period(in_review: Any) -> None:

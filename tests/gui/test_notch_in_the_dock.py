@@ -60,7 +60,7 @@ def test_what_the_notch_takes_is_a_layer_that_follows_the_peaks(hand: Any, viewe
     peaks = dock.workspace.review.labels(PEAKS)
     dock.session.edit_peaks(np.zeros(peaks.data.shape, dtype=bool))
     assert "both pattern" not in viewer.layers
-    dock.session.reset_edits()
+    hand.click(dock.review.reset_peaks)
     hand.click(dock.review.pattern)
     hand.click(dock.review.pattern)
     assert "both pattern" not in viewer.layers and dock.review.pattern.text() == "Show pattern"

@@ -74,6 +74,26 @@ def test_marks_and_undo_of_several_strokes(hand: Any, dock: Any) -> None:
         assert state(dock) == expected
 
 
+def test_reset_is_a_step_that_is_undone_and_redone(hand: Any, viewer: Any, dock: Any) -> None:
+    peaks, reset = dock.workspace.review.labels(PEAKS), dock.review.reset_peaks
+    assert not reset.isEnabled()
+    before = state(dock)
+    hand.stroke(peaks, FREE)
+    peaks.mode = "erase"
+    hand.stroke(peaks, found_bin(dock))
+    edited = state(dock)
+    viewer.layers.selection.active = viewer.layers["both"]
+    hand.click(reset)
+    assert state(dock) == before and not dock.session.review.edited and not reset.isEnabled()
+    for _ in range(2):
+        hand.undo()
+        assert state(dock) == edited and len(edited[1].added) == len(edited[1].erased) == 2
+        hand.redo()
+        assert state(dock) == before
+    peaks.undo()
+    assert state(dock) == edited
+
+
 @pytest.mark.parametrize("label", [1, 2, 3, 7])
 def test_any_label_brings_back_what_was_erased(hand: Any, dock: Any, label: int) -> None:
     peaks = dock.workspace.review.labels(PEAKS)

@@ -54,10 +54,11 @@ class Review:
     @cached_property
     def kernel_grid(self) -> np.ndarray:
         """The kernel on the whole grid of lags it can be painted on, bool (L, L) or (3, L, L)."""
-        return self.kernel_edits.apply(self._grid_from_peaks)
+        return self.kernel_edits.apply(self.grid_from_peaks)
 
     @cached_property
-    def _grid_from_peaks(self) -> np.ndarray:
+    def grid_from_peaks(self) -> np.ndarray:
+        """The kernel that the peaks make, before any edit of it, shape of :attr:`kernel_grid`."""
         return embed_kernel(self.from_peaks.kernel, self.automatic.autocorrelation.shape[-1])
 
     @cached_property
@@ -88,7 +89,7 @@ class Review:
 
     def with_kernel_grid(self, grid: np.ndarray) -> Review:
         """The review after a stroke left the kernel as ``grid``, bool, shape of :attr:`kernel_grid`."""
-        edits = self.kernel_edits.updated(self.kernel_grid, grid, self._grid_from_peaks)
+        edits = self.kernel_edits.updated(self.kernel_grid, grid, self.grid_from_peaks)
         return replace(self, kernel_edits=edits)
 
     def on_grid(self, kernel: np.ndarray) -> np.ndarray:

@@ -134,6 +134,7 @@ class ReviewLayers:
         self._spectrum = spectrum
         self.layers: dict[str, Layer] = {}
         self._mirrors: dict[str, Mirror] = {}
+        self._mirrored = True
         self._shown: Any = None
         session.reviewed.connect(self.show)
         spectrum.changed.connect(self.show)
@@ -176,6 +177,7 @@ class ReviewLayers:
             ),
             KERNEL: Mirror(self.labels(KERNEL), _fixed(self._grid), self._on_kernel),
         }
+        self._mirrors[KERNEL].on = self._mirrored
         for key in (PEAKS, KERNEL):
             self.labels(key).brush_size = 1
         self.labels(PEAKS).selected_label = Mark.ADDED
@@ -210,12 +212,39 @@ class ReviewLayers:
 
     def draw_kernel(self, grid: np.ndarray) -> None:
         """Make the kernel ``grid``, bool (L, L) or (3, L, L), as one stroke that Ctrl+Z takes back."""
+        self._stroke(KERNEL, side_by_side(grid, False))
+
+    def reset_peaks(self) -> None:
+        """Make the peaks those that were found, as one stroke that Ctrl+Z takes back."""
+        if self._session.review is not None:
+            self._stroke(PEAKS, Review(self._session.review.automatic).peak_marks)
+            self._session.reset_peak_edits()  # those that no layer shows
+
+    def reset_kernel(self) -> None:
+        """Make the kernel the one that follows from the peaks, as one stroke that Ctrl+Z takes back."""
+        if self._session.review is not None:
+            self.draw_kernel(self._session.review.grid_from_peaks)
+            self._session.reset_kernel_edits()  # those that no layer shows
+
+    def _stroke(self, key: str, wanted: np.ndarray) -> None:
         self.show()  # its layer may have been deleted
-        layer, wanted = self.labels(KERNEL), side_by_side(grid, False)
-        index = np.nonzero((np.asarray(layer.data) > 0) != wanted)
+        layer = self.labels(key)
+        index = np.nonzero(np.asarray(layer.data) != wanted)
         if index[0].size:
-            layer.data_setitem(index, wanted[index].astype(layer.data.dtype))
+            with self._mirrors[key].exact():
+                layer.data_setitem(index, wanted[index].astype(layer.data.dtype))
         self._viewer.layers.selection.active = layer  # which Ctrl+Z goes to
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether strokes on the kernel are mirrored through its centre; those on the peaks always are."""
+        return self._mirrored
+
+    @mirrored.setter
+    def mirrored(self, on: bool) -> None:
+        self._mirrored = on
+        if KERNEL in self._mirrors:
+            self._mirrors[KERNEL].on = on
 
     @property
     def heat(self) -> bool:

@@ -22,6 +22,7 @@ from napari_autostructn2v._napari.parts import (
 )
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v.config import NotchChoice
+from napari_autostructn2v.kernel import Edits
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
@@ -89,12 +90,14 @@ class ReviewPanel(QWidget):
         )
         self.background.choose(workspace.outline)
         self.background.chosen.connect(workspace.measure_in)
+        self.reset_peaks = button(
+            "Reset peaks", "Back to the peaks as found (Ctrl+Z brings your edits back)",
+            workspace.review.reset_peaks,
+        )  # fmt: skip
         self.reset_kernel = button(
-            "Reset kernel edits", "Let the kernel follow from the peaks again", session.reset_kernel_edits
-        )
-        self.reset_all = button(
-            "Reset all edits", "Back to the peaks and the kernel as found", session.reset_edits
-        )
+            "Reset kernel", "Let the kernel follow from the peaks again (Ctrl+Z brings your edits back)",
+            workspace.review.reset_kernel,
+        )  # fmt: skip
         self.regenerate = button(
             "Regenerate", "Analyse the noise again; your edits are put on top", workspace.regenerate
         )
@@ -126,8 +129,8 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.find_kernel.native, 6, 0, 1, 2)
         grid.addWidget(QLabel("Background"), 7, 0)
         grid.addWidget(self.background, 7, 1)
-        grid.addWidget(self.reset_kernel, 8, 0)
-        grid.addWidget(self.reset_all, 8, 1)
+        grid.addWidget(self.reset_peaks, 8, 0)
+        grid.addWidget(self.reset_kernel, 8, 1)
         grid.addWidget(self.regenerate, 9, 0)
         grid.addWidget(self.skip, 9, 1)
         grid.addWidget(self.approve, 10, 0, 1, 2)
@@ -180,10 +183,11 @@ class ReviewPanel(QWidget):
             )
             self.numbers.show()
         self._show_quick_look()
-        self.reset_kernel.setEnabled(
-            free and review is not None and bool(review.kernel_edits.added | review.kernel_edits.erased)
-        )
-        self.reset_all.setEnabled(free and review is not None and review.edited)
+        for reset, edits in (
+            (self.reset_peaks, review and review.peak_edits),
+            (self.reset_kernel, review and review.kernel_edits),
+        ):
+            reset.setEnabled(free and edits != Edits())
 
     def _show_quick_look(self) -> None:
         look = self._workspace.quick_look.look

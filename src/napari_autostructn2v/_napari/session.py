@@ -346,11 +346,13 @@ class Session:
 
     def reset_kernel_edits(self) -> None:
         """Let the kernel follow from the peaks alone."""
-        self._edit(lambda review: replace(review, kernel_edits=Edits()))
+        if self.review is not None and self.review.kernel_edits != Edits():
+            self._edit(lambda review: replace(review, kernel_edits=Edits()))
 
-    def reset_edits(self) -> None:
-        """Drop all edits."""
-        self._edit(lambda review: Review(review.automatic))
+    def reset_peak_edits(self) -> None:
+        """Take the peaks as they were found."""
+        if self.review is not None and self.review.peak_edits != Edits():
+            self._edit(lambda review: replace(review, peak_edits=Edits()))
 
     def _edit(self, change: Callable[[Review], Review]) -> None:
         if self.review is None:
