@@ -9,10 +9,14 @@ import numpy as np
 
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import centre, embed_kernel
+from napari_autostructn2v.kernel_effect import (
+    HELPFUL,
+    about_kernel_by_hand,
+    about_point_by_hand,
+    covered,
+    structured,
+)
 from napari_autostructn2v.notch import Notch, Wave
-
-MIN_ENERGY = 0.02
-"""Autocorrelation that is too small to matter to the network."""
 
 LONG_RANGE = 0.03
 """Scatter of the autocorrelation at far lags above which a pattern reaches beyond any small kernel."""
@@ -168,12 +172,13 @@ def judge(found: Findings) -> Verdict:
     if has_kernel:
         kind = kind if found.notch else "isotropic" if found.round else "kernel"
         sentences += _about_kernel(found, direction, length)
-        gain = gain and (bool(found.notch) or not found.by_hand or _covered(found) > 0)
-        gain = gain and (bool(found.notch) or not found.risky)
+        gain = bool(found.notch) or not (found.risky or (found.by_hand and covered(found) < HELPFUL))
+    elif found.by_hand and structured(found):
+        sentences += about_point_by_hand(found)
     elif not found.notch:
         kind, gain, sentence = _about_nothing(found)
         sentences.append(sentence)
-    elif not found.by_hand:
+    else:
         sentences.append(
             "What is left is independent from pixel to pixel, so that a kernel of one pixel does. Stage 2 is "
             "expected to help."
@@ -196,19 +201,17 @@ def judge(found: Findings) -> Verdict:
         direction_deg=direction if direction is not None or wave is None else _wave_direction(wave),
         length_px=length,
         period_px=None if wave is None else float(1 / np.hypot(*wave.frequency)),
-        covered=_covered(found),
+        covered=covered(found),
         notched=found.notched,
         confirmed=found.confirmed,
     )
 
 
 def _about_kernel(found: Findings, direction: float | None, length: int) -> list[str]:
-    covered = f"{_covered(found):.0%}"
-    pixels = f"{int(found.kernel.sum())} pixels"
     if found.by_hand:
-        return [
-            f"The kernel set by hand, {pixels}, hides {covered} of the correlation measured in the noise."
-        ]
+        return about_kernel_by_hand(found)
+    share = f"{covered(found):.0%}"
+    pixels = f"{int(found.kernel.sum())} pixels"
     rest = "The rest of the noise" if found.notch else "The noise"
     beside = found.stacked and bool(found.kernel[0].any())
     if found.round:
@@ -230,7 +233,7 @@ def _about_kernel(found: Findings, direction: float | None, length: int) -> list
             where += "; neighbouring slices share it"
     sentences = [
         f"{rest} is correlated {where}.",
-        f"A kernel of {pixels} hides {covered} of that correlation.",
+        f"A kernel of {pixels} hides {share} of that correlation.",
         "So wide a kernel hides much of serial sections as well, and may cost more than it gives: take a "
         "quick look before you approve it."
         if found.risky
@@ -331,18 +334,3 @@ def extent(kernel: np.ndarray) -> tuple[float | None, int]:
     if y == x == 0:
         return None, 1
     return float(np.degrees(np.arctan2(-y, x)) % 180), int(2 * max(abs(y), abs(x)) + 1)
-
-
-def _covered(found: Findings) -> float:
-    """Share of the squared autocorrelation, beyond chance, at the kernel's pixels."""
-    energy = np.square(found.correlation)
-    energy[centre(energy.shape)] = 0
-    # chance, and what is too small to matter
-    energy[energy < max(3 * found.far_scatter, MIN_ENERGY) ** 2] = 0
-    total = float(energy.sum())
-    if total == 0:
-        return 0.0
-    hidden = embed_kernel(found.kernel, max(energy.shape[-1], *found.kernel.shape[-2:]))
-    margin = (hidden.shape[-1] - energy.shape[-1]) // 2
-    inner = slice(margin, margin + energy.shape[-1])
-    return float(energy[hidden[..., inner, inner]].sum() / total)
