@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_autostructn2v._napari.bindings import Bindings
+from napari_autostructn2v._napari.decision_bar import DecisionBar
 from napari_autostructn2v._napari.layer_combo import LayerCombo
 from napari_autostructn2v._napari.parts import (
     Section,
@@ -98,16 +99,11 @@ class ReviewPanel(QWidget):
             "Reset kernel", "Let the kernel follow from the peaks again (Ctrl+Z brings your edits back)",
             workspace.review.reset_kernel,
         )  # fmt: skip
-        self.regenerate = button(
-            "Regenerate", "Analyse the noise again; your edits are put on top", workspace.regenerate
-        )
-        self.skip = button("Skip stage 2", "Take the result of stage 1 as it is", session.skip)
-        self.approve = button(
-            "Approve and run stage 2",
-            "Train again with this kernel and denoise the stack",
-            workspace.approve,
-            main=True,
-        )
+        self.decision = DecisionBar(workspace)
+        """Stands below what scrolls."""
+        self.approve, self.skip, self.regenerate = (
+            self.decision.approve, self.decision.skip, self.decision.regenerate
+        )  # fmt: skip
 
         grid = QGridLayout(self)
         grid.addWidget(self.verdict, 0, 0, 1, 2)
@@ -131,9 +127,6 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.background, 7, 1)
         grid.addWidget(self.reset_peaks, 8, 0)
         grid.addWidget(self.reset_kernel, 8, 1)
-        grid.addWidget(self.regenerate, 9, 0)
-        grid.addWidget(self.skip, 9, 1)
-        grid.addWidget(self.approve, 10, 0, 1, 2)
 
     def refresh(self) -> None:
         """Show the session."""
@@ -142,8 +135,6 @@ class ReviewPanel(QWidget):
         for widget in (self.to_spectrum, self.to_kernel):
             widget.setEnabled(review is not None)
         self.to_image.setEnabled(self._workspace.images.placement is not None)
-        for widget in (self.regenerate, self.skip, self.approve):
-            widget.setEnabled(free)
         analysing = session.job is not None and session.job.kind == "analysis"
         for choice, value in (
             (self.notch, session.settings.notch),
@@ -156,11 +147,6 @@ class ReviewPanel(QWidget):
         shown = self._workspace.pattern is not None
         self.pattern.setEnabled(shown or (review is not None and bool(review.analysis.notch)))
         self.pattern.setText("Hide pattern" if shown else "Show pattern")
-        self.approve.setText(
-            "Run stage 2 again"
-            if session.run is not None and session.run.stage2
-            else "Approve and run stage 2"
-        )
         if review is None:
             self.verdict.setText("Run stage 1 first: the noise is measured on what it takes out.")
             self.numbers.setText("")
