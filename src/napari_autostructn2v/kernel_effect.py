@@ -31,8 +31,8 @@ def about_kernel_by_hand(found: Findings) -> list[str]:
     ]
     if (found.kernel != mirrored(found.kernel)).any():
         sentences.append(
-            "It is one-sided: neighbours on the other side of the centre share the same noise and stay "
-            "visible, so that this noise can pass."
+            "It is one-sided: the mirrored neighbours, which share the same noise, stay visible, and let "
+            "it pass."
         )
     if not structured(found):
         sentences.append(

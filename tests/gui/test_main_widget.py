@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_autostructn2v import load_model
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.placement import is_view
 from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.io import read_stack
@@ -86,8 +87,10 @@ def test_the_whole_way(
     assert not session.error
     assert threads == {threading.main_thread()}
     assert previewed and previewed[0].name == "tiny preview"
-    names = {layer.name for layer in viewer.layers}
-    assert names == {"tiny", "tiny stage 1", "spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"}
+    assert {layer.name for layer in viewer.layers} == {
+        "tiny", "tiny stage 1", "spectrum", "peaks", "peak outlines", "autocorrelation", "kernel",
+        "kernel grid",
+    }  # fmt: skip
     assert "neighbour" in dock.review.verdict.text() or dock.review.verdict.text()
 
     # paint a peak: it is mirrored and the kernel follows
@@ -186,6 +189,11 @@ def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any,
     kernel = dock.workspace.review.labels(KERNEL)
     side = kernel.data.shape[0]
     assert kernel.data.shape == (side, 3 * side + 2)
+    names = viewer.layers["kernel slices"]
+    assert list(names.text.values) == ["z-1", "z", "z+1"]
+    blocks = (kernel.world_to_data(names.data_to_world(point))[-1] // (side + 1) for point in names.data)
+    assert list(blocks) == [0, 1, 2], "each stands above its block"
+    assert is_view(names) and viewer.layers.selection.active is kernel
     middle = side // 2
     hand.stroke(kernel, (middle + 3, middle + 1))  # slice z-1
     grid = dock.session.review.kernel_grid
@@ -194,6 +202,30 @@ def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any,
     gap_before = kernel.data[:, side].sum()
     hand.stroke(kernel, (middle, side))
     assert kernel.data[:, side].sum() == gap_before == 0
+
+
+def test_the_decision_is_always_in_sight(hand: Any, make_napari_viewer: Any, noisy: np.ndarray) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1280, 800)
+    viewer.add_image(noisy, name="tiny")
+    dock = open_dock(viewer)
+    dock.data.preset.value, dock.data.steps.value = "fast", 2
+    review, section = dock.review, dock.sections[Phase.REVIEW].button
+    assert not review.decision.isVisible(), "there is nothing to decide yet"
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    for part in dock.parts.values():
+        part.button.setChecked(True)
+    QApplication.processEvents()
+    for each in (review.approve, review.regenerate, review.skip):
+        assert each.visibleRegion().boundingRect() == each.rect(), f"{each.text()} is cut off"
+    assert len({each.styleSheet() for each in (review.approve, review.regenerate, review.skip)}) == 3
+    section.setChecked(False)
+    assert review.approve.isVisible(), "a closed section is no end of the review"
+    hand.click(review.skip)
+    assert dock.session.phase is Phase.RESULT and not review.approve.isVisible()
+    section.setChecked(True)
+    assert review.approve.isVisible()
 
 
 def test_threshold_keeps_what_was_painted(hand: Any, in_review: Any) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LayerData = tuple[Any, dict[str, Any], str]
 
 SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"
+OUTLINES, SLICES = "peak outlines", "kernel slices"
 
 # Blue against orange is told apart by every kind of colour vision; no correlation is black.
 SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation")
@@ -34,6 +35,8 @@ PLAIN = Colormap([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]], name="plain")
 KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
 GRID_COLOUR = "#50505c"
 GRID_WIDTH = 0.2
+SLICE_COLOUR = "#d98a1f"
+"""Seen on the dark and on the light canvas."""
 
 
 def side_by_side(slices: np.ndarray, gap: float) -> np.ndarray:
@@ -72,6 +75,32 @@ def grid_lines(shape: tuple[int, ...]) -> np.ndarray:
     return np.array(lines, dtype=float)
 
 
+def slice_names(shape: tuple[int, ...]) -> LayerData:
+    """Names of the blocks of :func:`side_by_side`, above them: a layer of texts without points.
+
+    Those of the neighbours stand near the middle block, to be seen also when that alone fills the canvas.
+    """
+    columns = shape[-1]
+    step, aside = columns + 1, columns // 5
+    places = [(-1, columns - 1 - aside), (-1, step + columns // 2), (-1, 2 * step + aside)]
+    text = {
+        "string": ["z-1", "z", "z+1"],
+        "color": SLICE_COLOUR,
+        "size": 11,
+        "anchor": "upper_left",
+    }
+    points = {"size": 0.01, "face_color": "transparent", "border_color": "transparent", "text": text}
+    return np.array(places, dtype=float), {"name": SLICES, **points}, "points"
+
+
+def mark_lines(marks: np.ndarray, **meta: Any) -> LayerData:
+    """Outlines of the marked peaks, (T, T)."""
+    drawn, colours = peak_marks.lines(marks)
+    width = peak_marks.LINE_WIDTH
+    meta |= {"name": OUTLINES, "edge_width": width, "edge_color": colours, "vector_style": "line"}
+    return drawn, {"opacity": 1.0, **meta}, "vectors"
+
+
 def layer_data(
     spectrum: np.ndarray,
     peaks: np.ndarray,
@@ -96,13 +125,18 @@ def layer_data(
     # whatever label the brush is set to, it means "yes"
     hidden = DirectLabelColormap(color_dict={None: KERNEL_COLOUR, 0: (0, 0, 0, 0)})
     lines = {"edge_width": GRID_WIDTH, "edge_color": GRID_COLOUR, "vector_style": "line", "opacity": 1.0}
-    return {
+    data = {
         SPECTRUM: image(spectrum, name=SPECTRUM, colormap="inferno", contrast_limits=_span(spectrum), **left),
         PEAKS: labels(peaks, peak_marks.colormap(), name=PEAKS, **left),
+        OUTLINES: mark_lines(peaks, **left),
         LAGS: image(lags, name=LAGS, colormap=SIGNED, contrast_limits=_reach(lags), **right),
         KERNEL: labels(side_by_side(kernel, False), hidden, name=KERNEL, **right),
         GRID: (grid_lines(kernel.shape), {"name": GRID, **lines, **right}, "vectors"),
     }
+    if kernel.ndim == 3:
+        points, meta, kind = slice_names(kernel.shape)
+        data[SLICES] = points, {**meta, **right}, kind
+    return data
 
 
 def _span(spectrum: np.ndarray) -> tuple[float, float]:
@@ -200,6 +234,11 @@ class ReviewLayers:
             spectrum.data = shown
             spectrum.contrast_limits = _span(shown)
         self._mirrors[PEAKS].write(review.peak_marks)
+        outlines: Any = self.layers[OUTLINES]
+        drawn, colours = peak_marks.lines(review.peak_marks)
+        if not (np.array_equal(outlines.data, drawn) and np.array_equal(outlines.edge_color, colours)):
+            outlines.data = drawn
+            outlines.edge_color = colours
         self._mirrors[KERNEL].write(side_by_side(review.kernel_grid, False).astype(np.uint8))
 
     @staticmethod

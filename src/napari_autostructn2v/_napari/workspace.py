@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer, Shapes
     from napari.viewer import Viewer
 
+EASY_TO_HIT = 10.0
+"""Screen pixels of a kernel pixel that is to be edited."""
+
 _workspaces: WeakKeyDictionary[Any, Workspace] = WeakKeyDictionary()
 
 
@@ -154,7 +157,10 @@ class Workspace:
 
     def fly_to_review(self, *keys: str) -> None:
         """Show layers of the review, and the quick look beside them while there is one."""
-        self.flight.to([*(self.review.layers[key] for key in keys), *self._quick_look_layers()])
+        layers = [self.review.layers[key] for key in keys]
+        looks = self._quick_look_layers()
+        large = KERNEL in keys and not looks
+        self.flight.to([*layers, *looks], EASY_TO_HIT / abs(layers[-1].scale[-1]) if large else 0.0)
 
     def _quick_look_layers(self) -> list[Layer]:
         layer = self.quick_look.layer
