@@ -33,6 +33,9 @@ FEW_TILES = 8
 Kind = Literal["none", "kernel", "long_range", "isotropic", "unclear"]
 
 
+Advice = Literal["2.5d", "all_patterns", "quick_look"]
+"""What to try that may do better: the other mode, a notch of all patterns, or a look before anything."""
+
 WIDE = 31
 """Pixels of a kernel, in a slice, above which it is no line any more."""
 
@@ -65,6 +68,8 @@ class Verdict:
     confirmed
         Share of the peaks at which the residual of Stage 1 departs from its rings as well, up or down, 0 to
         1; None without Stage 1 or peaks.
+    advice
+        What the summary says may do better, if anything.
     """
 
     kind: Kind
@@ -76,6 +81,7 @@ class Verdict:
     covered: float
     notched: float
     confirmed: float | None
+    advice: Advice | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +194,10 @@ def judge(found: Findings) -> Verdict:
             f"But the residual of Stage 1 confirms only {found.confirmed:.0%} of the peaks: look at them "
             "before you go on."
         )
+    if has_kernel and _shared_unseen(found):
+        sentences.append(
+            f"Neighbouring slices share {abs(found.coherence):.0%} of the noise: 2.5D may do better."
+        )
     if found.lattice:
         sentences.append(
             "A regular pattern that goes on through the slices, as a lattice of the sample would, is left "
@@ -204,6 +214,7 @@ def judge(found: Findings) -> Verdict:
         covered=covered(found),
         notched=found.notched,
         confirmed=found.confirmed,
+        advice=_advice(found, kind),
     )
 
 
@@ -241,11 +252,21 @@ def _about_kernel(found: Findings, direction: float | None, length: int) -> list
     ]
     if found.far_scatter > LONG_RANGE:
         sentences.append("Part of the pattern reaches farther than a kernel can and will stay.")
-    if not found.stacked and abs(found.coherence) >= SHARED:
-        sentences.append(
-            f"Neighbouring slices share {abs(found.coherence):.0%} of the noise: 2.5D may do better."
-        )
     return sentences
+
+
+def _shared_unseen(found: Findings) -> bool:
+    """Whether neighbouring slices share noise and are not looked at."""
+    return not found.stacked and abs(found.coherence) >= SHARED
+
+
+def _advice(found: Findings, kind: Kind) -> Advice | None:
+    """What to try that may do better, the first of what the sentences say."""
+    if found.lattice or (kind == "long_range" and not found.notch):
+        return "all_patterns"
+    if found.kernel.sum() > 1 and _shared_unseen(found):
+        return "2.5d"
+    return "quick_look" if found.risky else None
 
 
 def _about_nothing(found: Findings) -> tuple[Kind, bool, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_autostructn2v import load_model
+from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.placement import is_view
 from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS, SPECTRUM
@@ -228,6 +229,34 @@ def test_the_decision_is_always_in_sight(hand: Any, make_napari_viewer: Any, noi
     assert review.approve.isVisible()
 
 
+def test_what_the_verdict_advises_is_a_click_away(hand: Any, viewer: Any) -> None:
+    made = synthetic.sample("reconstruction", shape=(6, 96, 96), seed=1)
+    viewer.add_image(made.noisy, name="tomogram")
+    dock = open_dock(viewer)
+    dock.data.preset.value, dock.data.steps.value = "fast", 2
+    review, session = dock.review, dock.session
+    assert not review.advice.isVisibleTo(review)
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: session.phase is Phase.REVIEW or session.error)
+    first = session.run.stage1
+    assert "2.5D may do better" in review.verdict.text() and review.advice.text() == "Try 2.5D"
+    hand.click(review.advice)
+    hand.wait(lambda: session.job is None)
+    assert not session.error and session.run.stage1 is first
+    assert dock.data.mode.value == "2.5d" and session.review.analysis.kernel.ndim == 3
+    assert "kernel slices" in viewer.layers
+    assert "2.5D may" not in review.verdict.text() and not review.advice.isVisibleTo(review)
+
+
+def test_a_lattice_is_taken_at_a_click(hand: Any, viewer: Any, in_review: Any) -> None:
+    review, session = in_review.review, in_review.session
+    found = replace(session.review.analysis.verdict, advice="all_patterns")
+    session.review.analysis.__dict__["verdict"] = found  # as of a stack with a lattice
+    review.refresh()
+    hand.click(review.advice)
+    assert session.settings.notch == "all" and review.notch.value == "all"
+
+
 def test_threshold_keeps_what_was_painted(hand: Any, in_review: Any) -> None:
     dock = in_review
     hand.click(dock.review.to_spectrum)
@@ -301,7 +330,7 @@ def test_a_window_that_stays_open_after_all_goes_on_training(
 def test_dock_closed_and_opened_again_goes_on(hand: Any, viewer: Any, in_review: Any) -> None:
     session = in_review.session
     hand.close_dock(in_review)
-    session.edit_peaks(np.zeros_like(session.review.peaks))  # what is gone is not told
+    session.mark_peaks(np.zeros_like(session.review.peak_marks))  # what is gone is not told
     again = open_dock(viewer)
     assert again.session is session
     assert again.session.phase is Phase.REVIEW

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis
-from napari_autostructn2v.config import AnalysisConfig
+from napari_autostructn2v.config import AnalysisConfig, Mode
 from napari_autostructn2v.kernel import Edits, Offset, centre, embed_kernel, trim_kernel, validate_kernel
 
 
@@ -68,10 +68,6 @@ class Review:
             return self.from_peaks
         return self.from_peaks.with_kernel(trim_kernel(self.kernel_grid))
 
-    def with_peaks(self, peaks: np.ndarray) -> Review:
-        """The review after a stroke left the peaks as ``peaks``, bool (T, T)."""
-        return replace(self, peak_edits=self.peak_edits.updated(self.peaks, peaks, self.automatic.peaks))
-
     def with_peak_marks(self, marks: np.ndarray) -> Review:
         """The review with the edits that ``marks`` hold, uint8 (T, T); those off the grid wait."""
         middle = np.array(centre(marks.shape))
@@ -82,6 +78,16 @@ class Review:
 
         edits = Edits(edited(Mark.ADDED, self.peak_edits.added), edited(Mark.ERASED, self.peak_edits.erased))
         return replace(self, peak_edits=edits)
+
+    def with_automatic(self, automatic: NoiseAnalysis) -> Review:
+        """The review of another analysis of the same data, in either mode; the edits stay on top.
+
+        Edits of a single slice are those of the middle one of three, and the other way round.
+        """
+        edits = self.kernel_edits
+        if automatic.mode != self.automatic.mode:
+            edits = Edits(*(_in_mode(offsets, automatic.mode) for offsets in (edits.added, edits.erased)))
+        return replace(self, automatic=automatic, kernel_edits=edits)
 
     def with_config(self, config: AnalysisConfig) -> Review:
         """The review of the same measurement with other thresholds; the edits stay on top."""
@@ -107,3 +113,10 @@ class Review:
     def edited(self) -> bool:
         """Whether the person changed anything."""
         return self.peak_edits != Edits() or self.kernel_edits != Edits()
+
+
+def _in_mode(offsets: frozenset[Offset], mode: Mode) -> frozenset[Offset]:
+    """Offsets of a kernel of the other mode, as far as they lie in the middle slice."""
+    if mode == "2.5d":
+        return frozenset((0, *offset) for offset in offsets)
+    return frozenset(offset[1:] for offset in offsets if offset[0] == 0)

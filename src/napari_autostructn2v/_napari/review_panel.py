@@ -27,7 +27,22 @@ from napari_autostructn2v.kernel import Edits
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
+    from napari_autostructn2v.verdict import Advice
 
+ADVICE: dict[Advice, tuple[str, str]] = {
+    "2.5d": (
+        "Try 2.5D", "Look at the noise again in three slices at a time. Stage 1 need not run again; your "
+        "edits stay on top, as those of the middle slice",
+    ),
+    "all_patterns": (
+        "Take all patterns", "Set Notch to all patterns, those as well that look like a lattice of the "
+        "sample; Show pattern then says what that takes away",
+    ),
+    "quick_look": (
+        "Take a quick look", "Train for some seconds with this kernel, to see whether it takes image away",
+    ),
+}  # fmt: skip
+"""What a verdict advises, as a button and what that does."""
 NOTCH_NAMES: dict[NotchChoice, str] = {"auto": "as proposed", "all": "all patterns", "off": "off"}
 
 
@@ -48,6 +63,7 @@ class ReviewPanel(QWidget):
         session = self._session
         self.verdict = message_label()
         self.verdict.setToolTip("What the noise looks like and whether stage 2 is expected to help")
+        self.advice = button("", "", self._take_advice)
         self.numbers = message_label()
         self.numbers.setToolTip("Size of what was found")
         self.to_spectrum = button(
@@ -107,7 +123,10 @@ class ReviewPanel(QWidget):
 
         grid = QGridLayout(self)
         grid.addWidget(self.verdict, 0, 0, 1, 2)
-        grid.addWidget(self.numbers, 1, 0, 1, 2)
+        verdict = QVBoxLayout()
+        for each in (self.advice, self.numbers):
+            verdict.addWidget(each)
+        grid.addLayout(verdict, 1, 0, 1, 2)
         grid.addWidget(self.to_spectrum, 2, 0)
         grid.addWidget(self.to_kernel, 2, 1)
         grid.addWidget(self.to_image, 3, 0)
@@ -168,12 +187,34 @@ class ReviewPanel(QWidget):
                 + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()
+        self._show_advice(review is not None and session.job is None)
         self._show_quick_look()
         for reset, edits in (
             (self.reset_peaks, review and review.peak_edits),
             (self.reset_kernel, review and review.kernel_edits),
         ):
             reset.setEnabled(free and edits != Edits())
+
+    def _show_advice(self, free: bool) -> None:
+        review = self._session.review
+        advice = None if review is None else review.analysis.verdict.advice
+        self.advice.setVisible(advice is not None)
+        if advice is not None:
+            text, tooltip = ADVICE[advice]
+            self.advice.setText(text)
+            self.advice.setToolTip(tooltip)
+            self.advice.setEnabled(free)
+
+    def _take_advice(self) -> None:
+        """Do what the verdict advises."""
+        review, look = self._session.review, self._workspace.quick_look.look
+        match review and review.analysis.verdict.advice:
+            case "2.5d":
+                self._workspace.regenerate("2.5d")
+            case "all_patterns":
+                self._session.configure(notch="all")
+            case "quick_look" if look.possible and not look.on:
+                self._workspace.toggle_quick_look()
 
     def _show_quick_look(self) -> None:
         look = self._workspace.quick_look.look

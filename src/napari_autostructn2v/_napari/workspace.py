@@ -27,6 +27,7 @@ from napari_autostructn2v._napari.session import Session
 from napari_autostructn2v._napari.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
 from napari_autostructn2v._napari.state import Phase, Source
+from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
 
@@ -208,15 +209,15 @@ class Workspace:
         self.outline = layer
         self.regenerate()
 
-    def regenerate(self) -> None:
-        """Analyse the noise again, in what is outlined by now."""
+    def regenerate(self, mode: Mode | None = None) -> None:
+        """Analyse the noise again, in what is outlined by now, and in another mode if given."""
         try:
             outlined = self.outline is not None and self._running is not None
             self.session.measure_in(outlined_region(self.outline, self._running) if outlined else None)
         except AutoStructN2VError as error:
             self.session.tell("", str(error))
             return
-        self.session.regenerate()
+        self.session.regenerate(mode)
 
     def _on_reviewed(self) -> None:
         """Another notch takes away another pattern."""
