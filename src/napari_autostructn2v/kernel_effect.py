@@ -29,10 +29,13 @@ def about_kernel_by_hand(found: Findings) -> list[str]:
         "measured in the noise.",
         *_left_visible(found),
     ]
-    if (found.kernel != mirrored(found.kernel)).any():
+    if opposite := int((mirrored(found.kernel) & ~found.kernel).sum()):
         sentences.append(
-            "It is one-sided: the mirrored neighbours, which share the same noise, stay visible, and let "
+            "It is one-sided: one mirrored neighbour, which shares the same noise, stays visible and lets "
             "it pass."
+            if opposite == 1
+            else f"It is one-sided: {opposite} mirrored neighbours, which share the same noise, stay visible "
+            "and let it pass."
         )
     if not structured(found):
         sentences.append(

@@ -193,7 +193,7 @@ def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any,
     names = viewer.layers["kernel slices"]
     assert list(names.text.values) == ["z-1", "z", "z+1"]
     blocks = (kernel.world_to_data(names.data_to_world(point))[-1] // (side + 1) for point in names.data)
-    assert list(blocks) == [0, 1, 2], "each stands above its block"
+    assert list(blocks) == [0, 1, 2], "each stands below its block"
     assert is_view(names) and viewer.layers.selection.active is kernel
     middle = side // 2
     hand.stroke(kernel, (middle + 3, middle + 1))  # slice z-1
@@ -240,9 +240,11 @@ def test_what_the_verdict_advises_is_a_click_away(hand: Any, viewer: Any) -> Non
     hand.wait(lambda: session.phase is Phase.REVIEW or session.error)
     first = session.run.stage1
     assert "2.5D may do better" in review.verdict.text() and review.advice.text() == "Try 2.5D"
+    hand.click(review.to_kernel)
     hand.click(review.advice)
     hand.wait(lambda: session.job is None)
     assert not session.error and session.run.stage1 is first
+    assert viewer.layers.selection.active is dock.workspace.review.labels(KERNEL)
     assert dock.data.mode.value == "2.5d" and session.review.analysis.kernel.ndim == 3
     assert "kernel slices" in viewer.layers
     assert "2.5D may" not in review.verdict.text() and not review.advice.isVisibleTo(review)

@@ -215,6 +215,9 @@ class PeakPanel(QWidget):
         header.setMinimumSectionSize(20)
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        for column, each in enumerate(COLUMNS):
+            if each.title in ("dB", "from"):  # the widest texts, which must not be cut beside a scroll bar
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         table.selectionModel().selectionChanged.connect(self._pick)
 
     def _lay_out(self) -> None:

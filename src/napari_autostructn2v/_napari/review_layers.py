@@ -76,18 +76,18 @@ def grid_lines(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def slice_names(shape: tuple[int, ...]) -> LayerData:
-    """Names of the blocks of :func:`side_by_side`, above them: a layer of texts without points.
+    """Names of the blocks of :func:`side_by_side`, below them: a layer of texts without points.
 
     Those of the neighbours stand near the middle block, to be seen also when that alone fills the canvas.
     """
-    columns = shape[-1]
+    rows, columns = shape[-2:]
     step, aside = columns + 1, columns // 5
-    places = [(-1, columns - 1 - aside), (-1, step + columns // 2), (-1, 2 * step + aside)]
+    places = [(rows, columns - 1 - aside), (rows, step + columns // 2), (rows, 2 * step + aside)]
     text = {
         "string": ["z-1", "z", "z+1"],
         "color": SLICE_COLOUR,
         "size": 11,
-        "anchor": "upper_left",
+        "anchor": "lower_left",
     }
     points = {"size": 0.01, "face_color": "transparent", "border_color": "transparent", "text": text}
     return np.array(places, dtype=float), {"name": SLICES, **points}, "points"
@@ -189,9 +189,13 @@ class ReviewLayers:
         # layers of another image or another grid are of no use here
         grid = (placement, review.automatic.spectrum.shape, review.automatic.autocorrelation.shape)
         if grid != self._shown or any(layer not in self._viewer.layers for layer in self.layers.values()):
+            active = self._viewer.layers.selection.active
+            key = next((key for key, layer in self.layers.items() if layer is active), "")
             self._remove()
             self._add(review, placement)
             self._shown = grid
+            if key:  # the person goes on with what takes its place
+                self._viewer.layers.selection.active = self.layers.get(key)
         self._update(review)
 
     def _add(self, review: Review, placement: Placement) -> None:
