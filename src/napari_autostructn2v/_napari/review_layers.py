@@ -35,7 +35,7 @@ PLAIN = Colormap([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]], name="plain")
 KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
 GRID_COLOUR = "#50505c"
 GRID_WIDTH = 0.2
-SLICE_COLOUR = "#d98a1f"
+SLICE_COLOUR = "#c46a00"
 """Seen on the dark and on the light canvas."""
 
 
