@@ -50,7 +50,7 @@ def from_data_to_result(window: Window, steps: int) -> None:
     edit_peaks(window, dock)
     edit_kernel(window, dock)
 
-    window.hand.click(dock.review.reset_all)  # these edits were for the pictures
+    window.hand.click(dock.review.reset_kernel)  # these edits were for the pictures
     window.hand.click(dock.review.to_image)
     window.reveal(dock.sections[Phase.REVIEW])
     train(window, dock, dock.review.approve, "stage2")

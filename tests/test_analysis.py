@@ -124,11 +124,43 @@ def test_a_kernel_by_hand_is_judged(lines):
     short, long = (analysis.with_kernel(np.ones((1, n), bool)).verdict for n in (3, 31))
     assert 0 < short.covered < long.covered <= 1
     assert analysis.with_kernel(np.ones((5, 1), bool)).verdict.covered < 0.2
+    assert long.expect_gain and "Stage 2 is expected to help" in long.summary
+    across = analysis.with_kernel(np.ones((5, 1), bool)).verdict
+    assert not across.expect_gain and "not expected to help" in across.summary
+    # the strongest neighbour of a scan line that stays visible is the next one along X
+    assert "the one at dx -1, dy +0 shares most" in across.summary
+    bare = analysis.with_kernel(np.ones((1, 1), bool)).verdict
+    assert not bare.expect_gain and "single pixel" in bare.summary and "dx -1" in bare.summary
     for bad in (np.ones((3, 1, 5), bool), np.ones((2, 2), bool)):
         with pytest.raises(KernelError):
             analysis.with_kernel(bad)
     with pytest.raises(KernelError, match="shape"):
         analysis.with_peaks(np.zeros((5, 5), bool))
+
+
+def test_a_one_sided_kernel_leaves_half_of_its_noise_visible(lines):
+    analysis = analyze(lines)
+    whole = np.ones((1, 15), bool)
+    half = whole & (np.arange(15) >= 7)
+    both, one = (analysis.with_kernel(kernel).verdict for kernel in (whole, half))
+    assert one.covered == pytest.approx(both.covered / 2) and "one-sided" not in both.summary
+    assert "one-sided" in one.summary and not one.expect_gain
+
+
+def test_a_kernel_by_hand_where_there_is_nothing_to_hide():
+    analysis = analyze(sample("white", shape=SHAPE).noisy)
+    verdict = analysis.with_kernel(np.ones((1, 9), bool)).verdict
+    assert verdict.covered == 0 and not verdict.expect_gain
+    assert "No correlation is certain enough" in verdict.summary and "left visible" not in verdict.summary
+    assert "left visible" not in analysis.with_kernel(np.ones((1, 1), bool)).verdict.summary
+
+
+def test_a_kernel_by_hand_beside_a_notch():
+    analysis = analyze(sample("lines_and_hum", shape=(8, 128, 128), structured=1.2).noisy)
+    assert analysis.notch
+    for kernel, words in ((np.ones((1, 1), bool), "left visible"), (np.ones((3, 1), bool), "but for what")):
+        verdict = analysis.with_kernel(kernel).verdict
+        assert verdict.kind == "long_range" and verdict.expect_gain and words in verdict.summary
 
 
 def test_sensitivity_moves_the_peaks_without_another_measurement(lines):

@@ -17,9 +17,12 @@ from napari_autostructn2v.blindspot import (
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
 SLANT = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], bool)
 THREE = np.stack([SLANT & False, np.ones((3, 3), bool), SLANT & False])
+ONE_SIDED = np.array([[0, 0, 0], [0, 1, 1], [0, 0, 0]], bool)
 
 
-@pytest.mark.parametrize("kernel", [np.ones((1, 1), bool), np.ones((1, 7), bool), CROSS, SLANT, THREE])
+@pytest.mark.parametrize(
+    "kernel", [np.ones((1, 1), bool), np.ones((1, 7), bool), CROSS, SLANT, THREE, ONE_SIDED]
+)
 def test_hidden_is_the_kernel_laid_on_every_site(kernel):
     sites = torch.tensor([[[8, 8]], [[0, 15]]])
     channels = 3 if kernel.ndim == 3 else 1
@@ -73,6 +76,7 @@ def test_no_flip_turns_the_kernel_away_from_the_noise():
         (False, y, x) for y in (False, True) for x in (False, True)
     }
     assert allowed_flips(SLANT) == [(False, False, False), (False, True, True)]
+    assert allowed_flips(ONE_SIDED) == [(False, False, False), (False, True, False)]
     leaning = np.zeros((3, 3, 3), bool)
     leaning[0, 0, 1] = leaning[2, 2, 1] = leaning[1, 1, 1] = True
     assert (True, False, False) not in allowed_flips(leaning)

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.io import VoxelSize
@@ -56,6 +57,19 @@ def test_a_gap_is_a_peak_of_negative_strength():
     analysis = analyze(sample("reconstruction", shape=SHAPE).noisy)
     assert list_peaks(analysis, analysis.peaks, None)[0].bins > 10
     assert min(peak.strength_db for peak in list_peaks(analysis, analysis.peaks, None)) < -3
+
+
+def test_a_region_that_fills_the_spectrum_is_listed_in_parts():
+    analysis = analyze(sample("reconstruction", shape=SHAPE).noisy)
+    largest = np.bincount(ndimage.label(analysis.peaks, np.ones((3, 3)))[0].ravel())[1:].max()
+    found = list_peaks(analysis, analysis.peaks, None)
+    assert largest > 500 and 5 < len(found) < 60
+    assert max(peak.bins for peak in found) < 0.25 * analysis.peaks.sum()
+    np.testing.assert_array_equal(np.sum([peak.mask for peak in found], axis=0), analysis.peaks)
+    middle = len(analysis.peaks) // 2
+    for peak in found:
+        np.testing.assert_array_equal(peak.mask, mirrored(peak.mask))
+        assert peak.mask[tuple(np.rint(np.multiply(peak.frequency, len(peak.mask))).astype(int) + middle)]
 
 
 def test_groups_and_their_mirror_images_count_once(white):

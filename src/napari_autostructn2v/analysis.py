@@ -119,7 +119,7 @@ class NoiseAnalysis:
         Of the noise that the notch leaves, against its isotropic part, float32 (L, L) or (3, L, L); lag 0 is
         in the middle.
     kernel
-        bool (K, K) or (3, K, K): odd, centre True, point-symmetric.
+        bool (K, K) or (3, K, K): odd, centre True, point-symmetric unless a person has set it.
     measured
         What all of this is derived from.
     config

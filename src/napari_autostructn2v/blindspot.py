@@ -137,8 +137,8 @@ def at_sites(images: Tensor, sites: Tensor) -> Tensor:
 def allowed_flips(kernel: np.ndarray) -> list[tuple[bool, bool, bool]]:
     """Flips of (slices, rows, columns) that leave the noise as the kernel says it is.
 
-    Never a transpose or a quarter turn: scan lines would turn into columns. A flip along all axes is always
-    allowed, since a kernel is point-symmetric.
+    Never a transpose or a quarter turn: scan lines would turn into columns. A flip along all axes is allowed
+    for every point-symmetric kernel, so for all but those that a person has drawn one-sided.
     """
     stacked = kernel if kernel.ndim == 3 else kernel[None]
     flips: list[tuple[bool, bool, bool]] = []

@@ -14,7 +14,7 @@ class StackError(AutoStructN2VError, ValueError):
 
 
 class KernelError(AutoStructN2VError, ValueError):
-    """The kernel is not a blind spot: wrong shape, even size, no centre, or not symmetric."""
+    """The kernel is not a blind spot: wrong shape, even size, or no centre."""
 
 
 class ConfigError(AutoStructN2VError, ValueError):

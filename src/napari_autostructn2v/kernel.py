@@ -1,8 +1,9 @@
 """The kernel: which neighbours share noise with a pixel, and so must be hidden with it.
 
 A kernel is a boolean array of shape (K, K), or (3, K, K) for 2.5D where the first axis is slice z-1, z and
-z+1. Sizes are odd (rows and columns may differ), the centre is True, and it is point-symmetric, because an
-autocorrelation is: a neighbour at +d shares noise exactly as the one at -d does.
+z+1. Sizes are odd (rows and columns may differ) and the centre is True. What an analysis finds is
+point-symmetric, because an autocorrelation is: a neighbour at +d shares noise exactly as the one at -d does.
+A person may draw a one-sided kernel all the same.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def validate_kernel(array: Any, mode: Mode | None = None) -> np.ndarray:
     Raises
     ------
     KernelError
-        If a size is even, the centre is missing, it is not point-symmetric, or not one of the mode.
+        If a size is even, the centre is missing, or it is not one of the mode.
     """
     try:
         kernel = np.asarray(array).astype(bool)
@@ -65,10 +66,6 @@ def validate_kernel(array: Any, mode: Mode | None = None) -> np.ndarray:
         )
     if not kernel[centre(kernel.shape)]:
         raise KernelError("The kernel's centre pixel is not set. It is the blind spot itself: set it.")
-    if (kernel != mirrored(kernel)).any():
-        raise KernelError(
-            "The kernel is not point-symmetric: for each pixel set at +d, set the one at -d as well."
-        )
     if mode is not None and (kernel.ndim == 3) != (mode == "2.5d"):
         raise KernelError(f"The kernel has {kernel.ndim} axes, which does not go with {mode.upper()}.")
     return kernel

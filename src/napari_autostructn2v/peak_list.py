@@ -12,13 +12,19 @@ from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import centre
 from napari_autostructn2v.spectrum import departure
 
+LARGE = 60
+"""Bins of a connected group, both halves, above which it is taken apart."""
+
+APART = 8
+"""Bins that the strongest bins of the parts of a large group are at least apart."""
+
 DECIBELS = 10 / np.log(10)
 """In one unit of natural log power."""
 
 
 @dataclass(frozen=True, eq=False)
 class Peak:
-    """A connected group of frequencies and its mirror image.
+    """A connected group of frequencies and its mirror image; of a large one, a part.
 
     Attributes
     ----------
@@ -67,7 +73,9 @@ def list_peaks(analysis: NoiseAnalysis, peaks: np.ndarray, voxel_size: VoxelSize
     groups, _ = ndimage.label(peaks, structure=np.ones((3, 3)))
     groups = np.minimum(groups, np.flip(groups))  # a group and its mirror image under one number
     y, x = np.indices(peaks.shape) - middle
-    height = np.where((x > 0) | ((x == 0) & (y > 0)), np.abs(excess), -1.0)
+    half = (x > 0) | ((x == 0) & (y > 0))
+    groups = _taken_apart(groups, np.abs(excess), half)
+    height = np.where(half, np.abs(excess), -1.0)
     found = []
     for group in np.unique(groups[peaks]):
         mask = groups == group
@@ -86,6 +94,32 @@ def list_peaks(analysis: NoiseAnalysis, peaks: np.ndarray, voxel_size: VoxelSize
             )
         )
     return sorted(found, key=lambda peak: abs(peak.strength_db), reverse=True)
+
+
+def _taken_apart(groups: np.ndarray, height: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """The groups, (T, T), point-symmetric, with those that are large divided among their strongest bins.
+
+    A pattern of a reconstruction may well be one group of most of the spectrum: nobody wants to erase that
+    at a stroke.
+    """
+    divided, middle = groups.copy(), np.array(centre(groups.shape))
+    smooth = ndimage.gaussian_filter(height, 1.0)
+    for group in np.flatnonzero(np.bincount(groups[groups > 0]) > LARGE):
+        mask = groups == group
+        bins, seeds = np.argwhere(mask) - middle, np.argwhere(mask & half) - middle
+        seeds = seeds[np.argsort(-smooth[tuple((seeds + middle).T)], kind="stable")]
+        distances = []
+        while len(seeds):
+            # to the nearer of a seed and its mirror image: the parts are as symmetric as the group
+            distances.append(_distance(bins, seeds[0]))
+            seeds = seeds[_distance(seeds, seeds[0]) > APART]
+        divided[mask] = divided.max() + 1 + np.argmin(distances, axis=0)
+    return divided
+
+
+def _distance(bins: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    """Of each bin to a seed or its mirror image, whichever is nearer, (n,)."""
+    return np.asarray(np.minimum(np.hypot(*(bins - seed).T), np.hypot(*(bins + seed).T)))
 
 
 def _nanometres(fy: float, fx: float, voxel_size: VoxelSize | None) -> float | None:

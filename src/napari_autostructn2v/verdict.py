@@ -9,10 +9,14 @@ import numpy as np
 
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import centre, embed_kernel
+from napari_autostructn2v.kernel_effect import (
+    HELPFUL,
+    about_kernel_by_hand,
+    about_point_by_hand,
+    covered,
+    structured,
+)
 from napari_autostructn2v.notch import Notch, Wave
-
-MIN_ENERGY = 0.02
-"""Autocorrelation that is too small to matter to the network."""
 
 LONG_RANGE = 0.03
 """Scatter of the autocorrelation at far lags above which a pattern reaches beyond any small kernel."""
@@ -28,6 +32,9 @@ FEW_TILES = 8
 
 Kind = Literal["none", "kernel", "long_range", "isotropic", "unclear"]
 
+
+Advice = Literal["2.5d", "all_patterns", "quick_look"]
+"""What to try that may do better: the other mode, a notch of all patterns, or a look before anything."""
 
 WIDE = 31
 """Pixels of a kernel, in a slice, above which it is no line any more."""
@@ -61,6 +68,8 @@ class Verdict:
     confirmed
         Share of the peaks at which the residual of Stage 1 departs from its rings as well, up or down, 0 to
         1; None without Stage 1 or peaks.
+    advice
+        What the summary says may do better, if anything.
     """
 
     kind: Kind
@@ -72,6 +81,7 @@ class Verdict:
     covered: float
     notched: float
     confirmed: float | None
+    advice: Advice | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,12 +178,13 @@ def judge(found: Findings) -> Verdict:
     if has_kernel:
         kind = kind if found.notch else "isotropic" if found.round else "kernel"
         sentences += _about_kernel(found, direction, length)
-        gain = gain and (bool(found.notch) or not found.by_hand or _covered(found) > 0)
-        gain = gain and (bool(found.notch) or not found.risky)
+        gain = bool(found.notch) or not (found.risky or (found.by_hand and covered(found) < HELPFUL))
+    elif found.by_hand and structured(found):
+        sentences += about_point_by_hand(found)
     elif not found.notch:
         kind, gain, sentence = _about_nothing(found)
         sentences.append(sentence)
-    elif not found.by_hand:
+    else:
         sentences.append(
             "What is left is independent from pixel to pixel, so that a kernel of one pixel does. Stage 2 is "
             "expected to help."
@@ -182,6 +193,10 @@ def judge(found: Findings) -> Verdict:
         sentences.append(
             f"But the residual of Stage 1 confirms only {found.confirmed:.0%} of the peaks: look at them "
             "before you go on."
+        )
+    if has_kernel and _shared_unseen(found):
+        sentences.append(
+            f"Neighbouring slices share {abs(found.coherence):.0%} of the noise: 2.5D may do better."
         )
     if found.lattice:
         sentences.append(
@@ -196,19 +211,18 @@ def judge(found: Findings) -> Verdict:
         direction_deg=direction if direction is not None or wave is None else _wave_direction(wave),
         length_px=length,
         period_px=None if wave is None else float(1 / np.hypot(*wave.frequency)),
-        covered=_covered(found),
+        covered=covered(found),
         notched=found.notched,
         confirmed=found.confirmed,
+        advice=_advice(found, kind),
     )
 
 
 def _about_kernel(found: Findings, direction: float | None, length: int) -> list[str]:
-    covered = f"{_covered(found):.0%}"
-    pixels = f"{int(found.kernel.sum())} pixels"
     if found.by_hand:
-        return [
-            f"The kernel set by hand, {pixels}, hides {covered} of the correlation measured in the noise."
-        ]
+        return about_kernel_by_hand(found)
+    share = f"{covered(found):.0%}"
+    pixels = f"{int(found.kernel.sum())} pixels"
     rest = "The rest of the noise" if found.notch else "The noise"
     beside = found.stacked and bool(found.kernel[0].any())
     if found.round:
@@ -230,7 +244,7 @@ def _about_kernel(found: Findings, direction: float | None, length: int) -> list
             where += "; neighbouring slices share it"
     sentences = [
         f"{rest} is correlated {where}.",
-        f"A kernel of {pixels} hides {covered} of that correlation.",
+        f"A kernel of {pixels} hides {share} of that correlation.",
         "So wide a kernel hides much of serial sections as well, and may cost more than it gives: take a "
         "quick look before you approve it."
         if found.risky
@@ -238,11 +252,21 @@ def _about_kernel(found: Findings, direction: float | None, length: int) -> list
     ]
     if found.far_scatter > LONG_RANGE:
         sentences.append("Part of the pattern reaches farther than a kernel can and will stay.")
-    if not found.stacked and abs(found.coherence) >= SHARED:
-        sentences.append(
-            f"Neighbouring slices share {abs(found.coherence):.0%} of the noise: 2.5D may do better."
-        )
     return sentences
+
+
+def _shared_unseen(found: Findings) -> bool:
+    """Whether neighbouring slices share noise and are not looked at."""
+    return not found.stacked and abs(found.coherence) >= SHARED
+
+
+def _advice(found: Findings, kind: Kind) -> Advice | None:
+    """What to try that may do better, the first of what the sentences say."""
+    if found.lattice or (kind == "long_range" and not found.notch):
+        return "all_patterns"
+    if found.kernel.sum() > 1 and _shared_unseen(found):
+        return "2.5d"
+    return "quick_look" if found.risky else None
 
 
 def _about_nothing(found: Findings) -> tuple[Kind, bool, str]:
@@ -331,18 +355,3 @@ def extent(kernel: np.ndarray) -> tuple[float | None, int]:
     if y == x == 0:
         return None, 1
     return float(np.degrees(np.arctan2(-y, x)) % 180), int(2 * max(abs(y), abs(x)) + 1)
-
-
-def _covered(found: Findings) -> float:
-    """Share of the squared autocorrelation, beyond chance, at the kernel's pixels."""
-    energy = np.square(found.correlation)
-    energy[centre(energy.shape)] = 0
-    # chance, and what is too small to matter
-    energy[energy < max(3 * found.far_scatter, MIN_ENERGY) ** 2] = 0
-    total = float(energy.sum())
-    if total == 0:
-        return 0.0
-    hidden = embed_kernel(found.kernel, max(energy.shape[-1], *found.kernel.shape[-2:]))
-    margin = (hidden.shape[-1] - energy.shape[-1]) // 2
-    inner = slice(margin, margin + energy.shape[-1])
-    return float(energy[hidden[..., inner, inner]].sum() / total)

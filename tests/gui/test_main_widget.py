@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_autostructn2v import load_model
+from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.placement import is_view
 from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.io import read_stack
@@ -86,8 +88,10 @@ def test_the_whole_way(
     assert not session.error
     assert threads == {threading.main_thread()}
     assert previewed and previewed[0].name == "tiny preview"
-    names = {layer.name for layer in viewer.layers}
-    assert names == {"tiny", "tiny stage 1", "spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"}
+    assert {layer.name for layer in viewer.layers} == {
+        "tiny", "tiny stage 1", "spectrum", "peaks", "peak outlines", "autocorrelation", "kernel",
+        "kernel grid",
+    }  # fmt: skip
     assert "neighbour" in dock.review.verdict.text() or dock.review.verdict.text()
 
     # paint a peak: it is mirrored and the kernel follows
@@ -186,6 +190,11 @@ def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any,
     kernel = dock.workspace.review.labels(KERNEL)
     side = kernel.data.shape[0]
     assert kernel.data.shape == (side, 3 * side + 2)
+    names = viewer.layers["kernel slices"]
+    assert list(names.text.values) == ["z-1", "z", "z+1"]
+    blocks = (kernel.world_to_data(names.data_to_world(point))[-1] // (side + 1) for point in names.data)
+    assert list(blocks) == [0, 1, 2], "each stands below its block"
+    assert is_view(names) and viewer.layers.selection.active is kernel
     middle = side // 2
     hand.stroke(kernel, (middle + 3, middle + 1))  # slice z-1
     grid = dock.session.review.kernel_grid
@@ -194,6 +203,60 @@ def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any,
     gap_before = kernel.data[:, side].sum()
     hand.stroke(kernel, (middle, side))
     assert kernel.data[:, side].sum() == gap_before == 0
+
+
+def test_the_decision_is_always_in_sight(hand: Any, make_napari_viewer: Any, noisy: np.ndarray) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1280, 800)
+    viewer.add_image(noisy, name="tiny")
+    dock = open_dock(viewer)
+    dock.data.preset.value, dock.data.steps.value = "fast", 2
+    review, section = dock.review, dock.sections[Phase.REVIEW].button
+    assert not review.decision.isVisible(), "there is nothing to decide yet"
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    for part in dock.parts.values():
+        part.button.setChecked(True)
+    QApplication.processEvents()
+    for each in (review.approve, review.regenerate, review.skip):
+        assert each.visibleRegion().boundingRect() == each.rect(), f"{each.text()} is cut off"
+    assert len({each.styleSheet() for each in (review.approve, review.regenerate, review.skip)}) == 3
+    section.setChecked(False)
+    assert review.approve.isVisible(), "a closed section is no end of the review"
+    hand.click(review.skip)
+    assert dock.session.phase is Phase.RESULT and not review.approve.isVisible()
+    section.setChecked(True)
+    assert review.approve.isVisible()
+
+
+def test_what_the_verdict_advises_is_a_click_away(hand: Any, viewer: Any) -> None:
+    made = synthetic.sample("reconstruction", shape=(6, 96, 96), seed=1)
+    viewer.add_image(made.noisy, name="tomogram")
+    dock = open_dock(viewer)
+    dock.data.preset.value, dock.data.steps.value = "fast", 2
+    review, session = dock.review, dock.session
+    assert not review.advice.isVisibleTo(review)
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: session.phase is Phase.REVIEW or session.error)
+    first = session.run.stage1
+    assert "2.5D may do better" in review.verdict.text() and review.advice.text() == "Try 2.5D"
+    hand.click(review.to_kernel)
+    hand.click(review.advice)
+    hand.wait(lambda: session.job is None)
+    assert not session.error and session.run.stage1 is first
+    assert viewer.layers.selection.active is dock.workspace.review.labels(KERNEL)
+    assert dock.data.mode.value == "2.5d" and session.review.analysis.kernel.ndim == 3
+    assert "kernel slices" in viewer.layers
+    assert "2.5D may" not in review.verdict.text() and not review.advice.isVisibleTo(review)
+
+
+def test_a_lattice_is_taken_at_a_click(hand: Any, viewer: Any, in_review: Any) -> None:
+    review, session = in_review.review, in_review.session
+    found = replace(session.review.analysis.verdict, advice="all_patterns")
+    session.review.analysis.__dict__["verdict"] = found  # as of a stack with a lattice
+    review.refresh()
+    hand.click(review.advice)
+    assert session.settings.notch == "all" and review.notch.value == "all"
 
 
 def test_threshold_keeps_what_was_painted(hand: Any, in_review: Any) -> None:
@@ -205,8 +268,10 @@ def test_threshold_keeps_what_was_painted(hand: Any, in_review: Any) -> None:
     found = peaks.data.sum()
     dock.analysis.sensitivity.value = 30
     assert peaks.data[12, 50] and peaks.data.sum() < found
-    hand.click(dock.review.reset_all)
+    hand.click(dock.review.reset_peaks)
     assert not peaks.data[12, 50]
+    hand.undo()
+    assert peaks.data[12, 50]
 
 
 def test_status_says_the_period(in_review: Any) -> None:
@@ -267,7 +332,7 @@ def test_a_window_that_stays_open_after_all_goes_on_training(
 def test_dock_closed_and_opened_again_goes_on(hand: Any, viewer: Any, in_review: Any) -> None:
     session = in_review.session
     hand.close_dock(in_review)
-    session.edit_peaks(np.zeros_like(session.review.peaks))  # what is gone is not told
+    session.mark_peaks(np.zeros_like(session.review.peak_marks))  # what is gone is not told
     again = open_dock(viewer)
     assert again.session is session
     assert again.session.phase is Phase.REVIEW

@@ -114,6 +114,57 @@ def test_what_the_program_writes_is_no_edit(hand: Any, layer: Any, edits: Any) -
     assert layer.data.sum() == SIDE**2 - 2
 
 
+@pytest.mark.parametrize("tool", ["paint", "polygon", "fill"])
+def test_off_nothing_is_mirrored_and_on_again_only_strokes_are(
+    hand: Any, layer: Any, edits: Any, tool: str
+) -> None:
+    layer.mirror.on = False
+    before = layer.data.copy()
+    draw(hand, layer, tool)
+    one_sided = layer.data.copy()
+    if tool == "fill":  # which reaches all that is empty, both sides of the centre
+        assert one_sided.all()
+    else:
+        assert (one_sided[SIDE // 2 + 1 :] == before[SIDE // 2 + 1 :]).all() and one_sided.sum() > 5
+    np.testing.assert_array_equal(edits[-1], one_sided)
+    layer.mirror.on = True
+    np.testing.assert_array_equal(layer.data, one_sided)
+    layer.mode = "erase"
+    hand.stroke(layer, (1, 13))
+    layer.mode = "paint"
+    hand.stroke(layer, (1, 13))
+    assert layer.data[1, 13] and layer.data[13, 1]
+    for _ in range(2 if tool == "fill" else 1):
+        hand.undo()
+    np.testing.assert_array_equal(layer.data, one_sided)
+    np.testing.assert_array_equal(edits[-1], one_sided)
+    hand.undo()
+    np.testing.assert_array_equal(layer.data, before)
+    np.testing.assert_array_equal(edits[-1], before)
+    hand.redo()
+    np.testing.assert_array_equal(edits[-1], one_sided)
+    # an undo to what is one-sided is no stroke to be mirrored with the next one
+    hand.stroke(layer, (0, 7))
+    assert (layer.data != one_sided).sum() == (0 if tool == "fill" else 2)
+
+
+def test_off_the_centre_cannot_be_erased_either(hand: Any, layer: Any, edits: Any) -> None:
+    layer.mirror.on = False
+    layer.mode = "erase"
+    layer.brush_size = 5
+    hand.stroke(layer, CENTRE, (7, 9))
+    assert layer.data[CENTRE] == layer.data.sum() == 1
+
+
+def test_what_is_written_as_it_is_is_not_mirrored(layer: Any, edits: Any) -> None:
+    before = layer.data.copy()
+    with layer.mirror.exact():
+        layer.data_setitem((np.array([2]), np.array([3])), 1)
+    assert layer.mirror.on and layer.data.sum() == 2 and len(edits) == 1
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+
+
 def test_every_pixel_answers_to_its_click(hand: Any, layer: Any, edits: Any) -> None:
     layer.mode = "paint"
     for point in [(0, 0), (0, 14), (4, 9), (8, 8), (13, 1)]:

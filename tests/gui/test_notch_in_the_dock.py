@@ -10,6 +10,7 @@ import pytest
 from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.outline import outlined_region
+from napari_autostructn2v._napari.review import Mark
 from napari_autostructn2v._napari.review_layers import PEAKS
 from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.errors import StackError
@@ -58,9 +59,9 @@ def test_what_the_notch_takes_is_a_layer_that_follows_the_peaks(hand: Any, viewe
     assert "both pattern" not in [dock.data.layer.itemText(i) for i in range(dock.data.layer.count())]
     # erase the peaks: nothing is taken any more
     peaks = dock.workspace.review.labels(PEAKS)
-    dock.session.edit_peaks(np.zeros(peaks.data.shape, dtype=bool))
+    dock.session.mark_peaks(np.where(peaks.data == Mark.FOUND, Mark.ERASED, Mark.NONE))
     assert "both pattern" not in viewer.layers
-    dock.session.reset_edits()
+    hand.click(dock.review.reset_peaks)
     hand.click(dock.review.pattern)
     hand.click(dock.review.pattern)
     assert "both pattern" not in viewer.layers and dock.review.pattern.text() == "Show pattern"

@@ -11,9 +11,10 @@ from qtpy.QtTest import QTest
 
 from napari_autostructn2v import synthetic
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.peak_marks import COLOURS
 from napari_autostructn2v._napari.picked_peak import OUTLINE
 from napari_autostructn2v._napari.review import Mark
-from napari_autostructn2v._napari.review_layers import PEAKS, SPECTRUM
+from napari_autostructn2v._napari.review_layers import OUTLINES, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.kernel import Edits
 
@@ -74,6 +75,26 @@ def test_marks_and_undo_of_several_strokes(hand: Any, dock: Any) -> None:
         assert state(dock) == expected
 
 
+def test_reset_is_a_step_that_is_undone_and_redone(hand: Any, viewer: Any, dock: Any) -> None:
+    peaks, reset = dock.workspace.review.labels(PEAKS), dock.review.reset_peaks
+    assert not reset.isEnabled()
+    before = state(dock)
+    hand.stroke(peaks, FREE)
+    peaks.mode = "erase"
+    hand.stroke(peaks, found_bin(dock))
+    edited = state(dock)
+    viewer.layers.selection.active = viewer.layers["both"]
+    hand.click(reset)
+    assert state(dock) == before and not dock.session.review.edited and not reset.isEnabled()
+    for _ in range(2):
+        hand.undo()
+        assert state(dock) == edited and len(edited[1].added) == len(edited[1].erased) == 2
+        hand.redo()
+        assert state(dock) == before
+    peaks.undo()
+    assert state(dock) == edited
+
+
 @pytest.mark.parametrize("label", [1, 2, 3, 7])
 def test_any_label_brings_back_what_was_erased(hand: Any, dock: Any, label: int) -> None:
     peaks = dock.workspace.review.labels(PEAKS)
@@ -102,6 +123,31 @@ def test_undo_after_another_threshold_is_no_new_edit(hand: Any, dock: Any) -> No
     assert peaks.data[weak] == Mark.ERASED
     hand.undo()
     assert peaks.data[weak] == Mark.NONE and dock.session.review.peak_edits == Edits()
+
+
+def test_marks_are_outlined_and_erased_bins_crossed_out(hand: Any, dock: Any) -> None:
+    peaks, outlines = (dock.workspace.review.layers[key] for key in (PEAKS, OUTLINES))
+
+    def lines_of(mark: Mark) -> int:
+        return int((outlines.edge_color == np.float32(COLOURS[mark])).all(axis=1).sum())
+
+    assert lines_of(Mark.FOUND) >= 8 and not lines_of(Mark.ADDED) and not lines_of(Mark.ERASED)
+    hand.stroke(peaks, FREE)
+    assert lines_of(Mark.ADDED) == 2 * 4, "a square at either side"
+    peaks.mode = "erase"
+    hand.stroke(peaks, found_bin(dock))
+    assert lines_of(Mark.ERASED) == 2 * (4 + 2), "with a cross in it"
+    for mark in COLOURS:  # what is below shows through
+        assert peaks.colormap.map(np.array([mark]))[0, 3] < 0.5
+    hand.click(dock.review.reset_peaks)
+    assert not lines_of(Mark.ADDED) and not lines_of(Mark.ERASED)
+    peaks.mode = "paint"
+    peaks.brush_size = 2 * len(peaks.data)
+    peaks.mode = "erase"
+    hand.stroke(peaks, FREE)
+    hand.click(dock.review.reset_peaks)
+    dock.session.mark_peaks(np.zeros_like(peaks.data))
+    assert len(outlines.data) == len(outlines.edge_color)
 
 
 def test_table_and_layer_are_linked(hand: Any, viewer: Any, dock: Any) -> None:

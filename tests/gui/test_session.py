@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_autostructn2v._napari.jobs import Cancelled, Job, StageOutput, drive
-from napari_autostructn2v._napari.review import Review
+from napari_autostructn2v._napari.review import Mark, Review
 from napari_autostructn2v._napari.review_layers import from_side_by_side, side_by_side
 from napari_autostructn2v._napari.session import Session
 from napari_autostructn2v._napari.state import Phase, Settings, Source
@@ -101,31 +101,58 @@ def test_peaks_drive_the_kernel_and_hand_painted_pixels_win(reviewed: Session) -
     reviewed.reviewed.connect(lambda: told.append(1))
     found = review_of(reviewed)
 
-    reviewed.edit_peaks(np.zeros_like(found.peaks))
+    reviewed.mark_peaks(np.where(found.peaks, Mark.ERASED, Mark.NONE))
     assert review_of(reviewed).analysis.kernel.sum() == 1  # no peak, no neighbour
 
     grid = review_of(reviewed).kernel_grid.copy()
     middle = grid.shape[0] // 2
     grid[middle + 2, middle] = grid[middle - 2, middle] = True
     reviewed.edit_kernel(grid)
-    reviewed.edit_peaks(found.peaks)
+    reviewed.mark_peaks(found.peak_marks)
     assert review_of(reviewed).kernel_grid[middle + 2, middle]
     assert review_of(reviewed).analysis.kernel.sum() > found.analysis.kernel.sum()
 
     reviewed.reset_kernel_edits()
     np.testing.assert_array_equal(review_of(reviewed).analysis.kernel, found.analysis.kernel)
-    reviewed.reset_edits()
     assert not review_of(reviewed).edited
-    assert len(told) == 5
+    reviewed.reset_peak_edits()
+    assert len(told) == 4, "nothing was left to drop"
+
+
+def test_another_mode_keeps_stage_1_and_the_edits(reviewed: Session) -> None:
+    assert reviewed.run is not None
+    first, marks = reviewed.run.stage1, review_of(reviewed).peak_marks.copy()
+    marks[5, 40] = marks[-6, -41] = Mark.ADDED
+    reviewed.mark_peaks(marks)
+    grid = review_of(reviewed).kernel_grid.copy()
+    middle = len(grid) // 2
+    grid[middle + 2, middle] = grid[middle - 2, middle] = True
+    reviewed.edit_kernel(grid)
+
+    reviewed.regenerate("2.5d")
+    assert reviewed.run.mode == reviewed.settings.mode == "2.5d" and reviewed.run.stage1 is first
+    stacked = review_of(reviewed).kernel_grid
+    assert stacked[:, middle + 2, middle].tolist() == [False, True, False]
+    assert review_of(reviewed).peak_marks[5, 40] == Mark.ADDED
+    stacked = stacked.copy()
+    stacked[0, middle, middle + 5] = stacked[2, middle, middle - 5] = True
+    reviewed.edit_kernel(stacked)
+
+    reviewed.regenerate("2d")
+    np.testing.assert_array_equal(review_of(reviewed).kernel_grid, grid)
+    assert reviewed.run.mode == "2d"
+    reviewed.regenerate("2.5d")
+    reviewed.approve()
+    assert reviewed.run is not None and reviewed.run.model is not None and reviewed.run.model.mode == "2.5d"
 
 
 def test_edits_survive_sensitivity_regenerate_and_another_stage_1(reviewed: Session) -> None:
-    peaks = review_of(reviewed).peaks.copy()
+    marks = review_of(reviewed).peak_marks.copy()
     corner = (5, 40)
-    mirrored = tuple(n - 1 - i for n, i in zip(peaks.shape, corner, strict=True))
-    assert not peaks[corner]
-    peaks[corner] = peaks[mirrored] = True
-    reviewed.edit_peaks(peaks)
+    mirrored = tuple(n - 1 - i for n, i in zip(marks.shape, corner, strict=True))
+    assert not marks[corner]
+    marks[corner] = marks[mirrored] = Mark.ADDED
+    reviewed.mark_peaks(marks)
     automatic = review_of(reviewed).automatic.peaks.sum()
 
     reviewed.configure(sensitivity=60.0)

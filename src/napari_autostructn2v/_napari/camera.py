@@ -28,15 +28,18 @@ class Flight:
         self._timer.setInterval(FRAME_MS)
         self._timer.timeout.connect(self._frame)
 
-    def to(self, layers: Sequence[Layer]) -> None:
-        """Fly until ``layers`` fill the canvas. In 3D the camera stays: there the view is the person's."""
+    def to(self, layers: Sequence[Layer], least_zoom: float = 0.0) -> None:
+        """Fly until ``layers`` fill the canvas, or to the middle of what does not fit at ``least_zoom``.
+
+        In 3D the camera stays: there the view is the person's.
+        """
         present = [layer for layer in layers if layer in self._viewer.layers]
         if not present:
             return
         corners = np.array([layer.extent.world[:, -2:] for layer in present])
-        self.to_box(corners[:, 0].min(axis=0), corners[:, 1].max(axis=0))
+        self.to_box(corners[:, 0].min(axis=0), corners[:, 1].max(axis=0), least_zoom)
 
-    def to_box(self, low: np.ndarray, high: np.ndarray) -> None:
+    def to_box(self, low: np.ndarray, high: np.ndarray, least_zoom: float = 0.0) -> None:
         """Fly until a box between two corners, world coordinates (y, x), fills the canvas."""
         if self._viewer.dims.ndisplay != 2:
             return
@@ -45,7 +48,7 @@ class Flight:
         centre = self._from[0].copy()
         centre[-2:] = (low + high) / 2
         span = np.maximum(high - low, 1e-9)
-        self._to = centre, float(FILL * np.min(self._canvas_size / span))
+        self._to = centre, max(float(FILL * np.min(self._canvas_size / span)), least_zoom)
         self._start = time.perf_counter()
         self._timer.start()
 

@@ -75,6 +75,13 @@ class KernelPanel(QWidget):
             lambda: self._replace(lambda grid: thinned(grid, slices=self.slices.value)),
         )  # fmt: skip
 
+        self.mirror = CheckBox(
+            text="Mirror what is painted",
+            tooltip="Paint and erase on both sides of the centre, as neighbours on either side share the "
+            "same noise. Off, a stroke changes only the pixels under the brush: for a one-sided kernel",
+        )
+        self.mirror.changed.connect(lambda on: setattr(self._workspace.review, "mirrored", on))
+
     def _make_view(self) -> None:
         self.numbers = message_label()
         self.numbers.setToolTip("Size of the kernel, and how much of the correlated noise it hides")
@@ -111,6 +118,7 @@ class KernelPanel(QWidget):
         column.addWidget(self.numbers)
         column.addLayout(self._form)
         column.addLayout(tools)
+        column.addWidget(self.mirror.native)
         column.addWidget(self.shelf)
         column.addLayout(view)
 
@@ -118,6 +126,8 @@ class KernelPanel(QWidget):
         """Show the session."""
         review, shape = self._session.review, self.shape.value
         self.setEnabled(review is not None)
+        with self.mirror.changed.blocked():
+            self.mirror.value = self._workspace.review.mirrored
         self._show_row(self.angle, shape == "line")
         self._show_row(self.length, shape != "box")
         self._show_row(self.rows, shape == "box")

@@ -99,6 +99,9 @@ class StructuredDenoisingWidget(DockColumn):
         for section in self.sections.values():
             self.column.addWidget(section)
         self.column.addStretch()
+        self.below.addWidget(self.review.decision)
+        opened = self.sections[Phase.REVIEW].button
+        opened.toggled.connect(self.review.decision.refresh)
 
         bindings = Bindings(self)
         bindings.connect(self.session.changed, self._refresh)
@@ -120,6 +123,7 @@ class StructuredDenoisingWidget(DockColumn):
             panel.refresh()
         if session.phase is not self._phase:
             self._enter(session.phase)
+        self.review.decision.refresh(self.sections[Phase.REVIEW].button.isChecked())
 
     def _copy_report(self) -> None:
         QApplication.clipboard().setText(self.session.report())

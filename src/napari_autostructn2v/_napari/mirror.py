@@ -1,8 +1,9 @@
-"""Point-symmetric editing of a Labels layer: napari's own tools, mirrored live, one undo step."""
+"""Mirrored editing of a Labels layer: napari's own tools, mirrored live, one undo step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class Mirror:
-    """Keeps a 2D Labels layer of odd sizes point-symmetric, whichever tool changes it.
+    """Mirrors what is painted in a 2D Labels layer of odd sizes through its centre, whichever tool paints it.
+
+    Only what a stroke changes is mirrored, and only while :attr:`on`: what was painted one-sided stays so.
 
     The mirrored pixels go into the very undo step of the stroke: a dab arrives inside napari's open history
     block, where writing through ``data_setitem`` joins it; a polygon or a call of ``layer.paint`` has
@@ -21,11 +24,11 @@ class Mirror:
     Parameters
     ----------
     layer
-        The layer; its data must be symmetric.
+        The layer.
     protected
         Pixels that keep their value whatever is painted, bool, shape of the layer.
     on_edit
-        Called after a stroke, an undo or a redo, when the data are symmetric again.
+        Called after a stroke, an undo or a redo, when the data are complete again.
     meaning
         What pixels that were painted, given as the data a stroke left, are to hold; as painted if None. It
         goes into the undo step, so that undo and redo bring back what was meant, not what was painted.
@@ -42,6 +45,8 @@ class Mirror:
         self._protected = protected
         self._on_edit = on_edit
         self._meaning = meaning
+        self.on = True
+        """Whether strokes are mirrored."""
         self._last = np.array(layer.data)
         self._told = self._last.copy()
         self._busy = False
@@ -59,7 +64,7 @@ class Mirror:
         self._layer.events.set_data.disconnect(self._on_set_data)
 
     def write(self, data: np.ndarray) -> None:
-        """Show other, symmetric data: no edit, no undo step."""
+        """Show other data: no edit, no undo step."""
         if np.array_equal(self._layer.data, data):
             return
         self._busy = True
@@ -70,6 +75,15 @@ class Mirror:
             self._layer.refresh(extent=False)
         finally:
             self._busy = False
+
+    @contextmanager
+    def exact(self) -> Iterator[None]:
+        """Take what is written inside as it is."""
+        before, self.on = self.on, False
+        try:
+            yield
+        finally:
+            self.on = before
 
     def _tell(self) -> None:
         if (self._told != self._last).any():  # a fill ends in two events, an erased centre in no change
@@ -86,7 +100,7 @@ class Mirror:
             return
         data = self._layer.data
         wanted = data.copy()
-        missing = changed[::-1, ::-1] & ~changed
+        missing = changed[::-1, ::-1] & ~changed & self.on
         wanted[missing] = data[::-1, ::-1][missing]
         if self._meaning is not None:
             touched = changed | missing
@@ -139,13 +153,12 @@ class Mirror:
         self._dabbed = False
 
     def _on_set_data(self, event: Any) -> None:
-        # Undo, redo and replaced data end here. So does a dab before the first draw, half done: that one is
-        # not symmetric yet and its labels_update follows, as that of a step already committed does.
-        if self._busy or self._step is not None:
+        # Undo, redo and replaced data end here. So does a dab before the first draw, half done: its undo step
+        # is still open, and its labels_update follows, as that of a step already committed does.
+        if self._busy or self._step is not None or self._layer._staged_history:
             return
         changed = self._changed()
-        data = self._layer.data
-        if not changed.any() or (data != data[::-1, ::-1]).any() or changed[self._protected].any():
+        if not changed.any() or changed[self._protected].any():
             return
-        self._last[...] = data
+        self._last[...] = self._layer.data
         self._tell()

@@ -84,9 +84,11 @@ class DockColumn(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inner)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
+        self.below = QVBoxLayout(self)
+        """The column's area, and what is to stay in sight below it."""
+        self.below.setContentsMargins(0, 0, 0, 0)
+        self.below.setSpacing(0)
+        self.below.addWidget(area)
         self.setMinimumSize(DOCK_WIDTH, DOCK_HEIGHT)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name

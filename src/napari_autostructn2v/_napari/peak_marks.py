@@ -7,21 +7,60 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_autostructn2v._napari.review import Mark
 
-# On the dark and orange of the spectrum; told apart by lightness where hues are not: light, white, dark.
+# None of them is a colour of the spectrum, black over red to yellow; erased bins are crossed out as well.
 COLOURS = {
-    Mark.FOUND: (0.0, 0.9, 0.85, 0.65),
-    Mark.ADDED: (1.0, 1.0, 1.0, 0.9),
-    Mark.ERASED: (0.45, 0.05, 0.1, 0.75),
+    Mark.FOUND: (0.0, 0.9, 0.85, 1.0),
+    Mark.ADDED: (1.0, 1.0, 1.0, 1.0),
+    Mark.ERASED: (0.35, 0.6, 1.0, 1.0),
 }
+FILL = {Mark.FOUND: 0.12, Mark.ADDED: 0.35, Mark.ERASED: 0.45}
+"""Opacity inside the outlines: the spectrum is to be seen through the marks."""
+LINE_WIDTH = 0.25
 NAMES = {Mark.FOUND: "found", Mark.ADDED: "added", Mark.ERASED: "erased"}
 
 
 def colormap() -> DirectLabelColormap:
     """Colours of the marks; whatever else a brush is set to means "added"."""
-    return DirectLabelColormap(
-        color_dict={None: COLOURS[Mark.ADDED], int(Mark.NONE): (0, 0, 0, 0)}
-        | {int(mark): colour for mark, colour in COLOURS.items()}
-    )
+    fills = {int(mark): (*colour[:3], FILL[mark]) for mark, colour in COLOURS.items()}
+    return DirectLabelColormap(color_dict={None: fills[Mark.ADDED], int(Mark.NONE): (0, 0, 0, 0)} | fills)
+
+
+def lines(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Outlines of what is marked, and a cross on each erased bin.
+
+    Parameters
+    ----------
+    marks
+        :class:`Mark` of each bin, uint8 (T, T).
+
+    Returns
+    -------
+    lines
+        (n, 2, 2): start and direction of each, in bins.
+    colours
+        (n, 4).
+    """
+    parts = {mark: [outline(marks == mark)] for mark in COLOURS}
+    parts[Mark.ERASED].append(_crosses(np.argwhere(marks == Mark.ERASED)))
+    drawn = {mark: np.concatenate(each) for mark, each in parts.items()}
+    colours = [np.repeat([COLOURS[mark]], len(each), axis=0) for mark, each in drawn.items()]
+    return np.concatenate(list(drawn.values())), np.concatenate(colours)
+
+
+def outline(mask: np.ndarray) -> np.ndarray:
+    """Lines around the pixels of a mask (T, T), in pixels: start and direction of each, (n, 2, 2)."""
+    padded = np.pad(mask, 1)
+    level, upright = (np.argwhere(np.diff(padded.astype(np.int8), axis=axis)) for axis in (0, 1))
+    starts = np.concatenate([level - [0.5, 1.5], upright - [1.5, 0.5]])
+    directions = np.repeat([(0.0, 1.0), (1.0, 0.0)], [len(level), len(upright)], axis=0)
+    return np.stack([starts, directions], axis=1)
+
+
+def _crosses(bins: np.ndarray) -> np.ndarray:
+    """The two diagonals of each bin, (2 n, 2, 2)."""
+    falling = np.stack([bins - 0.5, np.full(bins.shape, 1.0)], axis=1)
+    rising = np.stack([bins + np.array([0.5, -0.5]), np.tile([-1.0, 1.0], (len(bins), 1))], axis=1)
+    return np.concatenate([falling, rising])
 
 
 def painted(data: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ from qtpy.QtWidgets import (
 
 from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.parts import button
-from napari_autostructn2v._napari.peak_marks import COLOURS, NAMES
+from napari_autostructn2v._napari.peak_marks import COLOURS, FILL, NAMES
 from napari_autostructn2v._napari.review import Mark, Review
 from napari_autostructn2v._napari.spectrum_choice import SpectrumOf
 from napari_autostructn2v.peak_list import Peak
@@ -74,9 +74,16 @@ def swatch(mark: Mark) -> QPixmap:
     picture = QPixmap(SWATCH, SWATCH)
     picture.fill(QColor(UNDER_MARKS))
     painter = QPainter(picture)
-    painter.fillRect(3, 3, SWATCH - 6, SWATCH - 6, QColor.fromRgbF(*COLOURS[mark]))
     painter.setPen(QColor("#808080"))
     painter.drawRect(0, 0, SWATCH - 1, SWATCH - 1)
+    line, fill = (QColor.fromRgbF(*COLOURS[mark][:3], opacity) for opacity in (1.0, FILL[mark]))
+    painter.fillRect(3, 3, SWATCH - 6, SWATCH - 6, fill)
+    painter.setPen(line)
+    low, high = 3, SWATCH - 4
+    painter.drawRect(low, low, high - low, high - low)
+    if mark is Mark.ERASED:
+        painter.drawLine(low, low, high, high)
+        painter.drawLine(low, high, high, low)
     painter.end()
     return picture
 
@@ -195,8 +202,8 @@ class PeakPanel(QWidget):
     def _dress_table(self) -> None:
         table = self.table
         table.setToolTip(
-            "Peaks by strength. A click outlines one on the spectrum; a click on one there, in pan/zoom "
-            "mode, picks its row"
+            "Peaks by strength; a region of many bins is listed in parts. A click outlines one on the "
+            "spectrum; a click on one there, in pan/zoom mode, picks its row"
         )
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -208,17 +215,21 @@ class PeakPanel(QWidget):
         header.setMinimumSectionSize(20)
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        for column, each in enumerate(COLUMNS):
+            if each.title in ("dB", "from"):  # the widest texts, which must not be cut beside a scroll bar
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         table.selectionModel().selectionChanged.connect(self._pick)
 
     def _lay_out(self) -> None:
         legend = QHBoxLayout()
-        legend.setSpacing(2)  # room for numbers of four digits in the narrowest dock
+        legend.setSpacing(0)  # room for numbers of four digits in the narrowest dock
         for mark, count in self.counts.items():
             square = QLabel()
             square.setPixmap(swatch(mark))
             for label in (square, count):
                 label.setToolTip(f"Peak bins {NAMES[mark]}" + " by hand" * (mark is not Mark.FOUND))
                 legend.addWidget(label)
+            count.setIndent(3)
             count.setMinimumWidth(1)  # large numbers must not widen the dock
             legend.addStretch()
         form = QGridLayout()
@@ -258,6 +269,8 @@ class PeakPanel(QWidget):
         picked = row is not None
         self.zoom.setEnabled(picked)
         self.delete.setEnabled(picked)
+        bins = 0 if self._picked.picked is None else self._picked.picked.bins
+        self.delete.setText(f"Delete {bins} bins" if picked else "Delete")
         if row == self._selected_row():
             return
         selection.blockSignals(True)

@@ -9,6 +9,7 @@ import numpy as np
 from psygnal import Signal
 from scipy import ndimage
 
+from napari_autostructn2v._napari.peak_marks import outline
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE
 from napari_autostructn2v._napari.review_layers import PEAKS
 from napari_autostructn2v.peak_list import Peak, list_peaks
@@ -29,15 +30,6 @@ AROUND = 6
 """Bins of the surroundings that are shown when zooming to a peak."""
 STILL = 4
 """Canvas pixels that the pointer may move in a click: farther is a drag of the camera."""
-
-
-def outline(mask: np.ndarray) -> np.ndarray:
-    """Lines around the pixels of a mask (T, T), in pixels: start and direction of each, (n, 2, 2)."""
-    padded = np.pad(mask, 1)
-    level, upright = (np.argwhere(np.diff(padded.astype(np.int8), axis=axis)) for axis in (0, 1))
-    starts = np.concatenate([level - [0.5, 1.5], upright - [1.5, 0.5]])
-    directions = np.repeat([(0.0, 1.0), (1.0, 0.0)], [len(level), len(upright)], axis=0)
-    return np.stack([starts, directions], axis=1)
 
 
 class PickedPeak:
@@ -92,7 +84,8 @@ class PickedPeak:
         groups, _ = ndimage.label(self.picked.mask, structure=np.ones((3, 3)))
         y, x = np.nonzero(groups == groups[round(fy * side) + side // 2, round(fx * side) + side // 2])
         low, high = (y.min() - AROUND, x.min() - AROUND), (y.max() + AROUND, x.max() + AROUND)
-        self._flight.to_box(*(np.array(layer.data_to_world(corner))[-2:] for corner in (low, high)))
+        corner, opposite = (np.array(layer.data_to_world(point))[-2:] for point in (low, high))
+        self._flight.to_box(corner, opposite)
 
     def close(self) -> None:
         """Let go of the viewer."""

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis
-from napari_autostructn2v.config import AnalysisConfig
+from napari_autostructn2v.config import AnalysisConfig, Mode
 from napari_autostructn2v.kernel import Edits, Offset, centre, embed_kernel, trim_kernel, validate_kernel
 
 
@@ -54,10 +54,11 @@ class Review:
     @cached_property
     def kernel_grid(self) -> np.ndarray:
         """The kernel on the whole grid of lags it can be painted on, bool (L, L) or (3, L, L)."""
-        return self.kernel_edits.apply(self._grid_from_peaks)
+        return self.kernel_edits.apply(self.grid_from_peaks)
 
     @cached_property
-    def _grid_from_peaks(self) -> np.ndarray:
+    def grid_from_peaks(self) -> np.ndarray:
+        """The kernel that the peaks make, before any edit of it, shape of :attr:`kernel_grid`."""
         return embed_kernel(self.from_peaks.kernel, self.automatic.autocorrelation.shape[-1])
 
     @cached_property
@@ -66,10 +67,6 @@ class Review:
         if self.kernel_edits == Edits():
             return self.from_peaks
         return self.from_peaks.with_kernel(trim_kernel(self.kernel_grid))
-
-    def with_peaks(self, peaks: np.ndarray) -> Review:
-        """The review after a stroke left the peaks as ``peaks``, bool (T, T)."""
-        return replace(self, peak_edits=self.peak_edits.updated(self.peaks, peaks, self.automatic.peaks))
 
     def with_peak_marks(self, marks: np.ndarray) -> Review:
         """The review with the edits that ``marks`` hold, uint8 (T, T); those off the grid wait."""
@@ -82,13 +79,23 @@ class Review:
         edits = Edits(edited(Mark.ADDED, self.peak_edits.added), edited(Mark.ERASED, self.peak_edits.erased))
         return replace(self, peak_edits=edits)
 
+    def with_automatic(self, automatic: NoiseAnalysis) -> Review:
+        """The review of another analysis of the same data, in either mode; the edits stay on top.
+
+        Edits of a single slice are those of the middle one of three, and the other way round.
+        """
+        edits = self.kernel_edits
+        if automatic.mode != self.automatic.mode:
+            edits = Edits(*(_in_mode(offsets, automatic.mode) for offsets in (edits.added, edits.erased)))
+        return replace(self, automatic=automatic, kernel_edits=edits)
+
     def with_config(self, config: AnalysisConfig) -> Review:
         """The review of the same measurement with other thresholds; the edits stay on top."""
         return replace(self, automatic=self.automatic.with_config(config))
 
     def with_kernel_grid(self, grid: np.ndarray) -> Review:
         """The review after a stroke left the kernel as ``grid``, bool, shape of :attr:`kernel_grid`."""
-        edits = self.kernel_edits.updated(self.kernel_grid, grid, self._grid_from_peaks)
+        edits = self.kernel_edits.updated(self.kernel_grid, grid, self.grid_from_peaks)
         return replace(self, kernel_edits=edits)
 
     def on_grid(self, kernel: np.ndarray) -> np.ndarray:
@@ -106,3 +113,10 @@ class Review:
     def edited(self) -> bool:
         """Whether the person changed anything."""
         return self.peak_edits != Edits() or self.kernel_edits != Edits()
+
+
+def _in_mode(offsets: frozenset[Offset], mode: Mode) -> frozenset[Offset]:
+    """Offsets of a kernel of the other mode, as far as they lie in the middle slice."""
+    if mode == "2.5d":
+        return frozenset((0, *offset) for offset in offsets)
+    return frozenset(offset[1:] for offset in offsets if offset[0] == 0)

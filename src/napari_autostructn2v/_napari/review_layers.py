@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LayerData = tuple[Any, dict[str, Any], str]
 
 SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"
+OUTLINES, SLICES = "peak outlines", "kernel slices"
 
 # Blue against orange is told apart by every kind of colour vision; no correlation is black.
 SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation")
@@ -34,6 +35,8 @@ PLAIN = Colormap([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]], name="plain")
 KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
 GRID_COLOUR = "#50505c"
 GRID_WIDTH = 0.2
+SLICE_COLOUR = "#c46a00"
+"""Seen on the dark and on the light canvas."""
 
 
 def side_by_side(slices: np.ndarray, gap: float) -> np.ndarray:
@@ -72,6 +75,32 @@ def grid_lines(shape: tuple[int, ...]) -> np.ndarray:
     return np.array(lines, dtype=float)
 
 
+def slice_names(shape: tuple[int, ...]) -> LayerData:
+    """Names of the blocks of :func:`side_by_side`, below them: a layer of texts without points.
+
+    Those of the neighbours stand near the middle block, to be seen also when that alone fills the canvas.
+    """
+    rows, columns = shape[-2:]
+    step, aside = columns + 1, columns // 5
+    places = [(rows, columns - 1 - aside), (rows, step + columns // 2), (rows, 2 * step + aside)]
+    text = {
+        "string": ["z-1", "z", "z+1"],
+        "color": SLICE_COLOUR,
+        "size": 11,
+        "anchor": "lower_left",
+    }
+    points = {"size": 0.01, "face_color": "transparent", "border_color": "transparent", "text": text}
+    return np.array(places, dtype=float), {"name": SLICES, **points}, "points"
+
+
+def mark_lines(marks: np.ndarray, **meta: Any) -> LayerData:
+    """Outlines of the marked peaks, (T, T)."""
+    drawn, colours = peak_marks.lines(marks)
+    width = peak_marks.LINE_WIDTH
+    meta |= {"name": OUTLINES, "edge_width": width, "edge_color": colours, "vector_style": "line"}
+    return drawn, {"opacity": 1.0, **meta}, "vectors"
+
+
 def layer_data(
     spectrum: np.ndarray,
     peaks: np.ndarray,
@@ -96,13 +125,18 @@ def layer_data(
     # whatever label the brush is set to, it means "yes"
     hidden = DirectLabelColormap(color_dict={None: KERNEL_COLOUR, 0: (0, 0, 0, 0)})
     lines = {"edge_width": GRID_WIDTH, "edge_color": GRID_COLOUR, "vector_style": "line", "opacity": 1.0}
-    return {
+    data = {
         SPECTRUM: image(spectrum, name=SPECTRUM, colormap="inferno", contrast_limits=_span(spectrum), **left),
         PEAKS: labels(peaks, peak_marks.colormap(), name=PEAKS, **left),
+        OUTLINES: mark_lines(peaks, **left),
         LAGS: image(lags, name=LAGS, colormap=SIGNED, contrast_limits=_reach(lags), **right),
         KERNEL: labels(side_by_side(kernel, False), hidden, name=KERNEL, **right),
         GRID: (grid_lines(kernel.shape), {"name": GRID, **lines, **right}, "vectors"),
     }
+    if kernel.ndim == 3:
+        points, meta, kind = slice_names(kernel.shape)
+        data[SLICES] = points, {**meta, **right}, kind
+    return data
 
 
 def _span(spectrum: np.ndarray) -> tuple[float, float]:
@@ -134,6 +168,7 @@ class ReviewLayers:
         self._spectrum = spectrum
         self.layers: dict[str, Layer] = {}
         self._mirrors: dict[str, Mirror] = {}
+        self._mirrored = True
         self._shown: Any = None
         session.reviewed.connect(self.show)
         spectrum.changed.connect(self.show)
@@ -154,9 +189,13 @@ class ReviewLayers:
         # layers of another image or another grid are of no use here
         grid = (placement, review.automatic.spectrum.shape, review.automatic.autocorrelation.shape)
         if grid != self._shown or any(layer not in self._viewer.layers for layer in self.layers.values()):
+            active = self._viewer.layers.selection.active
+            key = next((key for key, layer in self.layers.items() if layer is active), "")
             self._remove()
             self._add(review, placement)
             self._shown = grid
+            if key:  # the person goes on with what takes its place
+                self._viewer.layers.selection.active = self.layers.get(key)
         self._update(review)
 
     def _add(self, review: Review, placement: Placement) -> None:
@@ -176,6 +215,7 @@ class ReviewLayers:
             ),
             KERNEL: Mirror(self.labels(KERNEL), _fixed(self._grid), self._on_kernel),
         }
+        self._mirrors[KERNEL].on = self._mirrored
         for key in (PEAKS, KERNEL):
             self.labels(key).brush_size = 1
         self.labels(PEAKS).selected_label = Mark.ADDED
@@ -198,6 +238,11 @@ class ReviewLayers:
             spectrum.data = shown
             spectrum.contrast_limits = _span(shown)
         self._mirrors[PEAKS].write(review.peak_marks)
+        outlines: Any = self.layers[OUTLINES]
+        drawn, colours = peak_marks.lines(review.peak_marks)
+        if not (np.array_equal(outlines.data, drawn) and np.array_equal(outlines.edge_color, colours)):
+            outlines.data = drawn
+            outlines.edge_color = colours
         self._mirrors[KERNEL].write(side_by_side(review.kernel_grid, False).astype(np.uint8))
 
     @staticmethod
@@ -210,12 +255,39 @@ class ReviewLayers:
 
     def draw_kernel(self, grid: np.ndarray) -> None:
         """Make the kernel ``grid``, bool (L, L) or (3, L, L), as one stroke that Ctrl+Z takes back."""
+        self._stroke(KERNEL, side_by_side(grid, False))
+
+    def reset_peaks(self) -> None:
+        """Make the peaks those that were found, as one stroke that Ctrl+Z takes back."""
+        if self._session.review is not None:
+            self._stroke(PEAKS, Review(self._session.review.automatic).peak_marks)
+            self._session.reset_peak_edits()  # those that no layer shows
+
+    def reset_kernel(self) -> None:
+        """Make the kernel the one that follows from the peaks, as one stroke that Ctrl+Z takes back."""
+        if self._session.review is not None:
+            self.draw_kernel(self._session.review.grid_from_peaks)
+            self._session.reset_kernel_edits()  # those that no layer shows
+
+    def _stroke(self, key: str, wanted: np.ndarray) -> None:
         self.show()  # its layer may have been deleted
-        layer, wanted = self.labels(KERNEL), side_by_side(grid, False)
-        index = np.nonzero((np.asarray(layer.data) > 0) != wanted)
+        layer = self.labels(key)
+        index = np.nonzero(np.asarray(layer.data) != wanted)
         if index[0].size:
-            layer.data_setitem(index, wanted[index].astype(layer.data.dtype))
+            with self._mirrors[key].exact():
+                layer.data_setitem(index, wanted[index].astype(layer.data.dtype))
         self._viewer.layers.selection.active = layer  # which Ctrl+Z goes to
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether strokes on the kernel are mirrored through its centre; those on the peaks always are."""
+        return self._mirrored
+
+    @mirrored.setter
+    def mirrored(self, on: bool) -> None:
+        self._mirrored = on
+        if KERNEL in self._mirrors:
+            self._mirrors[KERNEL].on = on
 
     @property
     def heat(self) -> bool:

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_autostructn2v._napari.bindings import Bindings
+from napari_autostructn2v._napari.decision_bar import DecisionBar
 from napari_autostructn2v._napari.layer_combo import LayerCombo
 from napari_autostructn2v._napari.parts import (
     Section,
@@ -22,10 +23,26 @@ from napari_autostructn2v._napari.parts import (
 )
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v.config import NotchChoice
+from napari_autostructn2v.kernel import Edits
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
+    from napari_autostructn2v.verdict import Advice
 
+ADVICE: dict[Advice, tuple[str, str]] = {
+    "2.5d": (
+        "Try 2.5D", "Look at the noise again in three slices at a time. Stage 1 need not run again; your "
+        "edits stay on top, as those of the middle slice",
+    ),
+    "all_patterns": (
+        "Take all patterns", "Set Notch to all patterns, those as well that look like a lattice of the "
+        "sample; Show pattern then says what that takes away",
+    ),
+    "quick_look": (
+        "Take a quick look", "Train for some seconds with this kernel, to see whether it takes image away",
+    ),
+}  # fmt: skip
+"""What a verdict advises, as a button and what that does."""
 NOTCH_NAMES: dict[NotchChoice, str] = {"auto": "as proposed", "all": "all patterns", "off": "off"}
 
 
@@ -46,6 +63,7 @@ class ReviewPanel(QWidget):
         session = self._session
         self.verdict = message_label()
         self.verdict.setToolTip("What the noise looks like and whether stage 2 is expected to help")
+        self.advice = button("", "", self._take_advice)
         self.numbers = message_label()
         self.numbers.setToolTip("Size of what was found")
         self.to_spectrum = button(
@@ -89,26 +107,26 @@ class ReviewPanel(QWidget):
         )
         self.background.choose(workspace.outline)
         self.background.chosen.connect(workspace.measure_in)
+        self.reset_peaks = button(
+            "Reset peaks", "Back to the peaks as found (Ctrl+Z brings your edits back)",
+            workspace.review.reset_peaks,
+        )  # fmt: skip
         self.reset_kernel = button(
-            "Reset kernel edits", "Let the kernel follow from the peaks again", session.reset_kernel_edits
-        )
-        self.reset_all = button(
-            "Reset all edits", "Back to the peaks and the kernel as found", session.reset_edits
-        )
-        self.regenerate = button(
-            "Regenerate", "Analyse the noise again; your edits are put on top", workspace.regenerate
-        )
-        self.skip = button("Skip stage 2", "Take the result of stage 1 as it is", session.skip)
-        self.approve = button(
-            "Approve and run stage 2",
-            "Train again with this kernel and denoise the stack",
-            workspace.approve,
-            main=True,
-        )
+            "Reset kernel", "Let the kernel follow from the peaks again (Ctrl+Z brings your edits back)",
+            workspace.review.reset_kernel,
+        )  # fmt: skip
+        self.decision = DecisionBar(workspace)
+        """Stands below what scrolls."""
+        self.approve, self.skip, self.regenerate = (
+            self.decision.approve, self.decision.skip, self.decision.regenerate
+        )  # fmt: skip
 
         grid = QGridLayout(self)
         grid.addWidget(self.verdict, 0, 0, 1, 2)
-        grid.addWidget(self.numbers, 1, 0, 1, 2)
+        verdict = QVBoxLayout()
+        for each in (self.advice, self.numbers):
+            verdict.addWidget(each)
+        grid.addLayout(verdict, 1, 0, 1, 2)
         grid.addWidget(self.to_spectrum, 2, 0)
         grid.addWidget(self.to_kernel, 2, 1)
         grid.addWidget(self.to_image, 3, 0)
@@ -126,11 +144,8 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.find_kernel.native, 6, 0, 1, 2)
         grid.addWidget(QLabel("Background"), 7, 0)
         grid.addWidget(self.background, 7, 1)
-        grid.addWidget(self.reset_kernel, 8, 0)
-        grid.addWidget(self.reset_all, 8, 1)
-        grid.addWidget(self.regenerate, 9, 0)
-        grid.addWidget(self.skip, 9, 1)
-        grid.addWidget(self.approve, 10, 0, 1, 2)
+        grid.addWidget(self.reset_peaks, 8, 0)
+        grid.addWidget(self.reset_kernel, 8, 1)
 
     def refresh(self) -> None:
         """Show the session."""
@@ -139,8 +154,6 @@ class ReviewPanel(QWidget):
         for widget in (self.to_spectrum, self.to_kernel):
             widget.setEnabled(review is not None)
         self.to_image.setEnabled(self._workspace.images.placement is not None)
-        for widget in (self.regenerate, self.skip, self.approve):
-            widget.setEnabled(free)
         analysing = session.job is not None and session.job.kind == "analysis"
         for choice, value in (
             (self.notch, session.settings.notch),
@@ -153,11 +166,6 @@ class ReviewPanel(QWidget):
         shown = self._workspace.pattern is not None
         self.pattern.setEnabled(shown or (review is not None and bool(review.analysis.notch)))
         self.pattern.setText("Hide pattern" if shown else "Show pattern")
-        self.approve.setText(
-            "Run stage 2 again"
-            if session.run is not None and session.run.stage2
-            else "Approve and run stage 2"
-        )
         if review is None:
             self.verdict.setText("Run stage 1 first: the noise is measured on what it takes out.")
             self.numbers.setText("")
@@ -179,11 +187,34 @@ class ReviewPanel(QWidget):
                 + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()
+        self._show_advice(review is not None and session.job is None)
         self._show_quick_look()
-        self.reset_kernel.setEnabled(
-            free and review is not None and bool(review.kernel_edits.added | review.kernel_edits.erased)
-        )
-        self.reset_all.setEnabled(free and review is not None and review.edited)
+        for reset, edits in (
+            (self.reset_peaks, review and review.peak_edits),
+            (self.reset_kernel, review and review.kernel_edits),
+        ):
+            reset.setEnabled(free and edits != Edits())
+
+    def _show_advice(self, free: bool) -> None:
+        review = self._session.review
+        advice = None if review is None else review.analysis.verdict.advice
+        self.advice.setVisible(advice is not None)
+        if advice is not None:
+            text, tooltip = ADVICE[advice]
+            self.advice.setText(text)
+            self.advice.setToolTip(tooltip)
+            self.advice.setEnabled(free)
+
+    def _take_advice(self) -> None:
+        """Do what the verdict advises."""
+        review, look = self._session.review, self._workspace.quick_look.look
+        match review and review.analysis.verdict.advice:
+            case "2.5d":
+                self._workspace.regenerate("2.5d")
+            case "all_patterns":
+                self._session.configure(notch="all")
+            case "quick_look" if look.possible and not look.on:
+                self._workspace.toggle_quick_look()
 
     def _show_quick_look(self) -> None:
         look = self._workspace.quick_look.look

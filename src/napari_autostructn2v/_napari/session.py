@@ -38,7 +38,7 @@ from napari_autostructn2v._napari.state import (
     Source,
 )
 from napari_autostructn2v.analysis import NoiseAnalysis
-from napari_autostructn2v.config import Config, TrainingConfig
+from napari_autostructn2v.config import Config, Mode, TrainingConfig
 from napari_autostructn2v.errors import AutoStructN2VError, StackError
 from napari_autostructn2v.events import (
     Event,
@@ -236,15 +236,18 @@ class Session:
             self.attempts = [each for each in self.attempts if each is not attempt]
             self.changed.emit()
 
-    def regenerate(self) -> None:
-        """Analyse the noise again; what the person edited is put on top again."""
+    def regenerate(self, mode: Mode | None = None) -> None:
+        """Analyse the noise again, in another mode if given; what the person edited is put on top again.
+
+        The first stage is the same in both modes, so it need not run again.
+        """
         if self.run is None or self.run.stage1 is None or self.job is not None:
             return
         denoised, config = self.run.stage1.predicted, self.settings.config().analysis
-        region = self._region
+        region, mode = self._region, mode or self.run.mode
         self._start(
             "analysis",
-            lambda run: look_at_noise(run.stack, denoised, run.mode, config, region, run.source.voxel_size),
+            lambda run: look_at_noise(run.stack, denoised, mode, config, region, run.source.voxel_size),
         )
 
     def measure_in(self, region: np.ndarray | None) -> None:
@@ -344,10 +347,6 @@ class Session:
 
     # ------------------------------------------------------------------ the review
 
-    def edit_peaks(self, peaks: np.ndarray) -> None:
-        """Record that a stroke left the peaks as ``peaks``, bool (T, T); the kernel follows."""
-        self._edit(lambda review: review.with_peaks(peaks))
-
     def mark_peaks(self, marks: np.ndarray) -> None:
         """Record which peaks are added and erased by hand, marks as uint8 (T, T); the kernel follows."""
         self._edit(lambda review: review.with_peak_marks(marks))
@@ -358,11 +357,13 @@ class Session:
 
     def reset_kernel_edits(self) -> None:
         """Let the kernel follow from the peaks alone."""
-        self._edit(lambda review: replace(review, kernel_edits=Edits()))
+        if self.review is not None and self.review.kernel_edits != Edits():
+            self._edit(lambda review: replace(review, kernel_edits=Edits()))
 
-    def reset_edits(self) -> None:
-        """Drop all edits."""
-        self._edit(lambda review: Review(review.automatic))
+    def reset_peak_edits(self) -> None:
+        """Take the peaks as they were found."""
+        if self.review is not None and self.review.peak_edits != Edits():
+            self._edit(lambda review: replace(review, peak_edits=Edits()))
 
     def _edit(self, change: Callable[[Review], Review]) -> None:
         if self.review is None:
@@ -412,7 +413,8 @@ class Session:
         self.job = self.progress = None
         assert self.run is not None
         if isinstance(outcome, NoiseAnalysis):
-            self.review = replace(self.review or Review(outcome), automatic=outcome)
+            self._take_in_mode(outcome.mode)
+            self.review = (self.review or Review(outcome)).with_automatic(outcome)
             self.reviewed.emit()
         elif isinstance(outcome, StageOutput):
             self._take_in(job.kind, outcome)
@@ -450,6 +452,14 @@ class Session:
         self.stage_finished.emit(kind, output)
         if kind == "stage1":
             self.reviewed.emit()
+
+    def _take_in_mode(self, mode: Mode) -> None:
+        """Go on in the mode of a new analysis."""
+        assert self.run is not None
+        if mode != self.run.mode:
+            self.run = replace(self.run, mode=mode, stack=as_stack(self.run.source.array, mode))
+            self.settings = replace(self.settings, mode=mode)
+            self.problem = self._check()
 
     def _take_in_run(self, outcome: Reopened) -> None:
         saved = self._reopening

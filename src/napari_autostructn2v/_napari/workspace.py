@@ -27,12 +27,16 @@ from napari_autostructn2v._napari.session import Session
 from napari_autostructn2v._napari.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
 from napari_autostructn2v._napari.state import Phase, Source
+from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer, Shapes
     from napari.viewer import Viewer
+
+EASY_TO_HIT = 10.0
+"""Screen pixels of a kernel pixel that is to be edited."""
 
 _workspaces: WeakKeyDictionary[Any, Workspace] = WeakKeyDictionary()
 
@@ -154,7 +158,10 @@ class Workspace:
 
     def fly_to_review(self, *keys: str) -> None:
         """Show layers of the review, and the quick look beside them while there is one."""
-        self.flight.to([*(self.review.layers[key] for key in keys), *self._quick_look_layers()])
+        layers = [self.review.layers[key] for key in keys]
+        looks = self._quick_look_layers()
+        large = KERNEL in keys and not looks
+        self.flight.to([*layers, *looks], EASY_TO_HIT / abs(layers[-1].scale[-1]) if large else 0.0)
 
     def _quick_look_layers(self) -> list[Layer]:
         layer = self.quick_look.layer
@@ -202,15 +209,15 @@ class Workspace:
         self.outline = layer
         self.regenerate()
 
-    def regenerate(self) -> None:
-        """Analyse the noise again, in what is outlined by now."""
+    def regenerate(self, mode: Mode | None = None) -> None:
+        """Analyse the noise again, in what is outlined by now, and in another mode if given."""
         try:
             outlined = self.outline is not None and self._running is not None
             self.session.measure_in(outlined_region(self.outline, self._running) if outlined else None)
         except AutoStructN2VError as error:
             self.session.tell("", str(error))
             return
-        self.session.regenerate()
+        self.session.regenerate(mode)
 
     def _on_reviewed(self) -> None:
         """Another notch takes away another pattern."""
