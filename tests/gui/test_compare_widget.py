@@ -70,6 +70,16 @@ def test_placed_in_a_row_with_one_contrast(hand: Any, viewer: Any, dock: Any) ->
     assert tuple(left.contrast_limits) != tuple(right.contrast_limits)
 
 
+def test_neither_noise_nor_image_is_burnt_out(hand: Any, viewer: Any, dock: Any) -> None:
+    start(hand, dock, "row")
+    low, high = dock.comparison.copies[0].contrast_limits
+    for name, most in (("raw", 0.05), ("smooth", 0.011)):
+        plane = viewer.layers[name].data[2]
+        assert np.mean((plane < low) | (plane > high)) <= most, name
+    raw = viewer.layers["raw"].data[2]
+    assert high - low < np.ptp(np.percentile(raw, [0.5, 99.5])), "yet less wide than the noise"
+
+
 def test_divider_is_dragged_and_follows_the_slider(hand: Any, viewer: Any, dock: Any) -> None:
     start(hand, dock, "swipe")
     swipe = dock.comparison._swipe

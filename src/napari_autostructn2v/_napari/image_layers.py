@@ -174,8 +174,8 @@ def by_slices(array: PatternArray) -> Any:
     return dask.array.from_array(array, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
 
 
-def contrast_limits(denoised: np.ndarray) -> tuple[float, float]:
-    """Limits that a few extreme pixels of the middle slice do not move."""
+def contrast_limits(denoised: np.ndarray, saturated: float = 0.01) -> tuple[float, float]:
+    """Limits beyond which lies a share of the middle slice, so that a few extreme pixels do not move them."""
     plane = denoised[denoised.shape[0] // 2] if denoised.ndim == 3 else denoised
-    low, high = np.percentile(plane, [0.5, 99.5])
+    low, high = np.percentile(plane, [50 * saturated, 100 - 50 * saturated])
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
