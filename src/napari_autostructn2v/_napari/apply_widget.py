@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_autostructn2v._napari.batch import State
 from napari_autostructn2v._napari.batch_list import BatchList
 from napari_autostructn2v._napari.bindings import Bindings
+from napari_autostructn2v._napari.dock_title import DockTitle
 from napari_autostructn2v._napari.parts import (
     REDRAW_MS,
     button,
@@ -41,6 +42,7 @@ class ApplyModelWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        DockTitle(self, "Apply trained model")
         self._workspace = workspace_of(napari_viewer)
         self._batch = self._workspace.batch
         self._note = ""

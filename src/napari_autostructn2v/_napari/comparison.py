@@ -28,7 +28,7 @@ Way = Literal["row", "column", "swipe", "blink"]
 LINKED = ("contrast_limits", "gamma")
 
 SATURATED = 0.05
-"""Share of a noisy picture's pixels that may be black or white, so that image and noise can both be judged."""
+"""Share of a noisy picture's pixels that may be black or white: image and noise can both be judged."""
 
 
 def check_comparable(layers: Sequence[Image]) -> None:

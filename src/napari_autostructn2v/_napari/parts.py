@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, Qt
@@ -15,10 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_autostructn2v._napari.elided import MessageLabel
 from napari_autostructn2v._napari.state import Progress
-
-if TYPE_CHECKING:
-    pass
 
 DOCK_WIDTH, DOCK_HEIGHT = 300, 340
 REDRAW_MS = 400
@@ -30,10 +28,7 @@ COLOURS = {"error": ("#b00020", "#ff7b72"), "warning": ("#8a5a00", "#e8b44c"), "
 
 def message_label() -> QLabel:
     """A label for text of any length that can be selected and copied."""
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
+    return MessageLabel()
 
 
 def button(text: str, tooltip: str, on_click: Any, *, main: bool = False) -> QPushButton:

@@ -112,12 +112,13 @@ class Attempt:
 
     @property
     def words(self) -> str:
-        """What it was made with."""
+        """What it was made with: the kernel, of which it says how many pixels are hidden if not all, and steps."""
         model = self.output.model
-        size = " × ".join(map(str, model.kernel.shape))
-        notch = "" if model.notch is None else ", notch"
+        size, pixels = " × ".join(map(str, model.kernel.shape)), int(model.kernel.sum())
+        some = "" if pixels == model.kernel.size else f" ({pixels} px)"
+        notch = "" if model.notch is None else " + notch"
         steps = model.provenance.get("steps", model.config.steps)
-        return f"{self.number}: kernel {size}, {int(model.kernel.sum())} pixels{notch}, {steps} steps"
+        return f"{self.number}: {size}{some}{notch}, {steps} steps"
 
 
 @dataclass
