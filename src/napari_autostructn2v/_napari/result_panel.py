@@ -63,8 +63,8 @@ class ResultPanel(QWidget):
         )
         self.attempts = ElidedCombo()
         self.attempts.setToolTip(
-            "Every result of stage 2 of this run, by the size of its kernel (with the number of hidden pixels if "
-            "that is not full) and its training steps: choose the one to look at and to save"
+            "Every result of stage 2 of this run, by the size of its kernel, the number of hidden pixels if "
+            "that is not full, and its training steps: choose the one to look at and to save"
         )
         self.attempts.activated.connect(lambda row: self._session.take(self._session.attempts[row]))
         self.keep = button(

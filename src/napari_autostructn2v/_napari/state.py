@@ -112,7 +112,7 @@ class Attempt:
 
     @property
     def words(self) -> str:
-        """What it was made with: the kernel, of which it says how many pixels are hidden if not all, and steps."""
+        """What it was made with: size of the kernel, its pixels if it is not full, training steps."""
         model = self.output.model
         size, pixels = " × ".join(map(str, model.kernel.shape)), int(model.kernel.sum())
         some = "" if pixels == model.kernel.size else f" ({pixels} px)"
