@@ -123,6 +123,46 @@ def test_line_profile_follows(hand: Any, viewer: Any, dock: Any) -> None:
     assert "profile line" not in viewer.layers
 
 
+def test_an_end_of_the_line_is_dragged(hand: Any, viewer: Any, dock: Any) -> None:
+    hand.click(dock.profile.draw)
+    line = dock.profile.line
+    dock._workspace.flight.to([viewer.layers["raw"]])
+    hand.wait(lambda: not dock._workspace.flight.flying)
+    (start_end,) = line.data
+    line.mode = "direct"
+    before = dock.profile.plot.listDataItems()[0].getData()[0]
+    hand.stroke(line, tuple(start_end[1]), (50, 62), (70, 70))
+    (moved,) = line.data
+    np.testing.assert_array_equal(moved[0], start_end[0])
+    np.testing.assert_allclose(moved[1], (70, 70), atol=1)
+
+    def length() -> float:
+        return float(dock.profile.plot.listDataItems()[0].getData()[0][-1])
+
+    expected = 1.5 * float(np.hypot(*(moved[1] - moved[0])))
+    hand.wait(lambda: abs(length() - expected) < 2, 3)
+    assert length() != before[-1], "the plot followed"
+
+
+@pytest.mark.parametrize("way", ["row", "swipe", "blink"])
+def test_the_window_closes_while_layers_are_compared(
+    make_napari_viewer: Any, noisy: np.ndarray, way: str
+) -> None:
+    from hands import Hand
+
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(noisy, name="raw")
+    viewer.add_image(noisy + 1, name="other")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-autostructn2v", "Compare")
+    hand = Hand(viewer)
+    start(hand, dock, way)
+    hand.click(dock.profile.draw)
+    comparison = dock.comparison
+    viewer.close()
+    hand.wait(lambda: comparison.way is None, 3)
+    assert [layer.name for layer in viewer.layers if "compared" in layer.name] == []
+
+
 def test_removed_and_measured(hand: Any, viewer: Any, dock: Any) -> None:
     hand.click(dock.difference.show_layer)
     np.testing.assert_allclose(

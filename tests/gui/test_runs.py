@@ -105,6 +105,7 @@ def test_a_saved_run_opens_with_its_edits_and_results(
     np.testing.assert_allclose(again.session.run.denoised, dock.session.run.denoised, rtol=1e-4, atol=1e-4)
     assert again.session.settings.training.steps == 2 and not again.session.unsaved
     np.testing.assert_allclose(other.layers[0].scale, (2.0, 1.5, 1.5))
+    assert "from memory" in other.layers, "its name is kept, though the copy in the folder has another"
 
 
 def test_a_run_of_the_command_line_opens_for_review(
@@ -127,7 +128,7 @@ def test_a_dropped_run_goes_on_in_one_click(
     assert "tiny stage 1" in viewer.layers and "spectrum" in viewer.layers
     hand.wait(lambda: viewer.window._qt_window.findChildren(NapariQtNotification))
     (notification,) = viewer.window._qt_window.findChildren(NapariQtNotification)
-    assert "Open run" in notification.message.text()
+    assert "To review this run" in notification.message.text()
     (go_on,) = (b for b in notification.findChildren(QPushButton) if b.text() == "Go on with this run")
     hand.click(go_on)
     session = workspace_of(viewer).session

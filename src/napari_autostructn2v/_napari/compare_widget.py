@@ -103,7 +103,7 @@ class CompareWidget(DockColumn):
         self.sections[2].button.setChecked(True)
 
         self.column.addLayout(form)
-        self.column.addWidget(self.message)
+        self.head.addWidget(self.message)
         for section in self.sections:
             self.column.addWidget(section)
         self.column.addStretch()

@@ -88,7 +88,7 @@ class StructuredDenoisingWidget(DockColumn):
                 strict=True,
             )
         }
-        self.column.addWidget(self.message)
+        self.head.addWidget(self.message)
         for section in self.sections.values():
             self.column.addWidget(section)
         self.column.addStretch()

@@ -63,7 +63,7 @@ def is_dark(theme: str) -> bool:
 
 
 class DockColumn(QWidget):
-    """What stands in a dock: a narrow column that scrolls.
+    """What stands in a dock: a narrow column that scrolls, under what is always seen.
 
     Without scrolling, five open sections make the window grow beyond the screen.
     """
@@ -81,6 +81,10 @@ class DockColumn(QWidget):
         area.setWidget(inner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        self.head = QVBoxLayout()
+        """For what stays while the column scrolls: an answer to a click far down must be seen."""
+        self.head.setContentsMargins(6, 2, 6, 2)
+        layout.addLayout(self.head)
         layout.addWidget(area)
         self.setMinimumSize(DOCK_WIDTH, DOCK_HEIGHT)
 

@@ -45,7 +45,7 @@ class RunDialogs:
             self.open_folder(Path(chosen))
 
     def open_folder(self, folder: Path, instead_of: Sequence[Layer] = ()) -> None:
-        """Go on with the run in a folder in place of layers that only showed it; say why if that cannot be."""
+        """Go on with the run in a folder, in place of layers that only showed it, or say why not."""
         if self._session.job is not None:
             self._session.tell("", "Another run is at work. Wait for it or cancel it, then open this one.")
             return

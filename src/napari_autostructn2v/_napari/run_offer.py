@@ -11,9 +11,10 @@ from napari_autostructn2v._napari.run_files import open_run
 from napari_autostructn2v.errors import AutoStructN2VError
 
 PLUGIN = "napari-autostructn2v"
+# napari shows the first forty letters, and the rest on demand
 OFFER = (
-    "These layers only show the run. To review it, run stage 2 or save the model, go on with it in the dock: "
-    "here, or later with Open run … under Data."
+    "To review this run, open it in the dock: here, or later with Open run … under Data. These layers only "
+    "show what the run has left."
 )
 
 
