@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hands import Hand
+from hands import Hand, open_dock, through_stage1
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.settings import get_settings
 from napari.utils.notifications import NotificationSeverity, notification_manager
@@ -22,20 +22,6 @@ from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.pipeline import run
-
-
-def open_dock(viewer: Any) -> StructuredDenoisingWidget:
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
-    return dock
-
-
-def through_stage1(hand: Hand, dock: StructuredDenoisingWidget) -> None:
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
 
 
 def erase_a_kernel_pixel(hand: Hand, dock: StructuredDenoisingWidget) -> None:
@@ -81,7 +67,7 @@ def test_a_saved_run_opens_with_its_edits_and_results(
     viewer = make_napari_viewer()
     hand = Hand(viewer)
     viewer.add_image(noisy, name="from memory", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
-    dock = open_dock(viewer)
+    dock = open_dock(viewer, 2)
     through_stage1(hand, dock)
     erase_a_kernel_pixel(hand, dock)
     hand.click(dock.review.approve)
@@ -180,7 +166,7 @@ def test_closing_with_unsaved_edits_asks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     viewer.add_image(noisy)
-    dock = open_dock(viewer)
+    dock = open_dock(viewer, 2)
     through_stage1(hand, dock)
     window = viewer.window._qt_window
     asked = answer_dialogs(monkeypatch, tmp_path / "kept", QMessageBox.StandardButton.Cancel)

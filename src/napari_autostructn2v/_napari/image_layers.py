@@ -144,13 +144,13 @@ class ImageLayers:
         self.appeared.emit()
 
     def keep_result(self, name: str) -> None:
-        """Add a copy of the denoised layer, hidden, which later results leave as it is."""
+        """Add the present result once more, hidden: later ones are other arrays and leave it as it is."""
         result = self.results.get("stage2")
         if result is None or self.placement is None:
             return
         active = self._viewer.layers.selection.active
         self._viewer.add_image(
-            np.array(result.data),
+            result.data,
             name=name,
             contrast_limits=result.contrast_limits,
             visible=False,

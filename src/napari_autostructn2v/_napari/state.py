@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +89,7 @@ class Run:
     skipped: bool = False
     recovery: float = Config().recovery
 
-    @cached_property
+    @property
     def denoised(self) -> np.ndarray | None:
         """The best result so far, float32, shape of the input."""
         output = self.stage2 or self.stage1
