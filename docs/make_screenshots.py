@@ -147,10 +147,8 @@ def apply(window: Window) -> None:
     window.viewer.layers.selection = set(layers)
     window.hand.click(widget.add_layers)
     window.hand.click(widget.run)
-    entries = widget._batch.entries
-    window.hand.wait(lambda: entries[0].share > 0.5, 300)
-    window.photograph("apply")
     window.hand.wait(lambda: not widget._batch.going, 300)
+    window.photograph("apply")
 
 
 def hum(window: Window, steps: int) -> None:

@@ -12,6 +12,9 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.state import Phase
+
 PATIENCE_S = 60
 
 
@@ -99,3 +102,19 @@ class Hand:
     def rest(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         self.wait(lambda: time.monotonic() > end)
+
+
+def open_dock(viewer: Any, steps: int | None = None) -> StructuredDenoisingWidget:
+    """The main dock, set to a training of so many steps if they are given."""
+    dock = StructuredDenoisingWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Structured denoising")
+    if steps is not None:
+        dock.data.preset.value, dock.data.steps.value = "fast", steps
+    return dock
+
+
+def through_stage1(hand: Hand, dock: StructuredDenoisingWidget) -> None:
+    """Run stage 1 to its end."""
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    assert not dock.session.error

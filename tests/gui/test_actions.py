@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from app_model.types import KeyBinding
+from hands import open_dock
 from napari._app_model import get_app_model
 from napari._qt.widgets.qt_keyboard_settings import ShortcutEditor
 from napari.settings import get_settings
@@ -27,9 +28,7 @@ CTRL_ALT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
 @pytest.fixture
 def dock(viewer: Any, noisy: np.ndarray) -> StructuredDenoisingWidget:
     viewer.add_image(noisy, name="tiny")
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
-    dock.data.preset.value, dock.data.steps.value = "fast", 2
+    dock = open_dock(viewer, 2)
     return dock
 
 

@@ -70,6 +70,16 @@ def test_placed_in_a_row_with_one_contrast(hand: Any, viewer: Any, dock: Any) ->
     assert tuple(left.contrast_limits) != tuple(right.contrast_limits)
 
 
+def test_neither_noise_nor_image_is_burnt_out(hand: Any, viewer: Any, dock: Any) -> None:
+    start(hand, dock, "row")
+    low, high = dock.comparison.copies[0].contrast_limits
+    for name, most in (("raw", 0.05), ("smooth", 0.011)):
+        plane = viewer.layers[name].data[2]
+        assert np.mean((plane < low) | (plane > high)) <= most, name
+    raw = viewer.layers["raw"].data[2]
+    assert high - low < np.ptp(np.percentile(raw, [0.5, 99.5])), "yet less wide than the noise"
+
+
 def test_divider_is_dragged_and_follows_the_slider(hand: Any, viewer: Any, dock: Any) -> None:
     start(hand, dock, "swipe")
     swipe = dock.comparison._swipe
@@ -111,6 +121,46 @@ def test_line_profile_follows(hand: Any, viewer: Any, dock: Any) -> None:
     assert len(dock.profile.plot.listDataItems()) == 2
     hand.click(dock.profile.draw)
     assert "profile line" not in viewer.layers
+
+
+def test_an_end_of_the_line_is_dragged(hand: Any, viewer: Any, dock: Any) -> None:
+    hand.click(dock.profile.draw)
+    line = dock.profile.line
+    dock._workspace.flight.to([viewer.layers["raw"]])
+    hand.wait(lambda: not dock._workspace.flight.flying)
+    (start_end,) = line.data
+    line.mode = "direct"
+    before = dock.profile.plot.listDataItems()[0].getData()[0]
+    hand.stroke(line, tuple(start_end[1]), (50, 62), (70, 70))
+    (moved,) = line.data
+    np.testing.assert_array_equal(moved[0], start_end[0])
+    np.testing.assert_allclose(moved[1], (70, 70), atol=1)
+
+    def length() -> float:
+        return float(dock.profile.plot.listDataItems()[0].getData()[0][-1])
+
+    expected = 1.5 * float(np.hypot(*(moved[1] - moved[0])))
+    hand.wait(lambda: abs(length() - expected) < 2, 3)
+    assert length() != before[-1], "the plot followed"
+
+
+@pytest.mark.parametrize("way", ["row", "swipe", "blink"])
+def test_the_window_closes_while_layers_are_compared(
+    make_napari_viewer: Any, noisy: np.ndarray, way: str
+) -> None:
+    from hands import Hand
+
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(noisy, name="raw")
+    viewer.add_image(noisy + 1, name="other")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-autostructn2v", "Compare")
+    hand = Hand(viewer)
+    start(hand, dock, way)
+    hand.click(dock.profile.draw)
+    comparison = dock.comparison
+    viewer.close()
+    hand.wait(lambda: comparison.way is None, 3)
+    assert [layer.name for layer in viewer.layers if "compared" in layer.name] == []
 
 
 def test_removed_and_measured(hand: Any, viewer: Any, dock: Any) -> None:

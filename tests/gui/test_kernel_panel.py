@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import Hand, open_dock, through_stage1
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox
@@ -16,7 +17,6 @@ from napari_autostructn2v import kernel_library
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.parts import Section
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS
-from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.drawing import box, cross, line, thickened
 from napari_autostructn2v.kernel import load_kernel, save_kernel, validate_kernel
 
@@ -28,14 +28,10 @@ def own_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def in_review(viewer: Any, hand: Any, noisy: np.ndarray, mode: str) -> StructuredDenoisingWidget:
     viewer.add_image(noisy, name="tiny", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
+    dock = open_dock(viewer)
     dock.data.mode.value = mode
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    dock.data.preset.value, dock.data.steps.value = "fast", 2
+    through_stage1(hand, dock)
     tools = next(s for s in dock.findChildren(Section) if "Kernel tools" in s.button.text())
     assert not dock.kernel.isVisibleTo(dock), "closed until it is wanted"
     hand.click(tools.button)
@@ -425,7 +421,6 @@ def test_without_a_review_there_is_nothing_to_draw_on(viewer: Any) -> None:
 def test_every_pixel_is_large_enough_and_answers_to_its_click(
     make_napari_viewer: Any, noisy: np.ndarray, mode: str
 ) -> None:
-    from hands import Hand
 
     viewer = make_napari_viewer(show=True)
     viewer.window._qt_window.resize(1280, 800)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import open_dock, through_stage1
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
@@ -23,12 +24,6 @@ from napari_autostructn2v.io import read_stack
 SCALE = (2.0, 1.5, 1.5)
 
 
-def open_dock(viewer: Any) -> StructuredDenoisingWidget:
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
-    return dock
-
-
 @pytest.fixture
 def image(viewer: Any, noisy: np.ndarray) -> Any:
     return viewer.add_image(noisy, name="tiny", scale=SCALE, translate=(0, 7, 3), units=("nm",) * 3)
@@ -36,17 +31,12 @@ def image(viewer: Any, noisy: np.ndarray) -> Any:
 
 @pytest.fixture
 def dock(viewer: Any, image: Any) -> StructuredDenoisingWidget:
-    dock = open_dock(viewer)
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
-    return dock
+    return open_dock(viewer, 2)
 
 
 @pytest.fixture
 def in_review(hand: Any, dock: StructuredDenoisingWidget) -> StructuredDenoisingWidget:
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    through_stage1(hand, dock)
     return dock
 
 
@@ -180,11 +170,8 @@ def test_painting_goes_to_the_layer_under_the_press(hand: Any, viewer: Any, in_r
 def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any, image: Any) -> None:
     dock = open_dock(viewer)
     dock.data.mode.value = "2.5d"
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    dock.data.preset.value, dock.data.steps.value = "fast", 2
+    through_stage1(hand, dock)
     hand.click(dock.review.to_kernel)
     settle(hand, dock)
     kernel = dock.workspace.review.labels(KERNEL)

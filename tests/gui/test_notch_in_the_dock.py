@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import open_dock, through_stage1
 
 from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
@@ -23,13 +24,8 @@ def dock(viewer: Any, hand: Any) -> StructuredDenoisingWidget:
     """In review of a stack with lines along X and a hum."""
     made = synthetic.sample("lines_and_hum", shape=SHAPE, structured=1.5)
     viewer.add_image(made.noisy, name="both", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    dock = open_dock(viewer, 2)
+    through_stage1(hand, dock)
     return dock
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import open_dock, through_stage1
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -15,7 +16,6 @@ from napari_autostructn2v._napari.peak_marks import COLOURS
 from napari_autostructn2v._napari.picked_peak import OUTLINE
 from napari_autostructn2v._napari.review import Mark
 from napari_autostructn2v._napari.review_layers import OUTLINES, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.kernel import Edits
 
 FREE = (12, 50)
@@ -26,13 +26,8 @@ def dock(viewer: Any, hand: Any) -> StructuredDenoisingWidget:
     """Flown to the peaks of a stack with lines along X and a hum."""
     made = synthetic.sample("lines_and_hum", shape=(8, 128, 128), structured=1.2)
     viewer.add_image(made.noisy, name="both", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    dock = open_dock(viewer, 2)
+    through_stage1(hand, dock)
     hand.click(dock.review.to_spectrum)
     hand.wait(lambda: not dock.workspace.flight.flying)
     return dock

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hands import Hand
+from hands import Hand, open_dock, through_stage1
 
 from napari_autostructn2v._napari import jobs
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
@@ -22,13 +22,8 @@ FOR_LONG = BRIEF.model_copy(update={"steps": 100_000})
 @pytest.fixture
 def dock(viewer: Any, hand: Any, noisy: np.ndarray) -> StructuredDenoisingWidget:
     viewer.add_image(noisy, name="tiny", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    dock = open_dock(viewer, 2)
+    through_stage1(hand, dock)
     return dock
 
 

@@ -8,30 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hands import Hand
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from hands import Hand, open_dock, through_stage1
+from napari._qt.dialogs.qt_notification import NapariQtNotification
+from napari.settings import get_settings
+from napari.utils.notifications import NotificationSeverity, notification_manager
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.review_layers import KERNEL
 from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.pipeline import run
-
-
-def open_dock(viewer: Any) -> StructuredDenoisingWidget:
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
-    return dock
-
-
-def through_stage1(hand: Hand, dock: StructuredDenoisingWidget) -> None:
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
 
 
 def erase_a_kernel_pixel(hand: Hand, dock: StructuredDenoisingWidget) -> None:
@@ -57,6 +47,18 @@ def answer_dialogs(monkeypatch: pytest.MonkeyPatch, folder: Path, answer: Any = 
     return asked
 
 
+@pytest.fixture
+def folder(noisy: np.ndarray, tmp_path: Path) -> Path:
+    """What the command line leaves of a run, beside the input ``tiny.mrc``."""
+    short = Config.from_preset("fast").stage1.model_copy(update={"steps": 2})
+    source = read_stack(write_stack(tmp_path / "tiny.mrc", noisy, voxel_size=VoxelSize(2, 1, 1)))
+    folder = tmp_path / "run"
+    finish(
+        run(source.array, mode="2d", config=Config(stage1=short, stage2=short), folder=folder, source=source)
+    )
+    return folder
+
+
 def test_a_saved_run_opens_with_its_edits_and_results(
     make_napari_viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +67,7 @@ def test_a_saved_run_opens_with_its_edits_and_results(
     viewer = make_napari_viewer()
     hand = Hand(viewer)
     viewer.add_image(noisy, name="from memory", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
-    dock = open_dock(viewer)
+    dock = open_dock(viewer, 2)
     through_stage1(hand, dock)
     erase_a_kernel_pixel(hand, dock)
     hand.click(dock.review.approve)
@@ -89,22 +91,46 @@ def test_a_saved_run_opens_with_its_edits_and_results(
     np.testing.assert_allclose(again.session.run.denoised, dock.session.run.denoised, rtol=1e-4, atol=1e-4)
     assert again.session.settings.training.steps == 2 and not again.session.unsaved
     np.testing.assert_allclose(other.layers[0].scale, (2.0, 1.5, 1.5))
+    assert "from memory" in other.layers, "its name is kept, though the copy in the folder has another"
 
 
 def test_a_run_of_the_command_line_opens_for_review(
-    hand: Hand, viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hand: Hand, viewer: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = Config.from_preset("fast").stage1.model_copy(update={"steps": 2})
-    source = read_stack(write_stack(tmp_path / "tiny.mrc", noisy, voxel_size=VoxelSize(2, 1, 1)))
-    folder = tmp_path / "run"
-    finish(
-        run(source.array, mode="2d", config=Config(stage1=short, stage2=short), folder=folder, source=source)
-    )
     answer_dialogs(monkeypatch, folder)
     dock = open_dock(viewer)
     hand.click(dock.data.open_run)
     hand.wait(lambda: dock.session.phase >= Phase.REVIEW or dock.session.error)
     assert not dock.session.error and dock.session.review is not None
+
+
+def test_a_dropped_run_goes_on_in_one_click(
+    make_napari_viewer: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(get_settings().application, "gui_notification_level", NotificationSeverity.INFO)
+    viewer = make_napari_viewer(show=True)
+    hand = Hand(viewer)
+    viewer.open(folder, plugin="napari-autostructn2v")
+    assert "tiny stage 1" in viewer.layers and "spectrum" in viewer.layers
+    hand.wait(lambda: viewer.window._qt_window.findChildren(NapariQtNotification))
+    (notification,) = viewer.window._qt_window.findChildren(NapariQtNotification)
+    assert "To review this run" in notification.message.text()
+    (go_on,) = (b for b in notification.findChildren(QPushButton) if b.text() == "Go on with this run")
+    hand.click(go_on)
+    session = workspace_of(viewer).session
+    hand.wait(lambda: session.phase is Phase.RESULT or session.error)
+    assert not session.error
+    names = [layer.name for layer in viewer.layers]
+    assert {"tiny", "tiny stage 1", "spectrum", "kernel"} <= set(names)
+    assert not any("[1]" in name for name in names), "what only showed the run has gone"
+    hand.rest(0.5)
+
+
+def test_a_run_without_its_input_is_only_shown(viewer: Any, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.mrc").unlink()
+    notification_manager.records.clear()
+    viewer.open(folder, plugin="napari-autostructn2v")
+    assert "tiny stage 1" in viewer.layers and not notification_manager.records
 
 
 def test_a_folder_without_a_run_is_refused_in_words(
@@ -140,7 +166,7 @@ def test_closing_with_unsaved_edits_asks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     viewer.add_image(noisy)
-    dock = open_dock(viewer)
+    dock = open_dock(viewer, 2)
     through_stage1(hand, dock)
     window = viewer.window._qt_window
     asked = answer_dialogs(monkeypatch, tmp_path / "kept", QMessageBox.StandardButton.Cancel)

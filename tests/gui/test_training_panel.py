@@ -6,18 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import open_dock, through_stage1
 
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.state import Phase
 
 
 @pytest.fixture
 def dock(viewer: Any, noisy: np.ndarray) -> StructuredDenoisingWidget:
     viewer.add_image(noisy, name="tiny", scale=(2.0, 1.5, 1.5), translate=(0, 7, 3), units=("nm",) * 3)
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
+    dock = open_dock(viewer, 2)
     return dock
 
 
@@ -32,9 +29,7 @@ def test_the_box_and_the_slices_that_are_chosen_are_trained_on(
     panel.some_slices.setChecked(True)
     panel.first.setValue(1)
     panel.last.setValue(2)
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    through_stage1(hand, dock)
     model = dock.session.run.stage1.model
     assert model.provenance["trained_on"] == [(1, 3), (10, 50), (20, 70)]
     assert dock.session.run.denoised.shape == noisy.shape

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import open_dock, through_stage1
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QFileDialog, QLineEdit, QTextEdit
 
@@ -24,14 +25,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 def dock(viewer: Any, hand: Any) -> StructuredDenoisingWidget:
     """After stage 1 of a stack large enough for an example."""
     viewer.add_image(synthetic.sample("scan_lines", shape=(4, 112, 112), seed=1).noisy, name="ünder test")
-    dock = StructuredDenoisingWidget(viewer)
-    viewer.window.add_dock_widget(dock, name="Structured denoising")
+    dock = open_dock(viewer)
     assert not dock.result.open_zoo.isEnabled()
-    dock.data.preset.value = "fast"
-    dock.data.steps.value = 2
-    hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    dock.data.preset.value, dock.data.steps.value = "fast", 2
+    through_stage1(hand, dock)
     dock.sections[Phase.RESULT].button.setChecked(True)
     return dock
 

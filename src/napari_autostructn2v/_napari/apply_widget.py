@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_autostructn2v._napari.batch import State
 from napari_autostructn2v._napari.batch_list import BatchList
 from napari_autostructn2v._napari.bindings import Bindings
+from napari_autostructn2v._napari.dock_title import DockTitle
 from napari_autostructn2v._napari.parts import (
     REDRAW_MS,
     button,
@@ -41,6 +42,7 @@ class ApplyModelWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        DockTitle(self, "Apply trained model")
         self._workspace = workspace_of(napari_viewer)
         self._batch = self._workspace.batch
         self._note = ""
@@ -91,7 +93,8 @@ class ApplyModelWidget(QWidget):
     def _make_result_controls(self) -> None:
         self.output = ComboBox(
             choices=[("layers beside the source", False), ("files in a folder", True)],
-            tooltip="Add each result as a layer, all of them in memory; or write each to a file in the "
+            tooltip="Add each result as a layer beside its source, all of them in memory; where other images "
+            "lie over a source, the two are shown in a row of their own. Or write each to a file in the "
             "format it came in, a layer as TIFF, for more than fits in memory",
         )
         self.folder = FileEdit(
@@ -145,6 +148,7 @@ class ApplyModelWidget(QWidget):
         self.replace.changed.connect(lambda on: configure(replace=on))
         self.entries.dropped.connect(self._add_files)
         self.entries.itemSelectionChanged.connect(lambda: self._refresh())
+        self.entries.itemClicked.connect(lambda: self._workspace.batch_layers.show(self.entries.chosen()))
         bindings = Bindings(self)
         bindings.connect(self._batch.changed, self._refresh)
         bindings.connect(self._workspace.session.changed, self._refresh)

@@ -10,8 +10,9 @@ from napari.layers import Image
 from napari_autostructn2v._napari.batch import Batch, Entry
 from napari_autostructn2v._napari.batch_jobs import Applied
 from napari_autostructn2v._napari.files import image_layer, voxel_size
+from napari_autostructn2v._napari.free_places import free_column, row_of_its_own, stands_alone
 from napari_autostructn2v._napari.image_layers import contrast_limits
-from napari_autostructn2v._napari.placement import Placement, is_view
+from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement, is_view
 from napari_autostructn2v._napari.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.state import Source
 from napari_autostructn2v.errors import StackError
@@ -21,16 +22,27 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
+    from napari_autostructn2v._napari.camera import Flight
+
 
 class BatchLayers:
-    """Puts layers on a viewer's queue, and shows beside them what comes of it."""
+    """Puts layers on a viewer's queue, and shows beside them what comes of it.
 
-    def __init__(self, viewer: Viewer, batch: Batch) -> None:
+    A source that lies over other images, as stacks do that were opened one after another, is shown once more
+    in a row of its own, and its result beside that: in the row of another image it would pass for its result.
+    """
+
+    def __init__(self, viewer: Viewer, batch: Batch, flight: Flight) -> None:
         self._viewer = viewer
         self._batch = batch
+        self._flight = flight
         self._layers: dict[Entry, Image] = {}
-        self._shown: dict[Entry, Image] = {}  # sources that were files, beside the results made of them
+        self._beside: dict[Entry, Image] = {}
+        """What an entry's results stand beside."""
+        self._results: dict[Entry, Image] = {}
+        self._fresh: list[Entry] = []
         batch.finished.connect(self._on_finished)
+        batch.changed.connect(self._on_changed)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     def add(self, layers: Iterable[Layer]) -> list[Layer]:
@@ -46,36 +58,61 @@ class BatchLayers:
         self._batch.add(*entries)
         return refused
 
+    def show(self, entries: Iterable[Entry]) -> None:
+        """Fly to the results of these entries and what they stand beside."""
+        pairs = [(self._beside[entry], self._results[entry]) for entry in entries if entry in self._results]
+        self._flight.to([layer for pair in pairs for layer in pair])
+
     def _on_finished(self, entry: Entry, applied: Applied) -> None:
         if applied.denoised is None:
             return
         active = self._viewer.layers.selection.active
-        layer = self._layers.get(entry) or self._shown.get(entry)
-        if layer is None:
-            layer = self._shown[entry] = self._show_source(applied.source)
-        placement = Placement.of(layer)
-        self._viewer.add_image(
+        beside = self._beside.get(entry)
+        if beside is None:
+            beside = self._beside[entry] = self._place(self._layers.get(entry), applied.source)
+        placement = Placement.of(beside)
+        self._results[entry] = self._viewer.add_image(
             applied.denoised,
-            name=f"{placement.name} denoised",
+            name=f"{applied.source.name} denoised",
             contrast_limits=contrast_limits(applied.denoised),
-            **placement.beside(self._column(layer, placement), applied.denoised.ndim),
+            **placement.beside(free_column(self._viewer, placement), applied.denoised.ndim),
         )
+        self._fresh.append(entry)
         self._viewer.layers.selection.active = active
 
-    def _column(self, layer: Image, placement: Placement) -> int:
-        """The first place to the right of all that bears the layer's name: the results of its runs."""
-        row = (each for each in self._viewer.layers if each.name.startswith(f"{layer.name} "))
-        step = placement.beside(1, 2)["translate"][-1] - placement.translate[-1]
-        offsets = ((each.translate[-1] - placement.translate[-1]) / step for each in row)
-        return 1 + max((round(float(offset)) for offset in offsets), default=0)
+    def _on_changed(self) -> None:
+        """Show what is new once all is done; before, the person may look at something else."""
+        if not self._batch.going and self._fresh:
+            fresh, self._fresh = self._fresh, []
+            self.show(fresh)
 
-    def _show_source(self, source: Any) -> Image:
-        assert isinstance(source, ImageFile)
-        data, meta, _ = image_layer(source)
-        return self._viewer.add_image(data, **meta)
+    def _place(self, layer: Image | None, source: Any) -> Image:
+        """What results are to stand beside: the layer itself if it has its place alone."""
+        if layer is None:
+            assert isinstance(source, ImageFile)
+            array, meta, _ = image_layer(source)
+            layer = self._viewer.add_image(array, **meta)
+            if not stands_alone(self._viewer, layer):
+                layer.translate = row_of_its_own(self._viewer, layer)
+            return layer
+        if stands_alone(self._viewer, layer):
+            return layer
+        return self._viewer.add_image(
+            layer.data,
+            name=f"{layer.name} (source)",
+            multiscale=layer.multiscale,
+            colormap=layer.colormap,
+            contrast_limits=tuple(layer.contrast_limits),
+            metadata=dict(NOT_A_SOURCE),
+            **(
+                Placement.of(layer).beside(0, layer.ndim) | {"translate": row_of_its_own(self._viewer, layer)}
+            ),
+        )
 
     def _on_layer_removed(self, event: Any) -> None:
-        self._shown = {entry: layer for entry, layer in self._shown.items() if layer is not event.value}
+        for kept in (self._beside, self._results):
+            for entry in [entry for entry, layer in kept.items() if layer is event.value]:
+                del kept[entry]
         gone = [entry for entry, layer in self._layers.items() if layer is event.value]
         for entry in gone:
             del self._layers[entry]

@@ -36,7 +36,7 @@ class BatchList(QTreeWidget):
         self.setStyleSheet("QTreeWidget::item { padding: 2px 0px; }")
         self.setToolTip(
             "The stacks to denoise, one after another. Drop files or folders of TIFF slices here; select "
-            "some to remove or cancel them"
+            "some to remove or cancel them. A click on one that is done shows its result"
         )
         header = self.header()
         header.setStretchLastSection(False)

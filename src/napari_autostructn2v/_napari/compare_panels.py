@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_autostructn2v._napari import worker
-from napari_autostructn2v._napari.comparison import Comparison, Way
+from napari_autostructn2v._napari.comparison import SATURATED, Comparison, Way
 from napari_autostructn2v._napari.jobs import Cancelled, Failure, Job, JobKind, Stream
 from napari_autostructn2v._napari.parts import button, message_label, progress_text
 from napari_autostructn2v._napari.plot import dress
@@ -54,8 +54,9 @@ class WayPanel(QWidget):
             grid.addWidget(made, row, column)
         self.same_contrast = QCheckBox("Same contrast for all")
         self.same_contrast.setToolTip(
-            "One grey scale for all layers, set by the second and changed together; if not, each has its "
-            "own. Switch it off where the layers differ in their scale of values"
+            "One grey scale for all layers, changed together: the second layer's, widened until at most "
+            f"{SATURATED:.0%} of a noisy one is black or white. If not, each has its own. Switch it off to "
+            "see the denoised layer in full contrast, or where the layers differ in their scale of values"
         )
         self.same_contrast.toggled.connect(comparison.match_contrast)
         grid.addWidget(self.same_contrast, 2, 0, 1, 3)

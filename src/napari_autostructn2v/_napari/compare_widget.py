@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_autostructn2v._napari.bindings import Bindings, Connections
 from napari_autostructn2v._napari.compare_panels import AtWork, RemovedPanel, WayPanel
 from napari_autostructn2v._napari.comparison import Comparison, Way, check_comparable
+from napari_autostructn2v._napari.dock_title import DockTitle
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.layer_combo import LayerCombo
 from napari_autostructn2v._napari.parts import DockColumn, Section, button, message_label, show_message
@@ -45,6 +46,7 @@ class CompareWidget(DockColumn):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        DockTitle(self, "Compare")
         self._workspace = workspace_of(napari_viewer)
         self._viewer = viewer = self._workspace.viewer
         self.comparison = Comparison(viewer, self._workspace.flight)
@@ -101,7 +103,7 @@ class CompareWidget(DockColumn):
         self.sections[2].button.setChecked(True)
 
         self.column.addLayout(form)
-        self.column.addWidget(self.message)
+        self.head.addWidget(self.message)
         for section in self.sections:
             self.column.addWidget(section)
         self.column.addStretch()

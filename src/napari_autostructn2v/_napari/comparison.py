@@ -27,6 +27,9 @@ Way = Literal["row", "column", "swipe", "blink"]
 
 LINKED = ("contrast_limits", "gamma")
 
+SATURATED = 0.05
+"""Share of a noisy picture's pixels that may be black or white: image and noise can both be judged."""
+
 
 def check_comparable(layers: Sequence[Image]) -> None:
     """Refuse layers that cannot be laid over one another.
@@ -49,14 +52,18 @@ def check_comparable(layers: Sequence[Image]) -> None:
 
 
 def matched_limits(layers: Sequence[Image], same: bool) -> list[tuple[float, float]]:
-    """Contrast limits by percentiles: those of the second picture for all of them, or each its own.
+    """Contrast limits by percentiles: one pair for all of the pictures, or each its own.
 
-    The second, as it is the denoised one: noise would stretch the scale until the image is flat.
+    Those of the second picture, as it is the denoised one, widened until of no other more than
+    :data:`SATURATED` is black or white. Its own alone would turn noise into black and white; those of the
+    noise would make the image flat.
     """
     pictures = [layer for layer in layers if not is_view(layer)]
     if not same or not pictures:
         return [own_limits(layer) for layer in layers]
-    shared = own_limits(pictures[:2][-1])
+    low, high = own_limits(pictures[:2][-1])
+    spans = [own_limits(layer, SATURATED) for layer in pictures]
+    shared = min(low, *(span[0] for span in spans)), max(high, *(span[1] for span in spans))
     return [own_limits(layer) if is_view(layer) else shared for layer in layers]
 
 

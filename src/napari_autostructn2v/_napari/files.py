@@ -13,6 +13,7 @@ import tifffile
 
 from napari_autostructn2v._napari.placement import Placement
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM, LayerData, layer_data
+from napari_autostructn2v._napari.run_offer import offer_to_go_on
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io import MRC_SUFFIXES, ImageFile, Unit, VoxelSize, read_stack, write_stack
 from napari_autostructn2v.kernel import embed_kernel, load_kernel
@@ -66,6 +67,7 @@ def read_run_folder(path: str) -> list[LayerData]:
         layers += layer_data(spectrum, peaks, lags, kernel, placement).values()
     if not layers:
         raise FileError(f"The run {folder} has no result yet. Let it finish, or run it again.")
+    offer_to_go_on(folder)
     return layers
 
 

@@ -144,13 +144,13 @@ class ImageLayers:
         self.appeared.emit()
 
     def keep_result(self, name: str) -> None:
-        """Add a copy of the denoised layer, hidden, which later results leave as it is."""
+        """Add the present result once more, hidden: later ones are other arrays and leave it as it is."""
         result = self.results.get("stage2")
         if result is None or self.placement is None:
             return
         active = self._viewer.layers.selection.active
         self._viewer.add_image(
-            np.array(result.data),
+            result.data,
             name=name,
             contrast_limits=result.contrast_limits,
             visible=False,
@@ -174,8 +174,8 @@ def by_slices(array: PatternArray) -> Any:
     return dask.array.from_array(array, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
 
 
-def contrast_limits(denoised: np.ndarray) -> tuple[float, float]:
-    """Limits that a few extreme pixels of the middle slice do not move."""
+def contrast_limits(denoised: np.ndarray, saturated: float = 0.01) -> tuple[float, float]:
+    """Limits beyond which lies a share of the middle slice, so that a few extreme pixels do not move them."""
     plane = denoised[denoised.shape[0] // 2] if denoised.ndim == 3 else denoised
-    low, high = np.percentile(plane, [0.5, 99.5])
+    low, high = np.percentile(plane, [50 * saturated, 100 - 50 * saturated])
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -82,10 +83,14 @@ class StageOutput:
     predicted: np.ndarray
     detail: np.ndarray
     analysis: NoiseAnalysis | None = None
+    _made: WeakValueDictionary[float, np.ndarray] = field(default_factory=WeakValueDictionary, repr=False)
 
     def denoised(self, recovery: float) -> np.ndarray:
-        """The stack with that share of its detail brought back."""
-        return np.asarray(self.predicted + np.float32(recovery) * self.detail)
+        """The stack with that share of its detail brought back, the same array as long as someone has it."""
+        made = self._made.get(recovery)
+        if made is None:
+            made = self._made[recovery] = np.asarray(self.predicted + np.float32(recovery) * self.detail)
+        return made
 
 
 class Named(Protocol):

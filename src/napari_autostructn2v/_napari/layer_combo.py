@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_autostructn2v._napari.bindings import Bindings
+from napari_autostructn2v._napari.elided import ElidedCombo
 from napari_autostructn2v._napari.placement import is_view
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
-class LayerCombo(QComboBox):
+class LayerCombo(ElidedCombo):
     """Follows the layer list and keeps its choice while that layer exists.
 
     Parameters
@@ -40,8 +41,6 @@ class LayerCombo(QComboBox):
         self._nothing = [] if nothing is None else [nothing]
         self._layers: list[Layer | None] = []
         self._told: Layer | None = None
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
         self.currentIndexChanged.connect(self._tell)
         bindings = Bindings(self)
         for event in ("inserted", "removed", "reordered"):

@@ -13,6 +13,7 @@ from napari_autostructn2v._napari import actions
 from napari_autostructn2v._napari.analysis_panel import AnalysisPanel
 from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.data_panel import DataPanel
+from napari_autostructn2v._napari.dock_title import DockTitle
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.kernel_panel import KernelPanel
 from napari_autostructn2v._napari.kernel_shelf import KernelShelf
@@ -54,6 +55,7 @@ class StructuredDenoisingWidget(DockColumn):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        DockTitle(self, "Structured denoising")
         actions.register()
         self.workspace = workspace_of(napari_viewer)
         self.session = self.workspace.session
@@ -94,8 +96,8 @@ class StructuredDenoisingWidget(DockColumn):
                 strict=True,
             )
         }
-        self.column.addWidget(self.message)
-        self.column.addWidget(self.copy_report)
+        self.head.addWidget(self.message)
+        self.head.addWidget(self.copy_report)
         for section in self.sections.values():
             self.column.addWidget(section)
         self.column.addStretch()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, Qt
@@ -15,10 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_autostructn2v._napari.elided import MessageLabel
 from napari_autostructn2v._napari.state import Progress
-
-if TYPE_CHECKING:
-    pass
 
 DOCK_WIDTH, DOCK_HEIGHT = 300, 340
 REDRAW_MS = 400
@@ -30,10 +28,7 @@ COLOURS = {"error": ("#b00020", "#ff7b72"), "warning": ("#8a5a00", "#e8b44c"), "
 
 def message_label() -> QLabel:
     """A label for text of any length that can be selected and copied."""
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
+    return MessageLabel()
 
 
 def button(text: str, tooltip: str, on_click: Any, *, main: bool = False) -> QPushButton:
@@ -68,7 +63,7 @@ def is_dark(theme: str) -> bool:
 
 
 class DockColumn(QWidget):
-    """What stands in a dock: a narrow column that scrolls.
+    """What stands in a dock: a narrow column that scrolls, under what is always seen.
 
     Without scrolling, five open sections make the window grow beyond the screen.
     """
@@ -88,6 +83,10 @@ class DockColumn(QWidget):
         """The column's area, and what is to stay in sight below it."""
         self.below.setContentsMargins(0, 0, 0, 0)
         self.below.setSpacing(0)
+        self.head = QVBoxLayout()
+        """For what stays while the column scrolls: an answer to a click far down must be seen."""
+        self.head.setContentsMargins(6, 2, 6, 2)
+        self.below.addLayout(self.head)
         self.below.addWidget(area)
         self.setMinimumSize(DOCK_WIDTH, DOCK_HEIGHT)
 

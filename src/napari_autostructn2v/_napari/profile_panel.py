@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_autostructn2v._napari.bindings import Bindings, Connections
 from napari_autostructn2v._napari.comparison import Comparison
+from napari_autostructn2v._napari.elided import elided
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.parts import button
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
@@ -159,7 +160,9 @@ class ProfilePanel(QWidget):
         seen = []
         for layer, colour in zip(layers, COLOURS, strict=False):
             distance, values = line_profile(shown_slice(layer, z), start, end, pixel)
-            self.plot.plot(distance, values, name=layer.name, pen=pg.mkPen(colour, width=1), connect="finite")
+            self.plot.plot(
+                distance, values, name=elided(layer.name), pen=pg.mkPen(colour, width=1), connect="finite"
+            )
             seen.append(values[np.isfinite(values)])
         if (all_seen := np.concatenate(seen)).size:
             low, high = all_seen.min(), all_seen.max()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_autostructn2v._napari.free_places import free_column
 from napari_autostructn2v._napari.image_layers import by_slices
-from napari_autostructn2v._napari.placement import GAP, NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
 from napari_autostructn2v._napari.slices import grey_values
 from napari_autostructn2v.metrics import RemovedArray
 from napari_autostructn2v.stack import as_stack
@@ -23,7 +24,7 @@ def removed(original: Image, denoised: Image) -> Any:
 
 
 def show_removed(viewer: Viewer, original: Image, denoised: Image) -> Image:
-    """Add what was removed as a layer, last in the row of images.
+    """Add what was removed as a layer, in the first free place of the row of images.
 
     Raises
     ------
@@ -40,13 +41,7 @@ def show_removed(viewer: Viewer, original: Image, denoised: Image) -> Image:
         name=f"{original.name} removed",
         contrast_limits=(-spread, spread),
         metadata=dict(NOT_A_SOURCE),
-        **placement.beside(_free_column(viewer, placement), array.ndim),
+        **placement.beside(free_column(viewer, placement), array.ndim),
     )
     viewer.layers.selection.active = active
     return layer
-
-
-def _free_column(viewer: Viewer, placement: Placement) -> int:
-    """The first place of the row to the right of which there is nothing."""
-    rightmost = max(float(layer.extent.world[1, -1]) for layer in viewer.layers)
-    return int(np.ceil((rightmost - placement.low[1]) / (placement.size[1] * (1 + GAP))))

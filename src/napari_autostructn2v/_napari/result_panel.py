@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import Slider
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
-    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_autostructn2v._napari.elided import ElidedCombo
 from napari_autostructn2v._napari.parts import (
     button,
     explain_slider,
@@ -33,6 +33,7 @@ class ResultPanel(QWidget):
         super().__init__()
         self._workspace, self._session = workspace, workspace.session
         self.summary = message_label()
+        self.summary.setToolTip("What has been done so far")
         self.recovery = Slider(
             min=0, max=100, step=5,
             tooltip="How much of the detail that denoising has lost is brought back from the residual, in "
@@ -60,12 +61,11 @@ class ResultPanel(QWidget):
             "to run",
             open_zoo,
         )
-        self.attempts = QComboBox()
+        self.attempts = ElidedCombo()
         self.attempts.setToolTip(
-            "Every result of stage 2 of this run, by the kernel it was made with: choose the one to look at "
-            "and to save"
+            "Every result of stage 2 of this run, by the size of its kernel, the number of hidden pixels if "
+            "that is not full, and its training steps: choose the one to look at and to save"
         )
-        self.attempts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.attempts.activated.connect(lambda row: self._session.take(self._session.attempts[row]))
         self.keep = button(
             "Keep as layer",
@@ -84,14 +84,12 @@ class ResultPanel(QWidget):
         layout.addWidget(self.summary)
         layout.addWidget(self.compare)
         form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Attempt", self.attempts)
-        form.addRow(self.keep, self.forget)
+        form.addRow(_in_a_row(self.keep, self.forget))
         form.addRow("Detail back, %", self.recovery.native)
         layout.addLayout(form)
-        row = QHBoxLayout()
-        row.addWidget(self.save_result)
-        row.addWidget(self.save_model)
-        layout.addLayout(row)
+        layout.addLayout(_in_a_row(self.save_result, self.save_model))
         layout.addWidget(self.save_run)
         layout.addWidget(self.open_zoo)
 
@@ -139,6 +137,13 @@ class ResultPanel(QWidget):
     def _forget(self) -> None:
         for attempt in self._session.attempts:
             self._session.forget(attempt)  # it keeps the present one
+
+
+def _in_a_row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget)
+    return row
 
 
 def _open_compare(viewer: Viewer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v.errors import AutoStructN2VError
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
     from napari_autostructn2v._napari.workspace import Workspace
 
 
@@ -38,14 +41,23 @@ class RunDialogs:
     def open(self) -> None:
         """Ask for a run folder, and go on with what is in it."""
         chosen = QFileDialog.getExistingDirectory(self._window, "Open the folder of a run")
-        if not chosen:
+        if chosen:
+            self.open_folder(Path(chosen))
+
+    def open_folder(self, folder: Path, instead_of: Sequence[Layer] = ()) -> None:
+        """Go on with the run in a folder, in place of layers that only showed it, or say why not."""
+        if self._session.job is not None:
+            self._session.tell("", "Another run is at work. Wait for it or cancel it, then open this one.")
             return
         try:
-            saved = open_run(Path(chosen))
+            saved = open_run(folder)
             array, meta, _ = image_layer(saved.image)
         except AutoStructN2VError as error:
             self._session.tell("", str(error))
             return
+        # before others are added: napari 0.9.2 can crash when it draws again what was removed after that
+        for layer in instead_of:
+            self._workspace.viewer.layers.remove(layer)
         layer = self._workspace.viewer.add_image(array, **meta)
         self._workspace.choose(layer)
         source = Source(layer.name, array, voxel_size(layer), saved.image.path)

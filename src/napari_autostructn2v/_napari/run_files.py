@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +101,8 @@ def open_run(path: Path) -> SavedRun:
             f"The input of the run, {source}, is not there any more. Move it back, or open its folder in "
             "napari to see the results alone."
         )
+    # a copy of what was in no file is called input.tif
+    image = replace(image, name=record.get("input") or image.name)
     box = record.get("box")
     peak_edits, kernel_edits = folder.read_edits()
     return SavedRun(

@@ -48,11 +48,14 @@ def shows_slices(viewer: Viewer) -> bool:
     return dims.ndisplay == 2 and tuple(dims.displayed) == (dims.ndim - 2, dims.ndim - 1)
 
 
-def own_limits(layer: Image) -> tuple[float, float]:
-    """Contrast limits by percentiles of the middle slice; a difference keeps its own, around zero."""
+def own_limits(layer: Image, saturated: float = 0.01) -> tuple[float, float]:
+    """Contrast limits by percentiles of the middle slice; a difference keeps its own, around zero.
+
+    A share of ``saturated`` of the pixels lies beyond them.
+    """
     if is_view(layer):
         low, high = layer.contrast_limits
         return float(low), float(high)
     plane = shown_slice(layer, full_shape(layer)[0] // 2).astype(np.float64)
     finite = plane[np.isfinite(plane)]
-    return contrast_limits(finite) if finite.size else (0.0, 1.0)
+    return contrast_limits(finite, saturated) if finite.size else (0.0, 1.0)

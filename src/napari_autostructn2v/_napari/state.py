@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +89,7 @@ class Run:
     skipped: bool = False
     recovery: float = Config().recovery
 
-    @cached_property
+    @property
     def denoised(self) -> np.ndarray | None:
         """The best result so far, float32, shape of the input."""
         output = self.stage2 or self.stage1
@@ -112,12 +111,13 @@ class Attempt:
 
     @property
     def words(self) -> str:
-        """What it was made with."""
+        """What it was made with: size of the kernel, its pixels if it is not full, training steps."""
         model = self.output.model
-        size = " × ".join(map(str, model.kernel.shape))
-        notch = "" if model.notch is None else ", notch"
+        size, pixels = " × ".join(map(str, model.kernel.shape)), int(model.kernel.sum())
+        some = "" if pixels == model.kernel.size else f" ({pixels} px)"
+        notch = "" if model.notch is None else " + notch"
         steps = model.provenance.get("steps", model.config.steps)
-        return f"{self.number}: kernel {size}, {int(model.kernel.sum())} pixels{notch}, {steps} steps"
+        return f"{self.number}: {size}{some}{notch}, {steps} steps"
 
 
 @dataclass

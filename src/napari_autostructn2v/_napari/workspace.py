@@ -103,7 +103,7 @@ class Workspace:
         self.quick_look = QuickLookLayer(viewer, self.session, lambda: self.images.placement)
         self.images.appeared.connect(self.fly_to_images)
         self.batch = Batch(self.session)
-        self.batch_layers = BatchLayers(viewer, self.batch)
+        self.batch_layers = BatchLayers(viewer, self.batch, self.flight)
         self.outline: Labels | Shapes | None = None
         """The layer in which noise is measured; None for the flattest parts."""
         self.training_outline: Shapes | None = None

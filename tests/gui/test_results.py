@@ -1,0 +1,66 @@
+"""What is shown of a result: its spectrum, its array, the answer to a click far down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hands import Hand, open_dock, through_stage1
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_autostructn2v._napari.review_layers import SPECTRUM
+from napari_autostructn2v._napari.state import Phase
+
+
+def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1280, 800)
+    hand = Hand(viewer)
+    viewer.add_image(noisy, name="tiny")
+    dock = open_dock(viewer, 2)
+    through_stage1(hand, dock)
+    session, combo = dock.session, dock.peaks.spectrum
+    dock.parts["Peaks"].button.setChecked(True)
+    layer = dock.workspace.review.layers[SPECTRUM]
+    background = np.array(layer.data)
+    hand.click(dock.review.approve)
+    hand.wait(lambda: session.phase is Phase.RESULT or session.error)
+    assert not session.error
+    for _ in range(combo.count()):
+        combo.setFocus()
+        QTest.keyClick(combo, Qt.Key.Key_Down)
+    assert combo.currentIndex() == combo.count() - 1
+    hand.wait(lambda: dock.workspace.spectrum.choice == "stage2" and not dock.workspace.spectrum.waiting)
+    wanted = session.review.automatic.measured.spectrum_of(session.run.denoised).log_power
+    np.testing.assert_allclose(layer.data, wanted, rtol=1e-5)
+    assert not np.allclose(layer.data, background)
+    for _ in range(combo.count()):
+        QTest.keyClick(combo, Qt.Key.Key_Up)
+    hand.wait(lambda: np.array_equal(layer.data, background))
+
+    # the layer, the run, and a result that is kept aside are one array
+    assert viewer.layers["tiny denoised"].data is session.run.denoised
+    dock.sections[Phase.RESULT].button.setChecked(True)
+    hand.click(dock.result.keep)
+    assert viewer.layers["tiny denoised 1"].data is session.run.denoised
+    dock.result.recovery.value = 40
+    kept = viewer.layers["tiny denoised 1"].data
+    assert viewer.layers["tiny denoised"].data is session.run.denoised is not kept
+    np.testing.assert_array_equal(kept, session.run.stage2.denoised(1.0))
+
+    # every section open, and scrolled to the end: what is told is seen
+    for section in dock.sections.values():
+        section.button.setChecked(True)
+    hand.rest(0.2)
+    dock.result.open_zoo.parentWidget().setFocus()
+    session.tell("Saved.")
+    hand.rest(0.1)
+    assert dock.message.visibleRegion().boundingRect().height() == dock.message.height() > 0
+    from qtpy.QtWidgets import QScrollArea
+
+    bar = dock.findChild(QScrollArea).verticalScrollBar()
+    assert bar.maximum() > 0
+    bar.setValue(bar.maximum())
+    hand.rest(0.1)
+    assert dock.message.visibleRegion().boundingRect().height() == dock.message.height()
