@@ -17,6 +17,7 @@ from napari_autostructn2v import kernel_library
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.parts import Section
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS
+from napari_autostructn2v._napari.state import Phase
 from napari_autostructn2v.drawing import box, cross, line, thickened
 from napari_autostructn2v.kernel import load_kernel, save_kernel, validate_kernel
 
