@@ -1,12 +1,13 @@
 # make demo      a denoised tomogram in demo/, from nothing but Python
 # make demo-gui  the same, then shown in napari
 # make test      the whole test suite, with its windows on a virtual screen
+# make faults    kills, full disks, two at once and damaged files, the long ones as well
 # make tour      the pictures of the user guide, made anew by clicking through the real window
 # make lint      style, types and the borders between modules
 #
 # Everything is installed into .venv, once. Another interpreter: make demo PYTHON=python3.12
 
-.PHONY: demo demo-gui test tour lint dev clean
+.PHONY: demo demo-gui test faults tour lint dev clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -36,6 +37,10 @@ demo-gui: .venv/installed-test
 test: .venv/installed-test
 	.ci/system-packages.sh tests
 	$(ON_SCREEN) $(BIN)/python -m pytest
+
+faults: .venv/installed-test
+	.ci/system-packages.sh tests
+	$(ON_SCREEN) $(BIN)/python -m pytest tests/faults -m "long or not long"
 
 tour: .venv/installed-test
 	.ci/system-packages.sh tests
