@@ -14,6 +14,7 @@ import pytest
 _settings = tempfile.TemporaryDirectory(prefix="napari-settings-")
 atexit.register(_settings.cleanup)
 os.environ["NAPARI_CONFIG"] = str(Path(_settings.name) / "settings.yaml")
+os.environ["XDG_DATA_HOME"] = str(Path(_settings.name) / "data")  # where runs and kernels are kept
 os.environ["QT_API"] = "pyside6"
 os.environ["OMP_NUM_THREADS"] = str(min(2, os.cpu_count() or 1))
 

@@ -44,7 +44,8 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], progress: dict[str,
     with write_atomically(last, overwrite=True) as beside:
         # not by save_file, whose error on a full disk is no OSError
         beside.write_bytes(save(tensors, metadata={"progress": text, "digest": _digest(text, tensors)}))
-        if last.exists():  # under both names for a moment, so that it never is under none
+        # it has both names for a moment, so that it is never without; a kill in that moment leaves both
+        if last.exists() and not (before.exists() and last.samefile(before)):
             with write_atomically(before, overwrite=True) as link:
                 _link(last, link)
 

@@ -324,6 +324,8 @@ def _both_stages(
     denoised = stage1
     if approved is None and (kernel is not None or analysis.verdict.expect_gain):
         approved = Approval(analysis.kernel, analysis.notch_rule, config.stage2, box)
+        if folder is not None and not folder.model("stage2").exists():
+            yield from when_there_is_room(partial(folder.approve, approved), folder.path)
     if approved is not None:
         model, _, denoised = yield from stage("stage2", approved)
     return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=model)

@@ -23,7 +23,6 @@ ends.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass
@@ -158,7 +157,6 @@ class RunFolder:
         }
         settings = {
             "kernel": None if kernel is None else kernel.astype(int).tolist(),
-            "region": None if region is None else hashlib.sha256(np.packbits(region).tobytes()).hexdigest(),
             "box": None if box is None else [list(span) for span in (box.z, box.y, box.x)],
             "config": config.model_dump(),
         }
@@ -166,6 +164,8 @@ class RunFolder:
         asked = image if rewrite else image | settings
         # records of earlier versions have fewer entries
         different = [key for key, value in asked.items() if before.get(key, value) != value]
+        if before and not rewrite and not _same(region, self.read_region()):
+            different.append("region")
         if different:
             raise RunFolderError(
                 f"The run folder {self.path} belongs to another run: {', '.join(different)} differ. "
@@ -188,13 +188,11 @@ class RunFolder:
         }
         self._write_json(self._record, {**image, **settings, **circumstances})
 
-    def configure(self, config: Config, region: np.ndarray | None) -> None:
-        """Write down other settings for what is still to come."""
+    def configure(self, config: Config, region: np.ndarray | None, *, skipped: bool) -> None:
+        """Write down other settings for what is still to come, and whether Stage 2 is not wanted."""
         self.write_region(region)
-        digest = None if region is None else hashlib.sha256(np.packbits(region).tobytes()).hexdigest()
-        self._write_json(
-            self._record, {**self.read_record(), "config": config.model_dump(), "region": digest}
-        )
+        changes = {"config": config.model_dump(), "skipped": skipped}
+        self._write_json(self._record, self.read_record() | changes)
 
     def read_record(self) -> dict[str, Any]:
         """What ``run.json`` says.
@@ -313,7 +311,7 @@ class RunFolder:
         What a Stage 2 with something else has left goes out of the way; its model stays under a number.
         """
         before = self.read_approval()
-        if before is None or before.to_json() != approval.to_json():
+        if before is not None and before.to_json() != approval.to_json():
             self.forget_checkpoints("stage2")
         model = self.model("stage2")
         if model.exists():
@@ -386,3 +384,9 @@ class RunFolder:
     def _write_json(path: Path, content: dict[str, Any]) -> None:
         with write_atomically(path, overwrite=True) as beside:
             beside.write_text(json.dumps(content, indent=1))
+
+
+def _same(region: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if region is None or other is None:
+        return region is other
+    return np.array_equal(region, other)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_autostructn2v._napari.files import image_layer, voxel_size
+from napari_autostructn2v._napari.resume_dialog import ResumeDialog
 from napari_autostructn2v._napari.run_files import open_run
 from napari_autostructn2v._napari.state import Source
 from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.stack import Box
 
 if TYPE_CHECKING:
+    from napari.layers import Image
+
     from napari_autostructn2v._napari.workspace import Workspace
 
 
@@ -24,6 +29,7 @@ class RunDialogs:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._session = workspace.session
+        self.dialog: ResumeDialog | None = None
 
     @property
     def _window(self) -> Any:
@@ -38,18 +44,46 @@ class RunDialogs:
     def open(self) -> None:
         """Ask for a run folder, and go on with what is in it."""
         chosen = QFileDialog.getExistingDirectory(self._window, "Open the folder of a run")
-        if not chosen:
-            return
+        if chosen:
+            self._go_on(Path(chosen))
+
+    def resume(self) -> None:
+        """List the runs that are kept on this computer, and go on with the one chosen."""
+        if self._session.store is not None:
+            self.dialog = ResumeDialog(self._window, self._session.store, self._go_on)
+            self.dialog.open()
+
+    def _go_on(self, path: Path) -> None:
         try:
-            saved = open_run(Path(chosen))
+            saved = open_run(path)
             array, meta, _ = image_layer(saved.image)
         except AutoStructN2VError as error:
             self._session.tell("", str(error))
             return
-        layer = self._workspace.viewer.add_image(array, **meta)
+        layer = self._workspace.viewer.add_image(array, **{**meta, "name": saved.image.name})
         self._workspace.choose(layer)
         source = Source(layer.name, array, voxel_size(layer), saved.image.path)
         self._session.reopen(saved, source)
+        self._outline_training(saved.box, layer)
+
+    def _outline_training(self, box: Box | None, image: Image) -> None:
+        """Show the part of each slice that is trained on, as it was drawn for the first stage."""
+        height, width = image.data.shape[-2:]
+        if box is None or (box.y, box.x) == ((0, height), (0, width)):
+            return
+        (y0, y1), (x0, x1) = box.y, box.x
+        corners = np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)]) - 0.5
+        layer = self._workspace.viewer.add_shapes(
+            [corners],
+            name="training field",
+            scale=image.scale[-2:],
+            translate=image.translate[-2:],
+            units=image.units[-2:],
+            face_color="transparent",
+            edge_color="#e8b44c",
+        )
+        self._workspace.train_in(layer)
+        self._session.changed.emit()
 
     def may_close(self) -> bool:
         """Whether the window may close at once. Asks if that would lose edits."""
@@ -58,7 +92,8 @@ class RunDialogs:
         answer = QMessageBox.question(
             self._window,
             "Edits are not saved",
-            "Your edits of the peaks and the kernel are in no file yet. Save the run before closing?",
+            "Your edits of the peaks and the kernel are in no file of yours. Save the run before closing? "
+            "Resume … has it on this computer all the same.",
             QMessageBox.StandardButton.Save
             | QMessageBox.StandardButton.Discard
             | QMessageBox.StandardButton.Cancel,
