@@ -106,8 +106,7 @@ class RunFolder:
             If it cannot be made.
         """
         if self.path.is_dir() and not self._record.exists():
-            others = [each for each in self.path.iterdir() if not each.name.startswith((LOCK, ".partial-"))]
-            if others:
+            if any(map(self._is_other, self.path.rglob("*"))):
                 raise RunFolderError(
                     f"{self.path} holds other files. Choose an empty or a new folder for the run."
                 )
@@ -115,6 +114,15 @@ class RunFolder:
         for folder in (self.path, *(self.path / part for part in PARTS)):
             remove_leftovers(folder)
         return hold
+
+    def _is_other(self, path: Path) -> bool:
+        """Whether a file is none of those that are written before the record is."""
+        ours = path.name.startswith((LOCK, ".partial-")) or path == self._region
+        return not ours and not path.is_dir()
+
+    @property
+    def _region(self) -> Path:
+        return self.path / "analysis" / "region.tif"
 
     @property
     def _record(self) -> Path:
@@ -284,7 +292,7 @@ class RunFolder:
 
     def write_region(self, region: np.ndarray | None) -> None:
         """Keep where noise was measured, bool (Y, X) or (Z, Y, X); nothing if it was found by itself."""
-        file = self.path / "analysis" / "region.tif"
+        file = self._region
         if region is None:
             file.unlink(missing_ok=True)
             return
@@ -294,7 +302,7 @@ class RunFolder:
 
     def read_region(self) -> np.ndarray | None:
         """Where noise was measured; None if that was found by itself."""
-        file = self.path / "analysis" / "region.tif"
+        file = self._region
         return tifffile.imread(file) > 0 if file.exists() else None
 
     def model(self, stage: TrainingStage) -> Path:

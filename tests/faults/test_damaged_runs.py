@@ -81,6 +81,15 @@ def test_a_damaged_record_is_told(folder: Path, damage: str) -> None:
         finish(resume(folder))
 
 
+def test_a_run_killed_before_its_record_was_written_starts(folder: Path, source: ImageFile) -> None:
+    start = folder.with_name("begun")
+    (start / "analysis").mkdir(parents=True)
+    for left in (".lock", ".partial-12345678-run.json", "analysis/.partial-12345678-region.tif"):
+        (start / left).touch()
+    finish(run(source.array, mode="2d", config=QUICK, kernel=LINE, folder=start, source=source))
+    assert not list(start.rglob(".partial-*"))
+
+
 def test_a_changed_input_is_told_from_one_that_is_gone(folder: Path, source: ImageFile) -> None:
     stack = np.array(source.array)
     stack[2, 5, 5] += 100
