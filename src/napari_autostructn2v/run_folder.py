@@ -105,11 +105,10 @@ class RunFolder:
         FileError
             If it cannot be made.
         """
-        if self.path.is_dir() and not self._record.exists():
-            if any(map(self._is_other, self.path.rglob("*"))):
-                raise RunFolderError(
-                    f"{self.path} holds other files. Choose an empty or a new folder for the run."
-                )
+        if not self._record.exists() and any(map(self._is_other, self.path.rglob("*"))):
+            raise RunFolderError(
+                f"{self.path} holds other files. Choose an empty or a new folder for the run."
+            )
         hold = Hold(make_folder(self.path))
         for folder in (self.path, *(self.path / part for part in PARTS)):
             remove_leftovers(folder)
