@@ -33,7 +33,7 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path: Path, kills: int, see
     outcome = json.loads(ended.stdout)
     print(outcome)
     assert outcome["whole"] == 0 and "message" not in outcome, outcome
-    assert outcome["killed"].count(-signal.SIGKILL) >= kills * 0.7, "most were hit while they worked"
+    assert outcome["killed"].count(-signal.SIGKILL) >= kills / 2, "many were hit while they worked"
     assert outcome["killed"][-1] == 0
     assert all(outcome["same"]), outcome
     assert max(outcome["lost"]) <= 1, "a checkpoint is written at each step here"
