@@ -15,6 +15,7 @@ _settings = tempfile.TemporaryDirectory(prefix="napari-settings-")
 atexit.register(_settings.cleanup)
 os.environ["NAPARI_CONFIG"] = str(Path(_settings.name) / "settings.yaml")
 os.environ["XDG_STATE_HOME"] = _settings.name  # where the log goes
+os.environ["XDG_DATA_HOME"] = str(Path(_settings.name) / "data")  # where runs and kernels are kept
 os.environ["QT_API"] = "pyside6"
 os.environ["OMP_NUM_THREADS"] = str(min(2, os.cpu_count() or 1))
 

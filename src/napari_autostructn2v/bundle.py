@@ -80,7 +80,7 @@ class Model:
             format="autostructn2v-model",
             version=FORMAT_VERSION,
             kernel=self.kernel.astype(int).tolist(),
-            notch=None if self.notch is None else _NotchDescription.of(self.notch),
+            notch=None if self.notch is None else NotchDescription.of(self.notch),
             config=self.config,
             mean=self.normalisation.mean,
             std=self.normalisation.std,
@@ -97,7 +97,9 @@ class Model:
         return path
 
 
-class _NotchDescription(BaseModel):
+class NotchDescription(BaseModel):
+    """A notch rule as JSON."""
+
     model_config = ConfigDict(extra="forbid")
 
     side: int = Field(ge=15, le=255)
@@ -105,10 +107,12 @@ class _NotchDescription(BaseModel):
     choice: NotchChoice
 
     @classmethod
-    def of(cls, rule: NotchRule) -> _NotchDescription:
+    def of(cls, rule: NotchRule) -> NotchDescription:
+        """As the rule says."""
         return cls(side=len(rule.peaks), peaks=np.argwhere(rule.peaks).tolist(), choice=rule.choice)
 
     def rule(self) -> NotchRule:
+        """The rule that it describes."""
         peaks = np.zeros((self.side, self.side), dtype=bool)
         for place in self.peaks:
             peaks[place] = True
@@ -121,7 +125,7 @@ class _Description(BaseModel):
     format: Literal["autostructn2v-model"]
     version: int
     kernel: list[Any]
-    notch: _NotchDescription | None = None  # version 1 knew none
+    notch: NotchDescription | None = None  # version 1 knew none
     config: TrainingConfig
     mean: float
     std: float = Field(gt=0)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -28,13 +29,16 @@ from napari_autostructn2v.events import (
     Step,
     TrainingStarted,
     Validation,
+    Waiting,
 )
 from napari_autostructn2v.problem import told
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from napari_autostructn2v import pipeline
     from napari_autostructn2v.cluster import Workers
+    from napari_autostructn2v.io import VoxelSize
     from napari_autostructn2v.stack import Box
 
 Result = TypeVar("Result")
@@ -123,35 +127,93 @@ def run(
 ) -> None:
     """Denoise a stack: Stage 1, noise analysis, Stage 2.
 
-    After Ctrl-C, the same command goes on where it stopped.
+    After Ctrl-C or a crash, the same command goes on where it stopped, and so does resume.
     """
     from napari_autostructn2v import pipeline
-    from napari_autostructn2v.io import check_stack_place, read_stack, write_stack
+    from napari_autostructn2v.io import check_stack_place, read_stack
     from napari_autostructn2v.kernel import load_kernel
 
     check_stack_place(output, overwrite=overwrite)
     image = read_stack(input)
     _refuse_own_input(output, input)
     config = Config.from_preset(preset)
-    events = pipeline.run(
-        image.array,
-        mode=mode,
-        config=config.model_copy(
-            update={"analysis": _analysis_config(notch, find_kernel), "recovery": recovery}
-        ),
-        kernel=None if kernel is None else load_kernel(kernel),
-        region=_region(background, image.array.shape),
-        box=_box(train_on),
-        device=device,
-        seed=seed,
-        folder=run_dir or output.with_name(f"{output.name.split('.')[0]}_run"),
-        source=image,
-    )
+    with _held(output):
+        events = pipeline.run(
+            image.array,
+            mode=mode,
+            config=config.model_copy(
+                update={"analysis": _analysis_config(notch, find_kernel), "recovery": recovery}
+            ),
+            kernel=None if kernel is None else load_kernel(kernel),
+            region=_region(background, image.array.shape),
+            box=_box(train_on),
+            device=device,
+            seed=seed,
+            folder=run_dir or output.with_name(f"{output.name.split('.')[0]}_run"),
+            source=image,
+            output=output,
+        )
+        _finish(events, output, image.voxel_size, overwrite, quiet)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, of this command line or of the window.")],
+    output: Annotated[
+        Path | None,
+        typer.Argument(help="Where to write the denoised stack. Default: where the run was to write it."),
+    ] = None,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Finish a run that was stopped, killed or cut off by a power failure, from its folder alone.
+
+    At most half a minute of training is done again, and the result is the same as without the interruption.
+    """
+    from napari_autostructn2v import pipeline
+    from napari_autostructn2v.io import check_stack_place
+    from napari_autostructn2v.run_folder import RunFolder
+
+    run_folder = RunFolder(folder)
+    target = output or run_folder.read_settings().output
+    if target is None:
+        raise typer.BadParameter("The run does not say where its result is to go. Give OUTPUT as well.")
+    check_stack_place(target, overwrite=overwrite)
+    image = run_folder.read_input()
+    _refuse_own_input(target, image.path)
+    with _held(target):
+        _finish(pipeline.resume(folder, device=device), target, image.voxel_size, overwrite, quiet)
+
+
+def _finish(
+    events: Generator[Event, Any, pipeline.Result],
+    output: Path,
+    voxel_size: VoxelSize | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Follow a run to its end and write its result."""
+    from napari_autostructn2v.io import write_stack
+    from napari_autostructn2v.patience import when_there_is_room
+
     result = _follow(events, quiet)
-    write_stack(output, result.denoised, voxel_size=image.voxel_size, overwrite=overwrite)
+    write = partial(write_stack, output, result.denoised, voxel_size=voxel_size, overwrite=overwrite)
+    _follow(when_there_is_room(write, output.parent), quiet)
     if not quiet:
         stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
         console.print(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.", sep="\n")
+
+
+@contextmanager
+def _held(output: Path) -> Iterator[None]:
+    """Keep others off an output, and clear away what a killed process has left of it."""
+    from napari_autostructn2v.io import Hold, remove_leftovers
+
+    # a folder of slices or a Zarr as well is locked by a file beside it
+    with Hold(output, beside=True):
+        remove_leftovers(output.parent, output.name)
+        yield
 
 
 @app.command()
@@ -515,11 +577,15 @@ class _Bars:
         self._progress = progress
         self._stage = label
         self._device = ""
+        self._waiting = ""
         self._training: TaskID | None = None
         self._prediction: TaskID | None = None
 
     def show(self, event: Event) -> None:
         """Move the bar that an event belongs to."""
+        if self._waiting and not isinstance(event, Waiting):
+            self._waiting = ""
+            self._progress.console.print("Going on.", highlight=False)
         match event:
             case StageStarted(stage=stage):
                 self._stage = {
@@ -544,6 +610,11 @@ class _Bars:
                 if self._prediction is None:
                     self._prediction = self._progress.add_task(self._stage, total=total, note="")
                 self._progress.update(self._prediction, completed=done, total=total)
+            case Waiting(reason=reason) if not self._waiting:
+                self._waiting = reason
+                self._progress.console.print(
+                    f"{reason} The run waits, and goes on by itself; Ctrl-C ends it.", highlight=False
+                )
             case Notice(message=message):
                 self._progress.console.print(message, highlight=False)
 

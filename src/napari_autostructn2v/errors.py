@@ -29,6 +29,14 @@ class FileError(AutoStructN2VError, OSError):
     """A file cannot be read or written."""
 
 
+class DiskFullError(FileError):
+    """There is no room for a file. It can be written once there is."""
+
+
+class BusyError(AutoStructN2VError, RuntimeError):
+    """Another program, or another window, is writing to the same place."""
+
+
 class DeviceError(AutoStructN2VError, RuntimeError):
     """The compute device asked for is not there."""
 

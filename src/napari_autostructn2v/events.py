@@ -89,7 +89,24 @@ class Notice:
     message: str
 
 
-Event = StageStarted | TrainingStarted | Step | Validation | Preview | CheckpointWritten | SliceDone | Notice
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing goes on until the user has done something, such as made room on a disk; said repeatedly."""
+
+    reason: str
+
+
+Event = (
+    StageStarted
+    | TrainingStarted
+    | Step
+    | Validation
+    | Preview
+    | CheckpointWritten
+    | SliceDone
+    | Notice
+    | Waiting
+)
 
 
 def finish(

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
+from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.bundle import Model, load_model
 from napari_autostructn2v.config import Config, Mode, Preset
 from napari_autostructn2v.device import choose_device
+from napari_autostructn2v.errors import DiskFullError
 from napari_autostructn2v.events import Event, Notice, StageStarted, finish
 from napari_autostructn2v.io import ImageFile
-from napari_autostructn2v.kernel import POINT, validate_kernel
-from napari_autostructn2v.notch import NotchRule
+from napari_autostructn2v.kernel import POINT, Edits, embed_kernel, trim_kernel, validate_kernel
+from napari_autostructn2v.patience import when_there_is_room
 from napari_autostructn2v.prediction import predict
 from napari_autostructn2v.recovery import bring_back, recover
 from napari_autostructn2v.run_folder import RunFolder, TrainingStage
+from napari_autostructn2v.run_losses import Losses
 from napari_autostructn2v.spectrum import check_region
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
-from napari_autostructn2v.training import train
+from napari_autostructn2v.training import StopTraining, train
 
 
 @dataclass(eq=False)
@@ -167,6 +172,7 @@ def run(
     seed: int = 0,
     folder: Path | None = None,
     source: ImageFile | None = None,
+    output: Path | None = None,
 ) -> Generator[Event, Any, Result]:
     """Both stages as a stream of events; the arguments beyond those of :func:`denoise` are for its record.
 
@@ -175,14 +181,17 @@ def run(
     stack, mode, config, kernel, region, box, device, seed
         As for :func:`denoise`.
     folder
-        Where the run is kept. If it holds this very run, cancelled or done, the run goes on from there.
+        Where the run is kept. If it holds this very run, however that ended, the run goes on from there. No
+        other process may use it meanwhile.
     source
         The file that the stack came from.
+    output
+        Where the result is to go, for who finishes the run from its folder alone.
 
     Yields
     ------
     Event
-        ``StageStarted`` before each stage, and what the stages yield.
+        ``StageStarted`` before each stage, and what the stages yield; ``Waiting`` while the disk is full.
 
     Returns
     -------
@@ -192,6 +201,8 @@ def run(
     ------
     RunFolderError
         If the folder belongs to another run; and what :func:`denoise` raises.
+    BusyError
+        If another process works in the folder.
     """
     stack = as_stack(stack, mode)
     choose_device(device)  # all that can be refused is refused before anything is written
@@ -203,92 +214,206 @@ def run(
         as_stack(stack.cropped(box), mode)
     if (notice := few_slices_notice(stack, mode)) is not None:
         yield Notice(notice)
-    run_folder = None
-    if folder is not None:
-        run_folder = RunFolder(folder)
-        run_folder.open(
-            stack, mode=mode, config=config, kernel=kernel, region=region, box=box, seed=seed, source=source
+    if folder is None:
+        return (yield from _both_stages(stack, mode, config, kernel, region, box, device, seed, None, source))
+    run_folder = RunFolder(folder)
+    with run_folder.hold():
+        opened = partial(
+            run_folder.open, stack, mode=mode, config=config, kernel=kernel, region=region, box=box,
+            seed=seed, source=source, output=output,
+        )  # fmt: skip
+        yield from when_there_is_room(opened, folder)
+        return (
+            yield from _both_stages(
+                stack, mode, config, kernel, region, box, device, seed, run_folder, source
+            )
         )
 
-    name = "" if source is None else source.name
-    voxel_size = None if source is None else source.voxel_size
 
-    def stage(
-        which: TrainingStage, kernel: np.ndarray, notch: NotchRule | None
-    ) -> Generator[Event, Any, tuple[Model, np.ndarray, np.ndarray]]:
-        """The model, what it makes of the stack, and that with its detail back."""
-        yield StageStarted(which)
-        model = yield from _trained(stack, kernel, notch, config, which, box, device, seed, run_folder, name)
-        predicted = yield from predict(stack, model, device=device)
-        denoised = predicted
-        if config.recovery > 0:
-            yield StageStarted("recovery")
-            detail = yield from recover(stack, predicted, notch)
-            denoised = predicted + np.float32(config.recovery) * detail
-        if run_folder is not None:
-            run_folder.write_denoised(which, denoised, voxel_size)
-        return model, predicted, denoised
+def resume(folder: Path, *, device: str = "auto") -> Generator[Event, Any, Result]:
+    """Finish the run in a folder, whether it was cancelled, killed or done, with nothing but the folder.
 
-    # Stage 1 is 2D in 2.5D as well: with neighbours in sight, noise that they share would pass through them
-    model, predicted, stage1 = yield from stage("stage1", POINT, None)
-    yield StageStarted("analysis")
-    analysis = analyze(
-        stack, predicted, mode=mode, config=config.analysis, region=region, voxel_size=voxel_size
+    Parameters
+    ----------
+    folder
+        Of a run, made by :func:`run` or in the window; what a person edited and approved there counts.
+    device
+        As for :func:`denoise`.
+
+    Yields
+    ------
+    Event
+        As :func:`run`.
+
+    Returns
+    -------
+    Result
+        The same as without the interruption, on the same processor.
+
+    Raises
+    ------
+    RunFolderError
+        If it is no run folder, is damaged, or its input was changed or is gone.
+    """
+    run_folder = RunFolder(folder)
+    asked, image = run_folder.read_settings(), run_folder.read_input()
+    return (
+        yield from run(
+            image.array,
+            mode=asked.mode,
+            config=asked.config,
+            kernel=asked.kernel,
+            region=run_folder.read_region(),
+            box=asked.box,
+            device=device,
+            seed=asked.seed,
+            folder=folder,
+            source=image,
+        )
     )
-    if kernel is not None:
-        analysis = analysis.with_kernel(kernel)
-    if run_folder is not None:
-        run_folder.write_analysis(analysis)
-    denoised = stage1
-    if kernel is not None or analysis.verdict.expect_gain:
-        model, _, denoised = yield from stage("stage2", analysis.kernel, analysis.notch_rule)
-    return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=model)
 
 
-def _trained(
+def _both_stages(
     stack: Stack,
-    kernel: np.ndarray,
-    notch: NotchRule | None,
+    mode: Mode,
     config: Config,
-    stage: TrainingStage,
+    kernel: np.ndarray | None,
+    region: np.ndarray | None,
     box: Box | None,
     device: str,
     seed: int,
     folder: RunFolder | None,
-    name: str,
-) -> Generator[Event, Any, Model]:
-    settings = config.stage1 if stage == "stage1" else config.stage2
-    if folder is None:
-        return (
-            yield from train(
-                stack, kernel, settings, device=device, seed=seed, name=name, notch=notch, box=box
-            )
+    source: ImageFile | None,
+) -> Generator[Event, Any, Result]:
+    name = "" if source is None else source.name
+    voxel_size = None if source is None else source.voxel_size
+
+    def stage(
+        which: TrainingStage, order: Approval
+    ) -> Generator[Event, Any, tuple[Model, np.ndarray, np.ndarray]]:
+        """The model, what it makes of the stack, and that with its detail back."""
+        yield StageStarted(which)
+        model = yield from train_stage(
+            stack, which, order, device=device, seed=seed, folder=folder, name=name
         )
+        predicted = yield from predict(stack, model, device=device)
+        denoised = predicted
+        if config.recovery > 0:
+            yield StageStarted("recovery")
+            detail = yield from recover(stack, predicted, order.notch)
+            denoised = predicted + np.float32(config.recovery) * detail
+        if folder is not None:
+            write = partial(folder.write_denoised, which, denoised, voxel_size)
+            yield from when_there_is_room(write, folder.path)
+        return model, predicted, denoised
+
+    # Stage 1 is 2D in 2.5D as well: with neighbours in sight, noise that they share would pass through them
+    model, predicted, stage1 = yield from stage("stage1", Approval(POINT, None, config.stage1, box))
+    yield StageStarted("analysis")
+    analysis = analyze(
+        stack, predicted, mode=mode, config=config.analysis, region=region, voxel_size=voxel_size
+    )
+    approved = None
+    if folder is not None:
+        analysis = with_edits(analysis, *folder.read_edits())
+        approved = folder.read_approval()
+    if kernel is not None:
+        analysis = analysis.with_kernel(kernel)
+    if folder is not None:
+        yield from when_there_is_room(partial(folder.write_analysis, analysis), folder.path)
+    denoised = stage1
+    if approved is None and (kernel is not None or analysis.verdict.expect_gain):
+        approved = Approval(analysis.kernel, analysis.notch_rule, config.stage2, box)
+        if folder is not None and not folder.model("stage2").exists():
+            yield from when_there_is_room(partial(folder.approve, approved), folder.path)
+    if approved is not None:
+        model, _, denoised = yield from stage("stage2", approved)
+    return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=model)
+
+
+def with_edits(analysis: NoiseAnalysis, peaks: Edits, kernel: Edits) -> NoiseAnalysis:
+    """The analysis with what a person added to and erased from the peaks and the kernel."""
+    if peaks != Edits():
+        analysis = analysis.with_peaks(peaks.apply(analysis.peaks))
+    if kernel != Edits():
+        grid = embed_kernel(analysis.kernel, analysis.autocorrelation.shape[-1])
+        analysis = analysis.with_kernel(trim_kernel(kernel.apply(grid)))
+    return analysis
+
+
+def train_stage(
+    stack: Stack,
+    stage: TrainingStage,
+    order: Approval,
+    *,
+    device: str = "auto",
+    seed: int = 0,
+    folder: RunFolder | None = None,
+    name: str = "",
+    preview: int | None = None,
+) -> Generator[Event, Any, Model]:
+    """Train a stage, or go on with it, or take its model, by what there is of it in the folder.
+
+    Parameters
+    ----------
+    stack
+        The input of the run.
+    stage
+        Where in the folder it is kept.
+    order
+        What to train with.
+    device, seed, name, preview
+        As for :func:`~napari_autostructn2v.training.train`.
+    folder
+        Of the run, held by the caller; None keeps nothing.
+
+    Yields
+    ------
+    Event
+        As the training; ``Waiting`` while the disk is full.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    RunFolderError
+        If the folder holds another training.
+    """
+    events = train(
+        stack, order.kernel, order.config, device=device, seed=seed, preview=preview,
+        checkpoint=None if folder is None else folder.checkpoint(stage),
+        name=name, notch=order.notch, box=order.box,
+    )  # fmt: skip
+    if folder is None:
+        return (yield from events)
     if folder.model(stage).exists():
         model = load_model(folder.model(stage))
-        if np.array_equal(model.kernel, kernel) and model.notch == notch:
+        if np.array_equal(model.kernel, order.kernel) and model.notch == order.notch:
             return model
-    losses = folder.losses(stage)
-    events = train(
-        stack,
-        kernel,
-        settings,
-        device=device,
-        seed=seed,
-        checkpoint=folder.checkpoint(stage),
-        name=name,
-        notch=notch,
-        box=box,
-    )
-    try:
-        while True:
-            event = next(events)
-            losses.record(event)
-            yield event
-    except StopIteration as end:
-        model = end.value
-    finally:
-        events.close()  # cancelled: the training writes its checkpoint
-    model.save(folder.model(stage), overwrite=True)
-    folder.checkpoint(stage).unlink(missing_ok=True)
+    model = yield from _recorded(events, folder.losses(stage))
+    save = partial(model.save, folder.model(stage), overwrite=True)
+    yield from when_there_is_room(save, folder.path)
+    folder.forget_checkpoints(stage)
     return model
+
+
+def _recorded(events: Generator[Event, Any, Model], losses: Losses) -> Generator[Event, Any, Model]:
+    """The same stream, taken note of."""
+    try:
+        event = next(events)
+        while True:
+            yield from when_there_is_room(partial(losses.record, event), losses.path.parent)
+            try:
+                sent = yield event
+            except StopTraining as stop:
+                event = events.throw(stop)
+            else:
+                event = events.send(sent)
+    except StopIteration as end:
+        model: Model = end.value
+        return model
+    finally:
+        with suppress(DiskFullError):  # then the checkpoint before has to do
+            events.close()  # cancelled: the training writes its checkpoint

@@ -2,8 +2,10 @@
 
 ::
 
-    run.json                          input, settings, seed and versions
-    stage1/  checkpoint.safetensors   state of a training that is under way
+    run.json                          input with its fingerprint, settings, seed and versions
+    input.tif                         the input itself, where it is in no file of its own
+    stage1/  checkpoint.safetensors   state of a training that is under way, and the one before
+             previous_checkpoint…
              losses.csv               step, training loss, validation loss
              model.zip                once the stage is done
              denoised.tif
@@ -11,16 +13,21 @@
               spectrum.tif peaks.tif autocorrelation.tif kernel.tif
               edits.json           what a person added and erased, if anything
               region.tif           background that was outlined, if any
-    stage2/  as stage1
+    stage2/  as stage1, and
+             approved.json            what it was started with
+             model_1.zip …            of earlier starts
+
+Every file is written beside its place and renamed, so that each is whole or not there, whenever the program
+ends.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import platform
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,14 +36,53 @@ import tifffile
 
 from napari_autostructn2v import __version__
 from napari_autostructn2v.analysis import NoiseAnalysis
+from napari_autostructn2v.approval import Approval
+from napari_autostructn2v.checkpoint import checkpoint_files
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import RunFolderError
-from napari_autostructn2v.events import Event, Step, TrainingStarted, Validation
-from napari_autostructn2v.io import ImageFile, VoxelSize, make_folder, write_atomically, write_stack
-from napari_autostructn2v.kernel import Edits, save_kernel
+from napari_autostructn2v.io import (
+    Hold,
+    ImageFile,
+    VoxelSize,
+    make_folder,
+    remove_leftovers,
+    write_atomically,
+    write_stack,
+)
+from napari_autostructn2v.io.lock import LOCK
+from napari_autostructn2v.kernel import Edits, save_kernel, validate_kernel
+from napari_autostructn2v.run_input import file_facts, find_input, slices_digest
+from napari_autostructn2v.run_losses import Losses
 from napari_autostructn2v.stack import Box, Stack
 
 TrainingStage = Literal["stage1", "stage2"]
+
+PARTS = ("stage1", "analysis", "stage2")
+
+INPUT = "input.tif"
+"""The input itself, in the run folder, where it is in no file that can be read again."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunSettings:
+    """What a run was asked, but for its input.
+
+    Attributes
+    ----------
+    kernel
+        That was given, not found; None if it was to be found.
+    box
+        Part of the stack to train on; None for all of it.
+    output
+        Where the result is to go; None if that was not said.
+    """
+
+    mode: Mode
+    config: Config
+    kernel: np.ndarray | None
+    box: Box | None
+    seed: int
+    output: Path | None
 
 
 @dataclass(frozen=True)
@@ -44,6 +90,42 @@ class RunFolder:
     """The folder of one run."""
 
     path: Path
+
+    def hold(self) -> Hold:
+        """Make the folder if it is not there, and keep others off it until this is released.
+
+        What a killed process has left half written is cleared away.
+
+        Raises
+        ------
+        BusyError
+            If another process works in it.
+        RunFolderError
+            If it holds other files.
+        FileError
+            If it cannot be made.
+        """
+        if not self._record.exists() and any(map(self._is_other, self.path.rglob("*"))):
+            raise RunFolderError(
+                f"{self.path} holds other files. Choose an empty or a new folder for the run."
+            )
+        hold = Hold(make_folder(self.path))
+        for folder in (self.path, *(self.path / part for part in PARTS)):
+            remove_leftovers(folder)
+        return hold
+
+    def _is_other(self, path: Path) -> bool:
+        """Whether a file is none of those that are written before the record is."""
+        ours = path.name.startswith((LOCK, ".partial-")) or path == self._region
+        return not ours and not path.is_dir()
+
+    @property
+    def _region(self) -> Path:
+        return self.path / "analysis" / "region.tif"
+
+    @property
+    def _record(self) -> Path:
+        return self.path / "run.json"
 
     def open(
         self,
@@ -56,50 +138,68 @@ class RunFolder:
         box: Box | None,
         seed: int,
         source: ImageFile | None,
+        output: Path | None = None,
+        rewrite: bool = False,
     ) -> None:
-        """Create the folder, or check that the one that is there belongs to the same run.
+        """Write down what the run is asked, or check that the folder belongs to the same run.
+
+        Parameters
+        ----------
+        rewrite
+            Whether other settings than those that are there replace them, as long as the input is the same.
 
         Raises
         ------
         RunFolderError
             If it was made for another input or other settings.
         """
-        identity = {
+        image = {
             "input": "" if source is None else source.name,
             "input_shape": list(stack.input_shape),
             "input_mean": stack.normalisation.mean,
             "input_std": stack.normalisation.std,
+            "input_slices": slices_digest(stack),
             "mode": mode,
             "seed": seed,
+        }
+        settings = {
             "kernel": None if kernel is None else kernel.astype(int).tolist(),
-            "region": None if region is None else hashlib.sha256(np.packbits(region).tobytes()).hexdigest(),
             "box": None if box is None else [list(span) for span in (box.z, box.y, box.x)],
             "config": config.model_dump(),
         }
-        record = self.path / "run.json"
-        if record.exists():
-            try:
-                before = json.loads(record.read_text())
-                different = [key for key, value in identity.items() if before[key] != value]
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunFolderError(
-                    f"{record} is damaged. Choose another run folder, or delete it."
-                ) from error
-            if different:
-                raise RunFolderError(
-                    f"The run folder {self.path} belongs to another run: {', '.join(different)} differ. "
-                    "Choose another run folder, or delete this one."
-                )
-            return
-        if self.path.exists() and any(self.path.iterdir()):
+        before = self.read_record() if self._record.exists() else {}
+        asked = image if rewrite else image | settings
+        # records of earlier versions have fewer entries
+        different = [key for key, value in asked.items() if before.get(key, value) != value]
+        if before and not rewrite and not _same(region, self.read_region()):
+            different.append("region")
+        if different:
             raise RunFolderError(
-                f"{self.path} holds other files. Choose an empty or a new folder for the run."
+                f"The run folder {self.path} belongs to another run: {', '.join(different)} differ. "
+                "Choose another run folder, or delete this one."
             )
-        for part in ("stage1", "analysis", "stage2"):
+        if before and not rewrite:
+            return
+        for part in PARTS:
             make_folder(self.path / part)
-        # where the input lies is no part of what the run is: it may be moved
-        path = None if source is None else str(source.path.resolve())
-        self._write_json(record, {**identity, "input_path": path, "napari_autostructn2v": __version__})
+        self.write_region(region)
+        # what follows is no part of what the run is: the input may be moved, the program be updated
+        circumstances = {
+            "input_dtype": str(stack.array.dtype),
+            **file_facts(None if source is None else source.path),
+            "output": before.get("output") if output is None else str(output.resolve()),
+            "started": before.get("started", datetime.now().astimezone().isoformat(timespec="seconds")),
+            "napari_autostructn2v": __version__,
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in ("numpy", "torch")},
+        }
+        self._write_json(self._record, {**image, **settings, **circumstances})
+
+    def configure(self, config: Config, region: np.ndarray | None, *, skipped: bool) -> None:
+        """Write down other settings for what is still to come, and whether Stage 2 is not wanted."""
+        self.write_region(region)
+        changes = {"config": config.model_dump(), "skipped": skipped}
+        self._write_json(self._record, self.read_record() | changes)
 
     def read_record(self) -> dict[str, Any]:
         """What ``run.json`` says.
@@ -109,18 +209,65 @@ class RunFolder:
         RunFolderError
             If there is none, or it is damaged.
         """
-        record = self.path / "run.json"
         try:
-            content: dict[str, Any] = json.loads(record.read_text())
+            content: dict[str, Any] = json.loads(self._record.read_text())
             missing = {"input_shape", "mode", "config"} - content.keys()
             if missing:
                 raise ValueError(f"{', '.join(sorted(missing))} missing")
-        except (OSError, ValueError, AttributeError) as error:
-            raise RunFolderError(f"{self.path} is no run folder: {record.name} cannot be read.") from error
+        except OSError as error:
+            raise RunFolderError(f"{self.path} is no run folder: run.json cannot be read.") from error
+        except (ValueError, AttributeError) as error:
+            raise RunFolderError(
+                f"{self._record} is damaged. Choose another run folder, or delete it."
+            ) from error
         return content
+
+    def read_settings(self) -> RunSettings:
+        """What the run was asked.
+
+        Raises
+        ------
+        RunFolderError
+            If there is no record, or it is damaged.
+        """
+        record = self.read_record()
+        try:
+            kernel, box = record.get("kernel"), record.get("box")
+            return RunSettings(
+                mode=record["mode"],
+                config=Config.model_validate(record["config"]),
+                kernel=None if kernel is None else validate_kernel(kernel),
+                box=None if box is None else Box(*(tuple(span) for span in box)),
+                seed=int(record.get("seed", 0)),
+                output=Path(record["output"]) if record.get("output") else None,
+            )
+        except (ValueError, TypeError) as error:
+            raise RunFolderError(f"{self._record} is damaged. Choose another run folder.") from error
+
+    def read_input(self) -> ImageFile:
+        """The input, from where it was or from the run folder itself.
+
+        Raises
+        ------
+        RunFolderError
+            If it is there no more, or was changed since.
+        """
+        return find_input(self.read_record(), self.path / INPUT)
+
+    def keep_input(self, source: ImageFile) -> None:
+        """Write the input itself into the folder, for a run whose input is in no file that can be read again.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
+        if not (self.path / INPUT).exists():
+            write_stack(self.path / INPUT, source.array, voxel_size=source.voxel_size)
 
     def write_edits(self, peaks: Edits, kernel: Edits) -> None:
         """Keep what a person added to and erased from the peaks and the kernel."""
+        make_folder(self.path / "analysis")
         self._write_json(
             self.path / "analysis" / "edits.json", {"peaks": peaks.to_json(), "kernel": kernel.to_json()}
         )
@@ -144,16 +291,17 @@ class RunFolder:
 
     def write_region(self, region: np.ndarray | None) -> None:
         """Keep where noise was measured, bool (Y, X) or (Z, Y, X); nothing if it was found by itself."""
-        file = self.path / "analysis" / "region.tif"
+        file = self._region
         if region is None:
             file.unlink(missing_ok=True)
             return
+        make_folder(file.parent)
         with write_atomically(file, overwrite=True) as beside:
             tifffile.imwrite(beside, region.astype(np.uint8), photometric="minisblack")
 
     def read_region(self) -> np.ndarray | None:
         """Where noise was measured; None if that was found by itself."""
-        file = self.path / "analysis" / "region.tif"
+        file = self._region
         return tifffile.imread(file) > 0 if file.exists() else None
 
     def model(self, stage: TrainingStage) -> Path:
@@ -163,6 +311,40 @@ class RunFolder:
     def checkpoint(self, stage: TrainingStage) -> Path:
         """Where a training under way keeps its state."""
         return self.path / stage / "checkpoint.safetensors"
+
+    def approve(self, approval: Approval) -> None:
+        """Keep what Stage 2 is trained with, before it is.
+
+        What a Stage 2 with something else has left goes out of the way; its model stays under a number.
+        """
+        before = self.read_approval()
+        if before is not None and before.to_json() != approval.to_json():
+            self.forget_checkpoints("stage2")
+        model = self.model("stage2")
+        if model.exists():
+            number = 1 + len(list(model.parent.glob("model_*.zip")))
+            model.rename(model.with_name(f"model_{number}.zip"))
+        with write_atomically(self.path / "stage2" / "approved.json", overwrite=True) as beside:
+            beside.write_text(approval.to_json())
+
+    def read_approval(self) -> Approval | None:
+        """What Stage 2 is to be trained with; None if it was never started.
+
+        Raises
+        ------
+        RunFolderError
+            If the file is damaged.
+        """
+        file = self.path / "stage2" / "approved.json"
+        try:
+            return Approval.from_json(file.read_text()) if file.exists() else None
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{file} is damaged. Delete that file to go on from the review.") from error
+
+    def forget_checkpoints(self, stage: TrainingStage) -> None:
+        """Delete the state of a training that is done, or not wanted any more."""
+        for file in checkpoint_files(self.checkpoint(stage)):
+            file.unlink(missing_ok=True)
 
     def losses(self, stage: TrainingStage) -> Losses:
         """The losses of a stage so far."""
@@ -211,40 +393,7 @@ class RunFolder:
             beside.write_text(json.dumps(content, indent=1))
 
 
-@dataclass
-class Losses:
-    """Losses of one stage, kept as a table beside its checkpoint."""
-
-    path: Path
-    rows: list[tuple[int, float, float]] = field(default_factory=list)
-    _since: list[float] = field(default_factory=list)
-
-    def write(self, training: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]]) -> None:
-        """Write the losses of a whole training: of every step, and of the validations."""
-        self.rows, since = [], 0
-        for step, loss in validation:
-            between = [each for at, each in training if since < at <= step]
-            self.rows.append((step, float(np.mean(between)) if between else float("nan"), loss))
-            since = step
-        self._write()
-
-    def record(self, event: Event) -> None:
-        """Take note of an event; the table is written at each validation."""
-        match event:
-            case TrainingStarted(step=step) if step and self.path.exists():
-                # a checkpoint may be older than the table: what is trained again is recorded again
-                with self.path.open(newline="") as file:
-                    rows = [(int(s), float(t), float(v)) for s, t, v in list(csv.reader(file))[1:]]
-                self.rows = [row for row in rows if row[0] <= step]
-            case Step(loss=loss):
-                self._since.append(loss)
-            case Validation(step=step, loss=loss):
-                self.rows.append((step, float(np.mean(self._since)) if self._since else float("nan"), loss))
-                self._since.clear()
-                self._write()
-
-    def _write(self) -> None:
-        with write_atomically(self.path, overwrite=True) as beside, beside.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("step", "training_loss", "validation_loss"))
-            writer.writerows(self.rows)
+def _same(region: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if region is None or other is None:
+        return region is other
+    return np.array_equal(region, other)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,15 @@ from napari_autostructn2v.blindspot import (
     sites_per_patch,
 )
 from napari_autostructn2v.bundle import Model
+from napari_autostructn2v.checkpoint import read_checkpoint, write_checkpoint
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.device import choose_device, describe_device, keep_freed_memory, mixed_precision
 from napari_autostructn2v.errors import RunFolderError
 from napari_autostructn2v.events import CheckpointWritten, Event, Preview, Step, TrainingStarted, Validation
-from napari_autostructn2v.io import write_atomically
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.notch import NotchRule
+from napari_autostructn2v.patience import when_there_is_room
 from napari_autostructn2v.prediction import predict_plane
 from napari_autostructn2v.stack import Box, Stack, as_stack
 
@@ -171,7 +172,7 @@ def train(
                     )
                     preview = _or(preview, (yield Preview(step=state.step, z=z, denoised=denoised)))
             if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                state.save(checkpoint)
+                yield from when_there_is_room(partial(state.save, checkpoint), checkpoint.parent)
                 saved = time.monotonic()
                 preview = _or(preview, (yield CheckpointWritten(step=state.step, path=checkpoint)))
     except StopTraining:
@@ -377,8 +378,6 @@ class _State:
         return True
 
     def save(self, path: Path) -> None:
-        from safetensors.torch import save_file
-
         tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
         tensors |= {f"best.{key}": value for key, value in (self.best or {}).items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
@@ -392,21 +391,10 @@ class _State:
             "best_loss": self.best_loss if self.best is not None else None,
             "best_step": self.best_step,
         }
-        with write_atomically(path, overwrite=True) as beside:
-            contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-            save_file(contiguous, beside, metadata={"progress": json.dumps(progress)})
+        write_checkpoint(path, tensors, progress)
 
     def restore(self, path: Path) -> None:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="pt") as file:
-                progress = json.loads(file.metadata()["progress"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(
-                f"The checkpoint {path} is damaged. Delete it to start this stage anew."
-            ) from error
+        progress, tensors = read_checkpoint(path)
         if progress["identity"] != self.identity:
             different = [
                 key for key, value in self.identity.items() if progress["identity"].get(key) != value

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from napari_autostructn2v.errors import FileError, RunFolderError
+from napari_autostructn2v.errors import RunFolderError
 from napari_autostructn2v.io import check_stack_place, write_atomically
-from napari_autostructn2v.io.atomic import explain, move_into_place
+from napari_autostructn2v.io.atomic import file_error, move_into_place
 from napari_autostructn2v.io.ome_zarr import create
 from napari_autostructn2v.notch import Notch, Offsets, Wave
 from napari_autostructn2v.recovery import Recovery
@@ -84,7 +84,7 @@ class WorkFolder:
             try:
                 self.path.mkdir(exist_ok=True)
             except OSError as error:
-                raise FileError(explain(error, self.path)) from error
+                raise file_error(error, self.path) from error
             with write_atomically(record, overwrite=True) as beside:
                 beside.write_text(json.dumps(identity, indent=1))
         return False
@@ -126,7 +126,7 @@ class WorkFolder:
             marker.parent.mkdir(exist_ok=True)
             marker.touch()
         except OSError as error:
-            raise FileError(explain(error, self.task.target)) from error
+            raise file_error(error, self.task.target) from error
 
     def missing(self, path: Path, boxes: Iterable[Box]) -> list[Box]:
         """The parts of an image that are still to be done."""

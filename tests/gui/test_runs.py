@@ -22,6 +22,8 @@ from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.pipeline import run
+from napari_autostructn2v.run_folder import RunFolder
+from napari_autostructn2v.stack import Box
 
 
 def erase_a_kernel_pixel(hand: Hand, dock: StructuredDenoisingWidget) -> None:
@@ -131,6 +133,55 @@ def test_a_run_without_its_input_is_only_shown(viewer: Any, folder: Path, tmp_pa
     notification_manager.records.clear()
     viewer.open(folder, plugin="napari-autostructn2v")
     assert "tiny stage 1" in viewer.layers and not notification_manager.records
+
+
+def test_saved_again_with_other_settings_it_takes_them(
+    hand: Hand, viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kept"
+    answer_dialogs(monkeypatch, folder)
+    viewer.add_image(noisy, name="from memory")
+    dock = open_dock(viewer, 2)
+    through_stage1(hand, dock)
+    for recovery, steps in ((100, 2), (40, 3)):
+        dock.result.recovery.value = recovery
+        dock.data.steps.value = steps
+        hand.click(dock.result.save_run)
+        hand.wait(lambda: "Saved the run" in dock.message.text() or dock.session.error)
+        assert not dock.session.error
+        dock.session.tell("")
+        config = RunFolder(folder).read_settings().config
+        assert config.recovery == recovery / 100
+        assert config.stage1.steps == 2, "what it was trained with, not what is chosen now"
+    viewer.add_image(noisy + 1, name="another")
+    dock.data.layer.choose(viewer.layers["another"])
+    through_stage1(hand, dock)
+    hand.click(dock.result.save_run)
+    hand.wait(lambda: dock.session.error)
+    assert "belongs to another run" in dock.session.error
+
+
+def test_the_part_that_was_trained_on_comes_back(
+    hand: Hand, viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Config.from_preset("fast").stage1.model_copy(update={"steps": 2})
+    source = read_stack(write_stack(tmp_path / "tiny.mrc", noisy, voxel_size=VoxelSize(2, 1.5, 1.5)))
+    folder, box = tmp_path / "run", Box((1, 3), (8, 72), (0, 64))
+    config = Config(stage1=short, stage2=short)
+    finish(run(source.array, mode="2d", config=config, folder=folder, source=source, box=box))
+    answer_dialogs(monkeypatch, folder)
+    dock = open_dock(viewer)
+    hand.click(dock.data.open_run)
+    hand.wait(lambda: dock.session.phase >= Phase.REVIEW or dock.session.error)
+    assert not dock.session.error
+    panel = dock.data.training
+    assert panel.some_slices.isChecked() and (panel.first.value(), panel.last.value()) == (1, 2)
+    assert panel.field.layer() is viewer.layers["training field"]
+    hand.click(dock.review.approve)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    assert not dock.session.error and dock.session.run is not None and dock.session.run.stage2 is not None
+    trained_on = dock.session.run.stage2.model.provenance["trained_on"]
+    assert [tuple(span) for span in trained_on] == [box.z, box.y, box.x]
 
 
 def test_a_folder_without_a_run_is_refused_in_words(

@@ -8,6 +8,7 @@ from magicgui.widgets import CheckBox, ComboBox, SpinBox
 from napari.layers import Image
 from qtpy.QtWidgets import (
     QFormLayout,
+    QHBoxLayout,
     QLabel,
     QWidget,
 )
@@ -62,6 +63,12 @@ class DataPanel(QWidget):
             "results and your edits",
             workspace.runs.open,
         )
+        self.resume = button(
+            "Resume …",
+            "Go on with a run of napari on this computer that was cut off or that you left: after a crash, "
+            "a power failure, or another day",
+            workspace.runs.resume,
+        )
 
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -72,7 +79,10 @@ class DataPanel(QWidget):
         form.addRow(self.unattended.native)
         self.training = TrainingPanel(workspace)
         form.addRow(Section("Advanced", self.training))
-        form.addRow(self.open_run)
+        row = QHBoxLayout()
+        row.addWidget(self.resume)
+        row.addWidget(self.open_run)
+        form.addRow(row)
         form.addRow(self.device)
         form.addRow(self.message)
 
@@ -101,6 +111,7 @@ class DataPanel(QWidget):
             widget.enabled = session.job is None
         self.layer.setEnabled(session.job is None)
         self.open_run.setEnabled(session.job is None)
+        self.resume.setEnabled(session.job is None)
         self.training.refresh()
         if session.device:
             self.device.setText(f"Device: {session.device}")

@@ -100,7 +100,7 @@ class ImageLayers:
                 name=f"{self.placement.name} preview",
                 contrast_limits=limits,
                 metadata=dict(NOT_A_SOURCE),
-                **self.placement.beside(COLUMN[job.kind], 2),
+                **self.placement.beside(COLUMN["stage1" if job.kind == "reopen" else job.kind], 2),
             )
             self._viewer.layers.selection.active = active
             self.appeared.emit()

@@ -5,23 +5,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode, TrainingConfig
-from napari_autostructn2v.events import Event, SliceDone, StageStarted, Step
+from napari_autostructn2v.approval import Approval
+from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode
+from napari_autostructn2v.errors import FileError, RunFolderError
+from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.notch import Notch, NotchedArray, NotchRule
+from napari_autostructn2v.notch import Notch, NotchedArray
+from napari_autostructn2v.patience import when_there_is_room
 from napari_autostructn2v.problem import told
-from napari_autostructn2v.run_folder import TrainingStage
+from napari_autostructn2v.run_folder import RunFolder, TrainingStage
 from napari_autostructn2v.stack import Box, Stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.run_files import SavedRun
+    from napari_autostructn2v._napari.state import Run
     from napari_autostructn2v.bundle import Model
 
 JobKind = Literal[
@@ -103,25 +108,49 @@ class Named(Protocol):
     def voxel_size(self) -> VoxelSize | None: ...
 
 
-def stage1(
-    stack: Stack, mode: Mode, config: Config, source: Named, region: np.ndarray | None, box: Box | None
-) -> Stream:
+def stage1(run: Run, config: Config, region: np.ndarray | None, box: Box | None) -> Stream:
     """Train with a single blind pixel, denoise the stack, and look at the noise.
 
     In 2.5D as well it sees one slice only: noise that neighbouring slices share would pass through them.
     """
-    output = yield from _stage(stack, POINT, config.stage1, "stage1", source.name, None, box)
+    folder = run.folder
+    if folder is not None:
+        folder = yield from _kept(run, folder, config, region, box)
+    order = Approval(POINT, None, config.stage1, box)
+    output = yield from _stage(run.stack, "stage1", order, run.source.name, folder)
     analysis = yield from look_at_noise(
-        stack, output.predicted, mode, config.analysis, region, source.voxel_size
+        run.stack, output.predicted, run.mode, config.analysis, region, run.source.voxel_size
     )
+    if folder is not None:
+        yield from when_there_is_room(partial(folder.write_analysis, analysis), folder.path)
     return replace(output, analysis=analysis)
 
 
-def stage2(
-    stack: Stack, kernel: np.ndarray, notch: NotchRule | None, config: Config, name: str, box: Box | None
-) -> Stream:
+def _kept(
+    run: Run, folder: RunFolder, config: Config, region: np.ndarray | None, box: Box | None
+) -> Generator[Event, Any, RunFolder | None]:
+    """The folder with the record of the run, or None and a notice if it cannot be kept there."""
+    from napari_autostructn2v._napari.run_files import write_record
+
+    yield StageStarted("stage1")
+    try:
+        write_record(folder, run, config, region, box)
+    except FileError as error:
+        yield Notice(f"This run is not kept in case the program ends: {error}")
+        return None
+    return folder
+
+
+def stage2(run: Run, order: Approval) -> Stream:
     """Train with the reviewed kernel, on what the notch leaves, and denoise the stack."""
-    return (yield from _stage(stack, kernel, config.stage2, "stage2", name, notch, box))
+    folder = run.folder
+    if folder is not None:
+        try:  # there is no record where it could not be kept
+            folder.read_record()
+            yield from when_there_is_room(partial(folder.approve, order), folder.path)
+        except RunFolderError:
+            folder = None
+    return (yield from _stage(run.stack, "stage2", order, run.source.name, folder))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,23 +159,25 @@ class Reopened:
 
     stage1: StageOutput
     stage2: StageOutput | None
+    approval: Approval | None
+    """What a second stage that was begun and is not done is trained with."""
 
 
 def reopen(stack: Stack, saved: SavedRun) -> Stream:
-    """Denoise again with the models of a saved run, and look at the noise again."""
-    from napari_autostructn2v.bundle import load_model
+    """Finish the first stage of a saved run or denoise again with its models, and look at the noise again."""
+    name, folder = saved.image.name, saved.folder
+    order = Approval(POINT, None, saved.config.stage1, saved.box)
+    first = yield from _stage(stack, "stage1", order, name, folder, saved.seed)
+    second, approval = None, saved.approval
+    if folder.model("stage2").exists():
+        from napari_autostructn2v.bundle import load_model
 
-    outputs: dict[TrainingStage, StageOutput] = {}
-    stages: tuple[TrainingStage, ...] = ("stage1", "stage2")
-    for stage in stages:
-        if saved.folder.model(stage).exists():
-            yield StageStarted(stage)
-            outputs[stage] = yield from _applied(stack, load_model(saved.folder.model(stage)))
-    first, voxel_size = outputs["stage1"], saved.image.voxel_size
+        yield StageStarted("stage2")
+        second = yield from _applied(stack, load_model(folder.model("stage2")))
     analysis = yield from look_at_noise(
-        stack, first.predicted, saved.mode, saved.config.analysis, saved.region, voxel_size
+        stack, first.predicted, saved.mode, saved.config.analysis, saved.region, saved.image.voxel_size
     )
-    return Reopened(replace(first, analysis=analysis), outputs.get("stage2"))
+    return Reopened(replace(first, analysis=analysis), second, None if second else approval)
 
 
 def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int) -> Stream:
@@ -161,18 +192,17 @@ def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int)
 
 def _stage(
     stack: Stack,
-    kernel: np.ndarray,
-    training: TrainingConfig,
     which: TrainingStage,
+    order: Approval,
     name: str,
-    notch: NotchRule | None,
-    box: Box | None,
+    folder: RunFolder | None,
+    seed: int = 0,
 ) -> Generator[Event, int | None, StageOutput]:
     # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
-    from napari_autostructn2v.training import train
+    from napari_autostructn2v.pipeline import train_stage
 
     yield StageStarted(which)
-    model = yield from train(stack, kernel, training, preview=0, name=name, notch=notch, box=box)
+    model = yield from train_stage(stack, which, order, seed=seed, folder=folder, name=name, preview=0)
     return (yield from _applied(stack, model))
 
 

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_autostructn2v._napari.files import image_layer, voxel_size
+from napari_autostructn2v._napari.resume_dialog import ResumeDialog
 from napari_autostructn2v._napari.run_files import open_run
 from napari_autostructn2v._napari.state import Source
 from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.stack import Box
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
+    from napari.layers import Image, Layer
 
     from napari_autostructn2v._napari.workspace import Workspace
 
@@ -27,6 +30,7 @@ class RunDialogs:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._session = workspace.session
+        self.dialog: ResumeDialog | None = None
 
     @property
     def _window(self) -> Any:
@@ -44,6 +48,12 @@ class RunDialogs:
         if chosen:
             self.open_folder(Path(chosen))
 
+    def resume(self) -> None:
+        """List the runs that are kept on this computer, and go on with the one chosen."""
+        if self._session.store is not None:
+            self.dialog = ResumeDialog(self._window, self._session.store, self.open_folder)
+            self.dialog.open()
+
     def open_folder(self, folder: Path, instead_of: Sequence[Layer] = ()) -> None:
         """Go on with the run in a folder, in place of layers that only showed it, or say why not."""
         if self._session.job is not None:
@@ -58,10 +68,30 @@ class RunDialogs:
         # before others are added: napari 0.9.2 can crash when it draws again what was removed after that
         for layer in instead_of:
             self._workspace.viewer.layers.remove(layer)
-        layer = self._workspace.viewer.add_image(array, **meta)
+        layer = self._workspace.viewer.add_image(array, **{**meta, "name": saved.image.name})
         self._workspace.choose(layer)
         source = Source(layer.name, array, voxel_size(layer), saved.image.path)
         self._session.reopen(saved, source)
+        self._outline_training(saved.box, layer)
+
+    def _outline_training(self, box: Box | None, image: Image) -> None:
+        """Show the part of each slice that is trained on, as it was drawn for the first stage."""
+        height, width = image.data.shape[-2:]
+        if box is None or (box.y, box.x) == ((0, height), (0, width)):
+            return
+        (y0, y1), (x0, x1) = box.y, box.x
+        corners = np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)]) - 0.5
+        layer = self._workspace.viewer.add_shapes(
+            [corners],
+            name="training field",
+            scale=image.scale[-2:],
+            translate=image.translate[-2:],
+            units=image.units[-2:],
+            face_color="transparent",
+            edge_color="#e8b44c",
+        )
+        self._workspace.train_in(layer)
+        self._session.changed.emit()
 
     def may_close(self) -> bool:
         """Whether the window may close at once. Asks if that would lose edits."""
@@ -70,7 +100,8 @@ class RunDialogs:
         answer = QMessageBox.question(
             self._window,
             "Edits are not saved",
-            "Your edits of the peaks and the kernel are in no file yet. Save the run before closing?",
+            "Your edits of the peaks and the kernel are in no file of yours. Save the run before closing? "
+            "Resume … has it on this computer all the same.",
             QMessageBox.StandardButton.Save
             | QMessageBox.StandardButton.Discard
             | QMessageBox.StandardButton.Cancel,

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.config import Config, Mode
-from napari_autostructn2v.errors import AutoStructN2VError, RunFolderError
-from napari_autostructn2v.io import ImageFile, read_stack, write_stack
+from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.kernel import Edits
-from napari_autostructn2v.run_folder import RunFolder, TrainingStage
+from napari_autostructn2v.run_folder import INPUT, RunFolder, TrainingStage
+from napari_autostructn2v.run_input import is_input, readable, slices_digest
 from napari_autostructn2v.stack import Box
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.jobs import StageOutput
     from napari_autostructn2v._napari.review import Review
     from napari_autostructn2v._napari.state import Losses, Run
-
-INPUT = "input.tif"
-"""The input itself, in the run folder, where it is in no file that can be read again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +33,10 @@ class SavedRun:
     config: Config
     region: np.ndarray | None
     box: Box | None
+    seed: int
     peak_edits: Edits
     kernel_edits: Edits
+    approval: Approval | None
 
 
 def save_run(
@@ -57,14 +58,48 @@ def save_run(
         If it cannot be written.
     """
     folder = RunFolder(path)
-    source, voxel_size = run.source, run.source.voxel_size
-    image = _readable(source.path, run.stack.input_shape)
+    with ExitStack() as held:
+        if run.folder is None or run.folder.path.resolve() != path.resolve():  # else this window holds it
+            held.enter_context(folder.hold())
+        trained = {
+            stage: output.model.config
+            for stage, output in (("stage1", run.stage1), ("stage2", run.stage2))
+            if output is not None
+        }
+        write_record(folder, run, config.model_copy(update=trained), region, box)
+        _write_results(folder, run, review, region, losses)
+
+
+def write_record(
+    folder: RunFolder, run: Run, config: Config, region: np.ndarray | None, box: Box | None
+) -> None:
+    """Write what the run is asked, and its input where that is in no file of its own.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder holds another run.
+    FileError
+        If it cannot be written.
+    """
+    source = run.source
+    image = readable(source.path)
+    facts = {"input_shape": list(run.stack.input_shape), "input_slices": slices_digest(run.stack)}
+    in_file = image is not None and is_input(image, facts)
+    path = source.path if in_file and source.path is not None else folder.path / INPUT
+    kept = ImageFile(source.array, source.voxel_size, source.name, path, "")
     folder.open(
-        run.stack, mode=run.mode, config=config, kernel=None, region=region, box=box, seed=0,
-        source=image or ImageFile(source.array, voxel_size, source.name, path / INPUT, "TIFF"),
+        run.stack, mode=run.mode, config=config, kernel=None, region=region, box=box, seed=0, source=kept,
+        rewrite=True,
     )  # fmt: skip
-    if image is None and not (path / INPUT).exists():
-        write_stack(path / INPUT, source.array, voxel_size=voxel_size)
+    if not in_file:
+        folder.keep_input(kept)
+
+
+def _write_results(
+    folder: RunFolder, run: Run, review: Review, region: np.ndarray | None, losses: dict[str, Losses]
+) -> None:
+    voxel_size = run.source.voxel_size
     outputs: dict[TrainingStage, StageOutput | None] = {"stage1": run.stage1, "stage2": run.stage2}
     for stage, output in outputs.items():
         if output is None:
@@ -85,44 +120,20 @@ def open_run(path: Path) -> SavedRun:
     Raises
     ------
     RunFolderError
-        If there is no run, none whose first stage is done, or its input is gone.
+        If there is no run, it is damaged, or its input was changed or is gone.
     """
     folder = RunFolder(path)
-    record = folder.read_record()
-    if not folder.model("stage1").exists():
-        raise RunFolderError(
-            f"The first stage of the run {path} is not done yet. Start the same command again to finish it."
-        )
-    source = record.get("input_path")
-    image = _readable(Path(source) if source else None, tuple(record["input_shape"]))
-    image = image or _readable(path / INPUT, tuple(record["input_shape"]))
-    if image is None:
-        raise RunFolderError(
-            f"The input of the run, {source}, is not there any more. Move it back, or open its folder in "
-            "napari to see the results alone."
-        )
-    # a copy of what was in no file is called input.tif
-    image = replace(image, name=record.get("input") or image.name)
-    box = record.get("box")
+    asked, image = folder.read_settings(), folder.read_input()
     peak_edits, kernel_edits = folder.read_edits()
     return SavedRun(
         folder=folder,
         image=image,
-        mode=record["mode"],
-        config=Config.model_validate(record["config"]),
+        mode=asked.mode,
+        config=asked.config,
         region=folder.read_region(),
-        box=None if box is None else Box(*(tuple(span) for span in box)),
+        box=asked.box,
+        seed=asked.seed,
         peak_edits=peak_edits,
         kernel_edits=kernel_edits,
+        approval=folder.read_approval(),
     )
-
-
-def _readable(path: Path | None, shape: tuple[int, ...]) -> ImageFile | None:
-    """The stack in a file, if it can be read again and is the one meant."""
-    if path is None or not path.exists():
-        return None
-    try:
-        image = read_stack(path)
-    except AutoStructN2VError:
-        return None
-    return image if tuple(image.array.shape) == shape else None

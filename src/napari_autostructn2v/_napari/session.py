@@ -38,8 +38,9 @@ from napari_autostructn2v._napari.state import (
     Source,
 )
 from napari_autostructn2v.analysis import NoiseAnalysis
+from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.config import Config, Mode, TrainingConfig
-from napari_autostructn2v.errors import AutoStructN2VError, StackError
+from napari_autostructn2v.errors import AutoStructN2VError, BusyError, FileError, StackError
 from napari_autostructn2v.events import (
     Event,
     Notice,
@@ -49,13 +50,19 @@ from napari_autostructn2v.events import (
     Step,
     TrainingStarted,
     Validation,
+    Waiting,
 )
+from napari_autostructn2v.io import Hold
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.problem import problem_report
+from napari_autostructn2v.run_folder import RunFolder
+from napari_autostructn2v.run_store import RunStore
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.run_files import SavedRun
+
+WAITING = "Waiting for room on the disk"
 
 
 class Session:
@@ -75,7 +82,10 @@ class Session:
     job_started = Signal(Job)
     stage_finished = Signal(str, StageOutput)
 
-    def __init__(self) -> None:
+    def __init__(self, store: RunStore | None = None) -> None:
+        self.store = store
+        """Where each run is kept while it goes on; None keeps none."""
+        self._hold: Hold | None = None
         self.settings = Settings()
         self.source: Source | None = None
         self.problem = ""
@@ -99,6 +109,7 @@ class Session:
         self._approved: Review | None = None
         self._reopening: SavedRun | None = None
         self._kept: tuple[Run, Review] | None = None
+        self._waits_for = ""
         self._saved: tuple[Edits, Edits] = Edits(), Edits()
         self.folder: Path | None = None
         """Where this run was saved, if it was."""
@@ -189,7 +200,8 @@ class Session:
         mode = self.settings.mode
         self._keep_edits()
         stack = as_stack(self.source.array, mode)
-        self.run = Run(self.source, stack, mode, recovery=self.settings.recovery)
+        folder = self._hold_folder(None if self.store is None else self.store.new(self.source.name))
+        self.run = Run(self.source, stack, mode, recovery=self.settings.recovery, folder=folder)
         self.review = self.folder = None
         self._saved = Edits(), Edits()
         self.losses = {}
@@ -197,21 +209,20 @@ class Session:
         self.reviewed.emit()
         config, region = self.settings.config(), self._suitable_region(self.run.stack)
         box = self._box(self.run.stack)
-        self._start("stage1", lambda run: stage1(run.stack, mode, config, run.source, region, box))
+        self._start("stage1", lambda run: stage1(run, config, region, box))
 
     def approve(self) -> None:
         """Train again with the reviewed kernel, and denoise."""
         if self.review is None or self.run is None or self.job is not None:
             return
         self._approved = self.review  # which may be edited further while the stage runs
-        analysis = self.review.analysis
+        analysis, training = self.review.analysis, self.settings.config().stage2
+        self._train_with(Approval(analysis.kernel, analysis.notch_rule, training, self._box(self.run.stack)))
+
+    def _train_with(self, order: Approval) -> None:
         self.phase = Phase.STAGE2
         self.losses.pop("stage2", None)
-        config, box = self.settings.config(), self._box(self.run.stack)
-        self._start(
-            "stage2",
-            lambda run: stage2(run.stack, analysis.kernel, analysis.notch_rule, config, run.source.name, box),
-        )
+        self._start("stage2", lambda run: stage2(run, order))
 
     def skip(self) -> None:
         """Take the first stage's result as the result."""
@@ -320,6 +331,41 @@ class Session:
         region = self._suitable_region(run.stack)
         return lambda: save_run(path, run, review, config, region, box, losses)
 
+    def keep(self) -> Callable[[], None] | None:
+        """What has to be called, in any thread, to note edits and settings where the run is kept.
+
+        None if it is kept nowhere, or there is nothing to note yet.
+        """
+        run, review = self.run, self.review
+        if run is None or run.folder is None or run.stage1 is None or review is None:
+            return None
+        trained = run.stage1.model.config
+        config = self.settings.config().model_copy(update={"stage1": trained})
+        region, folder = self._suitable_region(run.stack), run.folder
+
+        def write() -> None:
+            folder.configure(config, region, skipped=run.skipped)
+            folder.write_edits(review.peak_edits, review.kernel_edits)
+
+        return write
+
+    def let_go(self) -> None:
+        """Leave the folder of the run to others."""
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
+
+    def _hold_folder(self, folder: RunFolder | None) -> RunFolder | None:
+        """The folder if it can be written to, held until another run begins."""
+        self.let_go()
+        if folder is None:
+            return None
+        try:
+            self._hold = folder.hold()
+        except FileError:
+            return None
+        return folder
+
     def saved(self, path: Path, review: Review) -> None:
         """Take in that the run was written with this review."""
         self.folder, self._saved = path, (review.peak_edits, review.kernel_edits)
@@ -330,16 +376,26 @@ class Session:
         self.choose(source)
         if not self.ready:
             return
+        try:
+            folder = self._hold_folder(saved.folder)
+        except BusyError as error:
+            self.tell("", str(error))
+            return
+        depth, height, width = as_stack(source.array, saved.mode).shape
+        box = saved.box
         self.settings = replace(
             self.settings,
             mode=saved.mode,
             training=saved.config.stage1,
+            slices=None if box is None or box.z == (0, depth) else box.z,
             **{name: getattr(saved.config.analysis, name) for name in ANALYSIS_SETTINGS},
             recovery=saved.config.recovery,
         )
+        self._field = None if box is None or (box.y, box.x) == ((0, height), (0, width)) else (box.y, box.x)
         self._region = saved.region
-        self.run = Run(source, as_stack(source.array, saved.mode), saved.mode, recovery=saved.config.recovery)
-        self.review, self.losses = None, {}
+        stack = as_stack(source.array, saved.mode)
+        self.run = Run(source, stack, saved.mode, recovery=saved.config.recovery, folder=folder)
+        self.review, self.losses = None, {"stage1": Losses.read(saved.folder.losses("stage1"))}
         self._reopening = saved
         self.phase = Phase.STAGE1
         self.reviewed.emit()
@@ -397,6 +453,9 @@ class Session:
         """Take in an event of ``job``."""
         if job is not self.job:
             return
+        if self._waits_for and not isinstance(event, Waiting):
+            self.notices, self._waits_for = [n for n in self.notices if n != self._waits_for], ""
+            self.changed.emit()
         handler = self._HANDLERS.get(type(event))
         if handler is not None:
             handler(self, event)
@@ -421,6 +480,9 @@ class Session:
         elif isinstance(outcome, Reopened):
             self._take_in_run(outcome)
         self.changed.emit()
+        if isinstance(outcome, Reopened) and outcome.approval is not None and self.review is not None:
+            self._approved = self.review
+            self._train_with(outcome.approval)
         if job.kind == "stage1" and self.settings.unattended and self.review is not None:
             if self.review.analysis.verdict.expect_gain:
                 self.approve()
@@ -472,6 +534,7 @@ class Session:
             lambda review: replace(review, peak_edits=saved.peak_edits, kernel_edits=saved.kernel_edits)
         )
         if outcome.stage2 is not None:
+            self.losses["stage2"] = Losses.read(saved.folder.losses("stage2"))
             self._approved = None
             self._take_in("stage2", outcome.stage2)
 
@@ -535,6 +598,13 @@ class Session:
         self.notices.append(event.message)
         self.changed.emit()
 
+    def _on_waiting(self, event: Waiting) -> None:
+        if self.progress is None or self.progress.activity != WAITING:
+            self.progress = Progress(WAITING)
+            self._waits_for = f"{event.reason} The run waits, and goes on by itself."
+            self.notices.append(self._waits_for)
+            self.changed.emit()
+
     def _on_preview(self, event: Preview) -> None:
         self.previewed.emit(event)
 
@@ -546,11 +616,12 @@ class Session:
         SliceDone: _on_slice_done,
         Notice: _on_notice,
         Preview: _on_preview,
+        Waiting: _on_waiting,
     }
 
     @property
     def _curves(self) -> Losses:
-        kind = "stage1" if self.job is None else self.job.kind
+        kind = self.job.kind if self.job is not None and self.job.kind != "reopen" else "stage1"
         return self.losses.setdefault(kind, Losses())
 
     def _advance(self, activity: str, done: int, total: int) -> None:

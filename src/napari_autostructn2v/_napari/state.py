@@ -13,6 +13,8 @@ import numpy as np
 from napari_autostructn2v._napari.jobs import StageOutput
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
 from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.run_folder import RunFolder
+from napari_autostructn2v.run_losses import Losses as LossTable
 from napari_autostructn2v.stack import Stack
 
 if TYPE_CHECKING:
@@ -88,6 +90,8 @@ class Run:
     stage2: StageOutput | None = None
     skipped: bool = False
     recovery: float = Config().recovery
+    folder: RunFolder | None = None
+    """Where it is kept while it goes on, in case the program ends; None if nowhere."""
 
     @property
     def denoised(self) -> np.ndarray | None:
@@ -147,3 +151,9 @@ class Losses:
     validation: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[int, float] | None = None
     """The validation whose network is kept."""
+
+    @classmethod
+    def read(cls, table: LossTable) -> Losses:
+        """The curves of a training that was saved: one point each validation."""
+        rows = table.read()
+        return cls([(step, loss) for step, loss, _ in rows], [(step, loss) for step, _, loss in rows])

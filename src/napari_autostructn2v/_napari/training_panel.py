@@ -21,7 +21,7 @@ class TrainingPanel(QWidget):
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
-        self._session = workspace.session
+        self._workspace, self._session = workspace, workspace.session
         self.fields: dict[str, Any] = {
             "batch_size": SpinBox(
                 min=1, max=4096,
@@ -82,6 +82,7 @@ class TrainingPanel(QWidget):
             with widget.changed.blocked():
                 widget.value = getattr(session.settings.training, key)
             widget.enabled = free
+        self.field.choose(self._workspace.training_outline)
         self.field.setEnabled(free)
         usable = session.source is not None and not session.problem
         depth = as_stack(session.source.array).shape[0] if session.source is not None and usable else 1

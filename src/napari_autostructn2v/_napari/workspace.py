@@ -23,6 +23,7 @@ from napari_autostructn2v._napari.placement import slice_shown
 from napari_autostructn2v._napari.quick_look_layer import QuickLookLayer
 from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, ReviewLayers
 from napari_autostructn2v._napari.run_dialogs import RunDialogs
+from napari_autostructn2v._napari.run_keeper import RunKeeper
 from napari_autostructn2v._napari.session import Session
 from napari_autostructn2v._napari.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
@@ -30,6 +31,7 @@ from napari_autostructn2v._napari.state import Phase, Source
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
+from napari_autostructn2v.run_store import RunStore
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer, Shapes
@@ -94,7 +96,8 @@ class Workspace:
 
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
-        self.session = Session()
+        self.session = Session(RunStore.of_user())
+        self.keeper = RunKeeper(self.session)
         self.flight = Flight(viewer)
         self.images = ImageLayers(viewer, self.session)
         self.spectrum = SpectrumChoice(self.session)
@@ -259,6 +262,7 @@ class Workspace:
 
     def close(self) -> None:
         """The window closes: stop the thread, forget the viewer."""
+        self.keeper.close()
         self.session.cancel()
         self.batch.cancel_all()
         self.quick_look.close()

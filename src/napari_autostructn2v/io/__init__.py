@@ -12,13 +12,21 @@ from typing import Any
 import numpy as np
 
 from napari_autostructn2v.errors import FileError, StackError
-from napari_autostructn2v.io.atomic import check_place, make_folder, write_atomically
+from napari_autostructn2v.io.atomic import (
+    check_place,
+    make_folder,
+    remove_leftovers,
+    room,
+    write_atomically,
+)
 from napari_autostructn2v.io.image import ImageFile, Unit, VoxelSize
+from napari_autostructn2v.io.lock import Hold
 
 __all__ = [
     "MRC_SUFFIXES",
     "TIFF_SUFFIXES",
     "ZARR_SUFFIXES",
+    "Hold",
     "ImageFile",
     "Unit",
     "VoxelSize",
@@ -26,6 +34,8 @@ __all__ = [
     "check_stack_place",
     "make_folder",
     "read_stack",
+    "remove_leftovers",
+    "room",
     "write_atomically",
     "write_stack",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -10,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from napari_autostructn2v.errors import FileError
+from napari_autostructn2v.errors import DiskFullError, FileError
+
+FULL_BYTES = 2**16
+"""With less room than this a disk counts as full where a library does not say why it could not write."""
 
 
 @contextmanager
@@ -22,9 +26,11 @@ def write_atomically(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
 
     Raises
     ------
+    DiskFullError
+        If there is no room for it.
     FileError
         If ``path`` exists and ``overwrite`` is False, its folder is missing, or the block or the renaming
-        fails with an OSError: no permission, a full disk and the like, said in words.
+        fails with another OSError: no permission and the like, said in words.
     """
     target = Path(os.path.realpath(path))  # through a link: the link stays, what it points to is replaced
     check_place(target, overwrite=overwrite)
@@ -34,10 +40,13 @@ def write_atomically(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         _flush(beside)
         check_place(target, overwrite=overwrite)  # something else may have written it in the meantime
         _move(beside, target)
-    except BaseException as error:
+        _flush_names(target.parent)
+    except OSError as error:
+        said = error if isinstance(error, FileError) else file_error(error, target)  # while the disk is full
         _remove(beside)
-        if isinstance(error, OSError) and not isinstance(error, FileError):
-            raise FileError(explain(error, target)) from error
+        raise said from error
+    except BaseException:
+        _remove(beside)
         raise
 
 
@@ -56,7 +65,22 @@ def move_into_place(complete: Path, target: Path, *, overwrite: bool) -> None:
     except FileError:
         raise
     except OSError as error:
-        raise FileError(explain(error, target)) from error
+        raise file_error(error, target) from error
+
+
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Clear away what a program that was killed has left half written: of the file ``name``, or of all.
+
+    Only for whoever holds the folder or the file: another program's writing may be under way.
+    """
+    ending = glob.escape(name[-40:]) or "*"
+    for left in folder.glob(f".partial-????????-{ending}"):
+        _remove(left)
+    for old in folder.glob(f".old-????????-{ending}") if name else ():
+        if os.path.lexists(folder / name):
+            _remove(old)
+        else:  # it was killed between the two renamings
+            os.rename(old, folder / name)
 
 
 def make_folder(path: Path) -> Path:
@@ -102,6 +126,24 @@ def _flush(written: Path) -> None:
             os.fsync(stream.fileno())
 
 
+def _flush_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: a renaming is lost in a power cut otherwise."""
+    if os.name == "nt":  # which opens no folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+            errno.EBADF,
+        ):  # some network disks know no such thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def _move(beside: Path, target: Path) -> None:
     if not os.path.lexists(target):
         os.rename(beside, target)
@@ -130,14 +172,27 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def explain(error: OSError, target: Path) -> str:
-    """What went wrong in writing ``target``, and what to do about it."""
+def file_error(error: OSError, target: Path) -> FileError:
+    """What went wrong in writing ``target``, and what to do about it, as an error to raise."""
+    unexplained = error.errno is None  # NumPy does not say why it wrote less than all
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (unexplained and room(target.parent) < FULL_BYTES):
+        return DiskFullError(
+            f"The disk is full: {target.name} does not fit into {target.parent}. Free some space "
+            "there, or choose a folder on another disk."
+        )
+    return FileError(_explain(error, target))
+
+
+def room(folder: Path) -> int:
+    """Bytes that can still be written to the disk of a folder; many where nobody knows."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 2**62
+
+
+def _explain(error: OSError, target: Path) -> str:
     match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return (
-                f"The disk is full: {target.name} does not fit into {target.parent}. Free some space "
-                "there, or choose a folder on another disk."
-            )
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return (
                 f"There is no permission to write {target.name} in {target.parent}. Choose a folder of "

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_autostructn2v.errors import FileError
-from napari_autostructn2v.io.atomic import explain
+from napari_autostructn2v.io.atomic import file_error
 
 
 class ScratchStack:
@@ -39,7 +38,7 @@ class ScratchStack:
         try:
             self._file = tempfile.TemporaryFile(dir=beside.parent)  # noqa: SIM115 - closed with the stack
         except OSError as error:
-            raise FileError(explain(error, beside)) from error
+            raise file_error(error, beside) from error
 
     def __getitem__(self, z: Any) -> np.ndarray:
         """Slice ``z``, or the one there is at ``...``."""
@@ -56,7 +55,7 @@ class ScratchStack:
                 self._file.write(np.ascontiguousarray(plane, self.dtype).data)
                 self._file.flush()
         except OSError as error:
-            raise FileError(explain(error, self._target)) from error
+            raise file_error(error, self._target) from error
 
     def _go_to(self, z: Any) -> None:
         self._file.seek(0 if z is Ellipsis else int(z) * self._bytes)

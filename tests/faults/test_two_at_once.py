@@ -1,0 +1,98 @@
+"""Two processes on one run folder or output: the second is told who holds it, a dead one blocks nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_autostructn2v.config import Config, TrainingConfig
+from napari_autostructn2v.errors import BusyError
+from napari_autostructn2v.events import TrainingStarted, finish
+from napari_autostructn2v.io import Hold, write_stack
+from napari_autostructn2v.pipeline import resume, run
+
+TINY = TrainingConfig(steps=4, batch_size=2, patch_size=16, features=8, validation_interval=2)
+QUICK = Config(stage1=TINY, stage2=TINY)
+
+
+@pytest.fixture
+def holder(tmp_path: Path):
+    """Starts another process that holds a path; gives it back once it does."""
+    started = []
+
+    def hold(path: Path) -> subprocess.Popen[str]:
+        script = (
+            "import sys, time; from pathlib import Path; from napari_autostructn2v.io import Hold\n"
+            f"hold = Hold(Path({str(path)!r})); print('held', flush=True); time.sleep(600)"
+        )
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_the_second_is_told_who_holds_it_and_a_dead_one_blocks_nobody(tmp_path: Path, holder) -> None:
+    stack = np.random.default_rng(0).normal(1000, 30, (3, 40, 40)).astype(np.float32)
+    (tmp_path / "run").mkdir()
+    other = holder(tmp_path / "run")
+    with pytest.raises(BusyError) as error:
+        finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+    said = str(error.value)
+    assert f"process {other.pid} on {socket.gethostname()} since {time.strftime('%Y-%m-')}" in said
+    assert not (tmp_path / "run" / "run.json").exists()
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+    finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+    assert not list((tmp_path / "run").glob(".lock*")), "nothing is left of it"
+
+
+def test_two_runs_of_one_process_as_well(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).normal(1000, 30, (3, 40, 40)).astype(np.float32)
+    first = run(stack, mode="2d", config=QUICK, folder=tmp_path / "run")
+    while not isinstance(next(first), TrainingStarted):
+        pass
+    with pytest.raises(BusyError, match=f"process {os.getpid()}"):
+        finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+    first.close()
+    finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+
+
+def test_an_output_is_held_while_a_run_is_under_way(tmp_path: Path, holder) -> None:
+    stack = np.random.default_rng(0).normal(1000, 30, (3, 40, 40)).astype(np.float32)
+    write_stack(tmp_path / "noisy.mrc", stack)
+    holder(tmp_path / "clean.mrc")
+    command = [sys.executable, "-c", "from napari_autostructn2v.cli import main; main()"]
+    ended = subprocess.run(
+        [*command, "run", str(tmp_path / "noisy.mrc"), str(tmp_path / "clean.mrc")],
+        capture_output=True, text=True, env={**os.environ, "COLUMNS": "500"},
+    )  # fmt: skip
+    assert ended.returncode == 3 and "is in use by process" in ended.stderr
+    assert not (tmp_path / "clean_run").exists()
+
+
+def test_a_file_that_is_not_there_yet_is_held_too(tmp_path: Path) -> None:
+    with Hold(tmp_path / "a.tif"), pytest.raises(BusyError), Hold(tmp_path / "a.tif"):
+        pass
+    with Hold(tmp_path / "a.tif"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_resume_says_what_is_missing(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).normal(1000, 30, (3, 40, 40)).astype(np.float32)
+    finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+    with pytest.raises(ValueError, match="in no file"):
+        finish(resume(tmp_path / "run"))

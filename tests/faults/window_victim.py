@@ -1,0 +1,66 @@
+"""What a window does, without one, until it kills itself: python window_victim.py STORE INPUT STAGE STEP.
+
+Prints the result's file where STEP is 0, which kills nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_autostructn2v import training
+from napari_autostructn2v._napari.jobs import drive
+from napari_autostructn2v._napari.session import Session
+from napari_autostructn2v._napari.state import Phase, Source
+from napari_autostructn2v.events import Step
+from napari_autostructn2v.io import read_stack
+from napari_autostructn2v.run_store import RunStore
+
+
+def main() -> None:
+    store, path, stage, step = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    torch.set_num_threads(1)
+    training.CHECKPOINT_SECONDS = 0.0
+    session = Session(RunStore(store))
+    session.configure(preset="fast")
+    session.configure_training(steps=12, features=8, batch_size=2, patch_size=32)
+
+    def run(job) -> None:
+        events = drive(job)
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                session.complete(job, end.value)
+                return
+            if job.kind == stage and isinstance(event, Step) and event.step == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            session.receive(job, event)
+
+    session.job_started.connect(run)
+    image = read_stack(path)
+    in_memory = "--memory" in sys.argv
+    array = np.array(image.array) if in_memory else image.array
+    session.choose(Source(image.name, array, image.voxel_size, None if in_memory else path))
+    session.start_stage1()
+    assert session.phase is Phase.REVIEW, session.error
+    grid = session.review.kernel_grid
+    changed = grid.copy()
+    changed[len(grid) // 2, len(grid) // 2 + 2] ^= True
+    changed[len(grid) // 2, len(grid) // 2 - 2] ^= True
+    session.edit_kernel(changed)
+    session.keep()()
+    if stage == "review":
+        os.kill(os.getpid(), signal.SIGKILL)
+    session.approve()
+    assert session.phase is Phase.RESULT, session.error
+    np.save(store / "result.npy", session.run.denoised)
+
+
+if __name__ == "__main__":
+    main()
