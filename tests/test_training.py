@@ -19,7 +19,8 @@ from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.network import UNet, halo
 from napari_autostructn2v.prediction import predict
 from napari_autostructn2v.tiling import least_work, tiles
-from napari_autostructn2v.training import StopTraining, TrainingData, _State, one_cycle, train
+from napari_autostructn2v.training import StopTraining, TrainingData, train
+from napari_autostructn2v.training_state import TrainingState, one_cycle
 
 TINY = TrainingConfig(
     steps=20, batch_size=2, patch_size=32, features=8, validation_interval=5, validation_patches=4
@@ -139,10 +140,10 @@ def test_held_out_pixels_are_never_the_answer(stack):
     generator = torch.Generator().manual_seed(0)
     data.slices = mark
     for _ in range(50):
-        _, target, sites, counts, _ = data.draw(generator)
+        _, target, sites, counts, *_ = data.draw(generator)
         at = target.flatten(1).gather(1, sites[..., 0] * target.shape[-1] + sites[..., 1])
         assert (at[counts] == 0).all()
-    _, target, sites, counts, _ = data._validation(
+    _, target, sites, counts, *_ = data._validation(
         torch.nonzero(data.held)[: TINY.validation_patches], seed=0
     )
     at = target.flatten(1).gather(1, sites[..., 0] * target.shape[-1] + sites[..., 1])
@@ -155,12 +156,12 @@ def test_losses_of_two_moments_can_be_compared(stack):
     data = TrainingData(as_stack(stack), LINE, TINY, torch.device("cpu"), seed=0)
     network = UNet(1, 8, 2).eval()
     with torch.inference_mode():
-        assert data.loss(network, *data.validation) == data.loss(network, *data.validation)
+        assert data.loss(network, data.validation) == data.loss(network, data.validation)
 
 
 def test_the_latest_network_is_kept_unless_it_is_clearly_worse():
     network = UNet(1, 8, 1)
-    state = _State(network, torch.optim.AdamW(network.parameters()), torch.Generator(), identity={})
+    state = TrainingState(network, TINY, torch.Generator(), identity={})
     lowest = torch.rand(64, generator=torch.Generator().manual_seed(0))
     chance = 0.1 * torch.randn(64, generator=torch.Generator().manual_seed(1))
     chance -= chance.mean()
@@ -170,7 +171,7 @@ def test_the_latest_network_is_kept_unless_it_is_clearly_worse():
     ):
         verdicts.append(state.keep_unless_worse(losses))
     assert verdicts == [True, True, True, False, False]
-    assert state.best_step == 2
+    assert state.best is not None and state.best.step == 2
     # small steps up, each within the error of the last, are still measured against the lowest
     for rise in (0.01, 0.02, 0.03, 0.04):
         kept = state.keep_unless_worse(lowest + chance + rise)
@@ -189,13 +190,12 @@ def test_flips_do_not_change_what_is_asked(stack):
     from napari_autostructn2v.stack import as_stack
 
     data = TrainingData(as_stack(stack), np.ones((3, 3, 3), bool), TINY, torch.device("cpu"), seed=0)
-    data.autocast = False
-    masked, target, sites, counts, _ = data.draw(torch.Generator().manual_seed(0))
+    batch = data.draw(torch.Generator().manual_seed(0))
 
     def mean_of_slices(image):
         return image.mean(dim=1)
 
-    losses = [data.loss(mean_of_slices, masked, target, sites, counts, flip) for flip in data.flips]
+    losses = [data.loss(mean_of_slices, batch._replace(flip=flip)) for flip in data.flips]
     assert len(losses) == 8
     assert torch.stack(losses).std() < 1e-6
 

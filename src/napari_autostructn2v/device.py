@@ -65,6 +65,29 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device has not enough memory for what was asked of it; less may do."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether a graphics card has failed or is gone, so that nothing on it can be reached any more."""
+    words = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "HIP error", "MPS backend")
+    return not is_out_of_memory(error) and any(word in str(error) for word in words)
+
+
+def give_back_memory(device: torch.device) -> None:
+    """Leave the memory of a graphics card that is no longer in use to other programs."""
+    try:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif device.type == "mps":
+            torch.mps.empty_cache()
+    except RuntimeError as error:
+        if not is_lost(error):
+            raise
+
+
 @functools.cache
 def keep_freed_memory() -> None:
     """Tell glibc to keep large freed blocks.

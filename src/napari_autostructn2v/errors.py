@@ -41,6 +41,10 @@ class DeviceError(AutoStructN2VError, RuntimeError):
     """The compute device asked for is not there."""
 
 
+class TrainingError(AutoStructN2VError, RuntimeError):
+    """A training went wrong, and again after it was taken back."""
+
+
 class RunFolderError(AutoStructN2VError, ValueError):
     """The run folder belongs to another input or other settings, or is damaged."""
 

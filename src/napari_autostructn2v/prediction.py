@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -15,11 +15,18 @@ from torch.nn.functional import pad
 
 from napari_autostructn2v.background import AHEAD, in_background
 from napari_autostructn2v.bundle import Model
-from napari_autostructn2v.device import choose_device, keep_freed_memory, mixed_precision
+from napari_autostructn2v.device import (
+    choose_device,
+    give_back_memory,
+    is_out_of_memory,
+    keep_freed_memory,
+    mixed_precision,
+)
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.network import UNet, halo
 from napari_autostructn2v.stack import Normalisation, Stack, as_stack
-from napari_autostructn2v.tiling import Tile, least_work, tiles
+from napari_autostructn2v.tiling import Tile, least_work
+from napari_autostructn2v.tiling import tiles as cut
 
 TILE_VALUES = 2**26
 """Values of the network's widest layer of features that are computed at once: some 0.6 GB in float32 with all
@@ -27,6 +34,9 @@ that hangs on it. What is larger is tiled. Smaller tiles cost time, as each comp
 
 BATCH_VALUES = 2**24
 """The same for slices that a GPU gets at once; a CPU gains nothing by more than one."""
+
+FEWEST_PIXELS = 2**14
+"""Of a tile: where not even that fits into memory, nothing does."""
 
 
 def predict(
@@ -98,7 +108,8 @@ def predict(
                         future.result()
                         yield SliceDone(z=done, done=done + 1, total=depth)
     finally:
-        network.to("cpu")  # GPU memory is other programs' too
+        network.to("cpu")
+        give_back_memory(torch_device)
     return out
 
 
@@ -116,28 +127,53 @@ def denoise_images(
     scale: Normalisation,
     device: torch.device,
     *,
-    parts: Iterable[Tile] | None = None,
+    parts: Sequence[Tile] | None = None,
     mixed: bool = True,
 ) -> np.ndarray:
     """What the network makes of inputs (n, C, Y, X): float32 (n, Y, X), in the value scale of the stack.
 
-    Of ``parts`` alone, if they are given; all else is then without meaning.
+    Of ``parts`` alone, if they are given; all else is then without meaning. Where memory runs out, which
+    other programs may have taken, it is tried again in smaller tiles.
     """
+    most = TILE_VALUES // network.head.in_channels
+    while True:
+        try:
+            tiles = parts or list(network_tiles(images.shape[2:], network, most))
+            return _in_tiles(images, network, scale, device, tiles, mixed)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or parts is not None or most < FEWEST_PIXELS:
+                raise
+        # after the except: the error holds on to the memory
+        give_back_memory(device)
+        most //= 4
+
+
+def _in_tiles(
+    images: np.ndarray,
+    network: UNet,
+    scale: Normalisation,
+    device: torch.device,
+    tiles: Sequence[Tile],
+    mixed: bool,
+) -> np.ndarray:
     given = torch.from_numpy(images).to(device)
     given = (given - scale.mean) / scale.std
     denoised = torch.empty((len(images), *images.shape[2:]), device=device)
     with torch.inference_mode(), mixed_precision(device, wanted=mixed):
-        for tile in network_tiles(images.shape[2:], network) if parts is None else parts:
+        for tile in tiles:
             made = _denoise_tile(given[(..., *tile.source)], network)
             denoised[(slice(None), *tile.target)] = made[(slice(None), *tile.inner)]
     return np.asarray((denoised * scale.std + scale.mean).cpu().numpy(), dtype=np.float32)
 
 
-def network_tiles(shape: tuple[int, ...], network: UNet) -> Iterator[Tile]:
-    """The tiles in which a network computes a slice (Y, X): on the grid on which it pools."""
+def network_tiles(shape: tuple[int, ...], network: UNet, most: int | None = None) -> Iterator[Tile]:
+    """The tiles in which a network computes a slice (Y, X): on the grid on which it pools.
+
+    Of ``most`` pixels with their surroundings; as many as :data:`TILE_VALUES` allow if None.
+    """
     margin = halo(network.depth)
-    size = least_work(shape, margin, 2**network.depth, TILE_VALUES // network.head.in_channels)
-    return tiles(shape, size, margin)
+    most = most or TILE_VALUES // network.head.in_channels
+    return cut(shape, least_work(shape, margin, 2**network.depth, most), margin)
 
 
 class Inputs:

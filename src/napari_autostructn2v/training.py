@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_autostructn2v import __version__
+from napari_autostructn2v import __version__, processes
 from napari_autostructn2v.blindspot import (
     allowed_flips,
     at_sites,
@@ -25,17 +25,32 @@ from napari_autostructn2v.blindspot import (
     sites_per_patch,
 )
 from napari_autostructn2v.bundle import Model
-from napari_autostructn2v.checkpoint import read_checkpoint, write_checkpoint
 from napari_autostructn2v.config import TrainingConfig
-from napari_autostructn2v.device import choose_device, describe_device, keep_freed_memory, mixed_precision
-from napari_autostructn2v.errors import RunFolderError
-from napari_autostructn2v.events import CheckpointWritten, Event, Preview, Step, TrainingStarted, Validation
+from napari_autostructn2v.device import (
+    choose_device,
+    describe_device,
+    give_back_memory,
+    is_lost,
+    is_out_of_memory,
+    keep_freed_memory,
+    mixed_precision,
+)
+from napari_autostructn2v.events import (
+    CheckpointWritten,
+    Event,
+    Notice,
+    Preview,
+    Step,
+    TrainingStarted,
+    Validation,
+)
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.patience import when_there_is_room
 from napari_autostructn2v.prediction import predict_plane
 from napari_autostructn2v.stack import Box, Stack, as_stack
+from napari_autostructn2v.training_state import Best, TrainingState, gone_wrong
 
 MAX_TRAINING_VOXELS = 2**28
 """Voxels held in memory for training (1 GiB as float32): of larger stacks, evenly spread slices."""
@@ -94,7 +109,8 @@ def train(
     Yields
     ------
     Event
-        ``TrainingStarted``, then ``Step``, ``Validation``, ``Preview`` and ``CheckpointWritten``.
+        ``TrainingStarted``, then ``Step``, ``Validation``, ``Preview`` and ``CheckpointWritten``; ``Notice``
+        of trouble that was overcome.
 
     Returns
     -------
@@ -109,6 +125,8 @@ def train(
         If the kernel is none.
     RunFolderError
         If the checkpoint belongs to another input or other settings.
+    TrainingError
+        If the loss grows without bounds, and does so again after going back.
     """
     kernel = validate_kernel(kernel)
     stack = as_stack(stack, "2.5d" if kernel.ndim == 3 else "2d")
@@ -119,73 +137,32 @@ def train(
         stack = as_stack(stack.cropped(box), "2.5d" if kernel.ndim == 3 else "2d")
     torch_device = choose_device(device)
     keep_freed_memory()
-    data = TrainingData(stack, kernel, config, torch_device, seed)
-
-    with torch.random.fork_rng():  # weights depend on the seed alone, and other code's dice stay as they were
-        torch.manual_seed(seed)
-        network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
-    network.to(torch_device).channels_last()
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=torch_device.type in ("cpu", "cuda"),
-    )
-    generator = torch.Generator(torch_device).manual_seed(seed)
-    state = _State(network, optimizer, generator, identity=_identity(stack, kernel, config, seed))
-    if checkpoint is not None and checkpoint.exists():
-        state.restore(checkpoint)
-
-    started = TrainingStarted(
-        device=describe_device(torch_device),
-        steps=config.steps,
-        step=state.step,
-        parameters=sum(p.numel() for p in network.parameters()),
-    )
-    saved = time.monotonic()
+    kept, failed = _Kept(), False
+    job = _Job(whole, stack, kernel, config, seed, checkpoint)
     try:
-        preview = _or(preview, (yield started))
-        while state.step < config.steps:
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * one_cycle(state.step, config.steps)
-            network.train()
-            loss = data.loss(network, *data.draw(generator))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            state.step += 1
-            preview = _or(preview, (yield Step(step=state.step, steps=config.steps, loss=loss.item())))
+        while True:
+            try:
+                state = yield from _steps(job, torch_device, preview, kept)
+                break
+            except RuntimeError as error:
+                if failed or not is_lost(error):
+                    raise
+                failed = True
+                reason = str(error).splitlines()[0]
+            yield Notice(
+                f"The graphics card has failed ({reason}). The training goes on on the processor, from what "
+                "was kept last; that takes longer."
+            )
+            torch_device = torch.device("cpu")
+        network, best, steps = state.network.to("cpu"), state.best, state.step
+    finally:
+        state = None  # type: ignore[assignment]  # its tensors are on the card
+        give_back_memory(torch_device)
 
-            if state.step % config.validation_interval == 0 or state.step == config.steps:
-                network.eval()
-                with torch.inference_mode():
-                    losses = data.validate(network)
-                best = state.keep_unless_worse(losses)
-                preview = _or(
-                    preview, (yield Validation(step=state.step, loss=losses.mean().item(), best=best))
-                )
-                if preview is not None:
-                    z = min(max(preview, 0), whole.shape[0] - 1)
-                    denoised = predict_plane(
-                        whole, z, network, kernel.ndim == 3, stack.normalisation, torch_device
-                    )
-                    preview = _or(preview, (yield Preview(step=state.step, z=z, denoised=denoised)))
-            if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                yield from when_there_is_room(partial(state.save, checkpoint), checkpoint.parent)
-                saved = time.monotonic()
-                preview = _or(preview, (yield CheckpointWritten(step=state.step, path=checkpoint)))
-    except StopTraining:
-        pass
-    except GeneratorExit:
-        if checkpoint is not None and state.step > 0:
-            state.save(checkpoint)
-        raise
-
-    if state.best is not None:
-        network.load_state_dict(state.best)
+    if best is not None:
+        network.load_state_dict(best.weights)
     return Model(
-        network=network.to("cpu").eval(),
+        network=network.eval(),
         kernel=kernel,
         notch=notch,
         config=config,
@@ -199,34 +176,151 @@ def train(
             "input": name,
             "input_shape": list(whole.input_shape),
             "trained_on": None if box is None else [box.z, box.y, box.x],
-            "steps": state.step,
-            "best_step": state.best_step,
-            "validation_loss": state.best_loss if state.best is not None else None,
+            "steps": steps,
+            "best_step": 0 if best is None else best.step,
+            "validation_loss": None if best is None else best.loss,
         },
     )
 
 
-def one_cycle(step: int, steps: int) -> float:
-    """Learning rate as a share of its peak: up in the first tenth of the steps, then cosine down.
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What is trained: ``stack`` is the part of ``whole`` to train on."""
 
-    References
+    whole: Stack
+    stack: Stack
+    kernel: np.ndarray
+    config: TrainingConfig
+    seed: int
+    checkpoint: Path | None
+
+
+@dataclass
+class _Kept:
+    """What outlives a graphics card."""
+
+    best: Best | None = None
+    preview: int | None = None
+
+
+def _steps(
+    job: _Job, device: torch.device, preview: int | None, kept: _Kept
+) -> Generator[Event, int | None, TrainingState]:
+    """All steps on one device, from the checkpoint, or from what was kept when another device failed."""
+    config, kernel, stack = job.config, job.kernel, job.stack
+    data = TrainingData(stack, kernel, config, device, job.seed)
+    with torch.random.fork_rng():  # weights depend on the seed alone, and other code's dice stay as they were
+        torch.manual_seed(job.seed)
+        network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
+    network.to(device).channels_last()
+    generator = torch.Generator(device).manual_seed(job.seed + 2**32 * processes.number())
+    state = TrainingState(network, config, generator, identity=_identity(stack, kernel, config, job.seed))
+    if job.checkpoint is not None and job.checkpoint.exists():
+        state.restore(job.checkpoint)
+    elif kept.best is not None:
+        state.go_on_from(kept.best)
+
+    def show(event: Event) -> Generator[Event, int | None, None]:
+        """Yield an event; whoever watches may answer with the slice that is looked at."""
+        sent = yield event
+        if sent is not None:
+            kept.preview = sent
+
+    if kept.preview is None:
+        kept.preview = preview
+    yield from show(
+        TrainingStarted(
+            device=describe_device(device),
+            steps=config.steps,
+            step=state.step,
+            parameters=sum(p.numel() for p in network.parameters()),
+        )
+    )
+    saved = time.monotonic()
+    try:
+        while state.step < config.steps:
+            batch = data.draw(generator)
+            loss = yield from _learn(state, data, batch)
+            if gone_wrong(loss):
+                state.go_back()
+                yield Notice(
+                    f"The training went wrong: its loss became {loss:.3g}. It goes on from step "
+                    f"{state.step}, with a lower learning rate."
+                )
+                continue
+            yield from show(Step(step=state.step, steps=config.steps, loss=loss))
+
+            if state.step % config.validation_interval == 0 or state.step == config.steps:
+                network.eval()
+                with torch.inference_mode():
+                    losses = data.validate(network, state.parts)
+                best = state.keep_unless_worse(losses)
+                kept.best = state.best
+                yield from show(Validation(step=state.step, loss=losses.mean().item(), best=best))
+                if kept.preview is not None:
+                    z = min(max(kept.preview, 0), job.whole.shape[0] - 1)
+                    denoised = predict_plane(
+                        job.whole, z, network, kernel.ndim == 3, stack.normalisation, device
+                    )
+                    yield from show(Preview(step=state.step, z=z, denoised=denoised))
+            if job.checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                yield from when_there_is_room(partial(state.save, job.checkpoint), job.checkpoint.parent)
+                saved = time.monotonic()
+                yield from show(CheckpointWritten(step=state.step, path=job.checkpoint))
+    except StopTraining:
+        pass
+    except GeneratorExit:
+        if job.checkpoint is not None and state.step > 0:
+            state.save(job.checkpoint)
+        raise
+    return state
+
+
+def _learn(state: TrainingState, data: TrainingData, batch: Batch) -> Generator[Notice, Any, float]:
+    """A step, in smaller pieces where memory does not hold the batch; returns its loss."""
+    while True:
+        try:
+            return state.learn(data, batch)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or not state.halve():
+                raise
+        # after the except: the error holds on to the memory of the step that failed
+        give_back_memory(batch.masked.device)
+        yield Notice(
+            f"There is not enough memory for a batch at once: it is computed in {state.parts} parts. "
+            "The result is the same, and each step takes a little longer."
+        )
+
+
+Flip = tuple[bool, bool, bool]
+"""Of slices, rows and columns."""
+
+
+class Batch(NamedTuple):
+    """Patches with hidden pixels, and what is asked about them.
+
+    Attributes
     ----------
-    Smith, L. N., Topin, N. Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
-    Rates. SPIE 2019.
+    masked
+        Input, (B, C, H, W).
+    target
+        (B, H, W).
+    sites
+        Blind spots, (B, n, 2): y, x.
+    counts
+        Which of them count, bool (B, n).
+    total
+        How many do in the whole batch of which this may be a piece.
+    flip
+        How the network is shown it.
     """
-    warm_up = max(1, steps // 10)
-    if step < warm_up:
-        return 0.1 + 0.9 * step / warm_up
-    progress = (step - warm_up) / max(1, steps - warm_up)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
-
-def _or(current: int | None, sent: int | None) -> int | None:
-    return current if sent is None else sent
-
-
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, tuple[bool, bool, bool]]
-"""Masked input (B, C, H, W), target (B, H, W), sites (B, n, 2), which of them count (B, n), flip."""
+    masked: Tensor
+    target: Tensor
+    sites: Tensor
+    counts: Tensor
+    total: Tensor
+    flip: Flip
 
 
 class TrainingData:
@@ -243,7 +337,7 @@ class TrainingData:
         depth, height, width = stack.shape
         multiple = 2**config.depth
         self.patch = min(config.patch_size, min(height, width) // multiple * multiple)
-        self.batch = config.batch_size
+        self.batch = -(-config.batch_size // processes.count())
         self.offsets = kernel_offsets(kernel).to(device)
         self.count = sites_per_patch(kernel, self.patch, config.masked_share, config.centre_share)
         self.flips = allowed_flips(kernel)
@@ -285,27 +379,25 @@ class TrainingData:
         flip = self.flips[int(torch.randint(0, len(self.flips), (1,), generator=generator, device=device))]
         return self._batch(corners, sites, ~self._held_out(corners, sites), flip)
 
-    def loss(
-        self,
-        network: UNet,
-        masked: Tensor,
-        target: Tensor,
-        sites: Tensor,
-        counts: Tensor,
-        flip: tuple[bool, bool, bool],
-    ) -> Tensor:
+    def pieces(self, batch: Batch, parts: int) -> list[Batch]:
+        """A batch in so many pieces, whose losses add up to that of the batch."""
+        per_patch = (batch.masked, batch.target, batch.sites, batch.counts)
+        return [
+            batch._replace(masked=masked, target=target, sites=sites, counts=counts)
+            for masked, target, sites, counts in zip(*(each.chunk(parts) for each in per_patch), strict=True)
+        ]
+
+    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
         """Mean squared error at the sites that count."""
-        squares = self._squares(network, masked, target, sites, flip)
-        return (squares * counts).sum() / counts.sum().clamp_min(1)
+        return (self._squares(network, batch) * batch.counts).sum() / batch.total
 
-    def validate(self, network: UNet) -> Tensor:
+    def validate(self, network: UNet, parts: int = 1) -> Tensor:
         """Mean squared error at the held-out sites of each validation patch, on the CPU, (patches,)."""
-        masked, target, sites, _, flip = self.validation
-        return self._squares(network, masked, target, sites, flip).mean(dim=1).cpu()
+        pieces = self.pieces(self.validation, parts)
+        return torch.cat([self._squares(network, piece).mean(dim=1) for piece in pieces]).cpu()
 
-    def _squares(
-        self, network: UNet, masked: Tensor, target: Tensor, sites: Tensor, flip: tuple[bool, bool, bool]
-    ) -> Tensor:
+    def _squares(self, network: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
+        masked, target, sites, _, _, flip = batch
         axes = [axis for axis, flipped in zip((1, 2, 3), flip, strict=True) if flipped]
         image = masked.flip(axes) if axes else masked
         with mixed_precision(self.slices.device):
@@ -314,14 +406,21 @@ class TrainingData:
         predicted = predicted.flip(back) if back else predicted
         return (at_sites(predicted, sites) - at_sites(target, sites)).square()
 
-    def _batch(self, corners: Tensor, sites: Tensor, counts: Tensor, flip: tuple[bool, bool, bool]) -> Batch:
+    def _batch(self, corners: Tensor, sites: Tensor, counts: Tensor, flip: Flip) -> Batch:
         side = torch.arange(self.patch, device=corners.device)
         z = self.groups[corners[:, 0]]
         y = corners[:, 1, None] + side
         x = corners[:, 2, None] + side
         patches = self.slices[z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]]
         hidden = hidden_pixels(patches.shape, sites, self.offsets)
-        return replace_hidden(patches, hidden), patches[:, patches.shape[1] // 2], sites, counts, flip
+        return Batch(
+            masked=replace_hidden(patches, hidden),
+            target=patches[:, patches.shape[1] // 2],
+            sites=sites,
+            counts=counts,
+            total=counts.sum().clamp_min(1),
+            flip=flip,
+        )
 
     def _held_out(self, corners: Tensor, sites: Tensor) -> Tensor:
         y = (corners[:, None, 1] + sites[..., 0]) // self.cell
@@ -342,86 +441,6 @@ class TrainingData:
         corners = torch.cat([cells[:, :1], corner], dim=1)
         counts = torch.ones(sites.shape[:2], dtype=torch.bool, device=cells.device)
         return self._batch(corners, sites, counts, (False, False, False))
-
-
-@dataclass
-class _State:
-    """All that a training needs to go on where it stopped."""
-
-    network: UNet
-    optimizer: torch.optim.Optimizer
-    generator: torch.Generator
-    identity: dict[str, Any]
-    step: int = 0
-    best: dict[str, Tensor] | None = None
-    best_loss: float = math.inf
-    best_step: int = 0
-    lowest: Tensor | None = None
-
-    def keep_unless_worse(self, losses: Tensor) -> bool:
-        """Keep the network as the best if the losses of the validation patches do not speak against it.
-
-        Where noise is strong, the lowest of many validations is low mostly by chance, and early in the
-        training. So the latest network is kept that is within one standard error of the lowest (Breiman et
-        al. 1984, section 3.4.3), where the error is that of the difference, patch by patch at the same sites.
-        """
-        if not losses.isfinite().all():
-            return False
-        if self.lowest is None or losses.mean() < self.lowest.mean():
-            self.lowest = losses
-        difference = losses - self.lowest
-        standard_error = difference.std(correction=0) / math.sqrt(max(1, len(losses) - 1))
-        if difference.mean() > standard_error:
-            return False
-        self.best_loss, self.best_step = losses.mean().item(), self.step
-        self.best = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
-        return True
-
-    def save(self, path: Path) -> None:
-        tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
-        tensors |= {f"best.{key}": value for key, value in (self.best or {}).items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items()}
-        tensors["generator"] = self.generator.get_state()
-        if self.lowest is not None:
-            tensors["lowest"] = self.lowest
-        progress = {
-            "identity": self.identity,
-            "step": self.step,
-            "best_loss": self.best_loss if self.best is not None else None,
-            "best_step": self.best_step,
-        }
-        write_checkpoint(path, tensors, progress)
-
-    def restore(self, path: Path) -> None:
-        progress, tensors = read_checkpoint(path)
-        if progress["identity"] != self.identity:
-            different = [
-                key for key, value in self.identity.items() if progress["identity"].get(key) != value
-            ]
-            raise RunFolderError(
-                f"The run folder {path.parent} belongs to another run: {', '.join(different)} differ. "
-                "Choose another run folder, or delete this one."
-            )
-        groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
-        for key, value in tensors.items():
-            group, _, rest = key.partition(".")
-            if rest:
-                groups[group][rest] = value
-        self.network.load_state_dict(groups["network"])
-        optimizer = self.optimizer.state_dict()
-        parameters = list(self.network.parameters())
-        for key, value in groups["optimizer"].items():
-            number, _, moment = key.partition(".")
-            if value.ndim:  # laid out in memory as its parameter is: the fused step relies on that
-                value = torch.empty_like(parameters[int(number)], device="cpu").copy_(value)
-            optimizer["state"].setdefault(int(number), {})[moment] = value
-        self.optimizer.load_state_dict(optimizer)
-        self.generator.set_state(tensors["generator"])
-        self.lowest = tensors.get("lowest")
-        self.step, self.best_step = progress["step"], progress["best_step"]
-        if progress["best_loss"] is not None:
-            self.best, self.best_loss = groups["best"], progress["best_loss"]
 
 
 def _identity(stack: Stack, kernel: np.ndarray, config: TrainingConfig, seed: int) -> dict[str, Any]:
