@@ -127,33 +127,40 @@ def run(
 ) -> None:
     """Denoise a stack: Stage 1, noise analysis, Stage 2.
 
-    After Ctrl-C or a crash, the same command goes on where it stopped, and so does resume.
+    After Ctrl-C or a crash, the same command goes on where it stopped, and so does resume. Started
+    by torchrun, the processes train together.
     """
-    from napari_autostructn2v import pipeline
+    from napari_autostructn2v import pipeline, processes
     from napari_autostructn2v.io import check_stack_place, read_stack
     from napari_autostructn2v.kernel import load_kernel
+    from napari_autostructn2v.training import train_along
 
     check_stack_place(output, overwrite=overwrite)
     image = read_stack(input)
     _refuse_own_input(output, input)
     config = Config.from_preset(preset)
-    with _held(output):
-        events = pipeline.run(
-            image.array,
-            mode=mode,
-            config=config.model_copy(
-                update={"analysis": _analysis_config(notch, find_kernel), "recovery": recovery}
-            ),
-            kernel=None if kernel is None else load_kernel(kernel),
-            region=_region(background, image.array.shape),
-            box=_box(train_on),
-            device=device,
-            seed=seed,
-            folder=run_dir or output.with_name(f"{output.name.split('.')[0]}_run"),
-            source=image,
-            output=output,
-        )
-        _finish(events, output, image.voxel_size, overwrite, quiet)
+    with processes.together():
+        if not processes.lead():
+            train_along(image.array, device)
+            return
+        with _held(output):
+            events = pipeline.run(
+                image.array,
+                mode=mode,
+                config=config.model_copy(
+                    update={"analysis": _analysis_config(notch, find_kernel), "recovery": recovery}
+                ),
+                kernel=None if kernel is None else load_kernel(kernel),
+                region=_region(background, image.array.shape),
+                box=_box(train_on),
+                device=device,
+                seed=seed,
+                folder=run_dir or output.with_name(f"{output.name.split('.')[0]}_run"),
+                source=image,
+                output=output,
+            )
+            _finish(events, output, image.voxel_size, overwrite, quiet)
+        processes.tell(None)
 
 
 @app.command()

@@ -43,6 +43,7 @@ from napari_autostructn2v.events import (
     Step,
     TrainingStarted,
     Validation,
+    finish,
 )
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.network import UNet
@@ -58,6 +59,9 @@ MAX_TRAINING_VOXELS = 2**28
 HELD_OUT_SHARE = 1 / 16
 HELD_OUT_CELL = 32
 CHECKPOINT_SECONDS = 30.0
+
+ANOTHER = 104_729
+"""From the seed of a process to that of the next; on the CPU PyTorch looks at the lower 32 bits alone."""
 
 
 class StopTraining(Exception):  # noqa: N818 - a request, not an error
@@ -130,6 +134,10 @@ def train(
     """
     kernel = validate_kernel(kernel)
     stack = as_stack(stack, "2.5d" if kernel.ndim == 3 else "2d")
+    if processes.lead():
+        processes.tell(
+            dict(kernel=kernel, config=config, seed=seed, checkpoint=checkpoint, notch=notch, box=box)
+        )
     if notch is not None:
         stack = notch.apply(stack)
     whole = stack
@@ -183,6 +191,20 @@ def train(
     )
 
 
+def train_along(stack: Any, device: str = "auto") -> None:
+    """Train together with the process that leads, whatever it trains, until it lets go.
+
+    Parameters
+    ----------
+    stack
+        The same as there.
+    device
+        As for :func:`train`.
+    """
+    for order in processes.told():
+        finish(train(stack, device=device, **order))
+
+
 @dataclass(frozen=True, eq=False)
 class _Job:
     """What is trained: ``stack`` is the part of ``whole`` to train on."""
@@ -213,7 +235,8 @@ def _steps(
         torch.manual_seed(job.seed)
         network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
     network.to(device).channels_last()
-    generator = torch.Generator(device).manual_seed(job.seed + 2**32 * processes.number())
+    dice = job.seed + ANOTHER * processes.number()
+    generator = torch.Generator(device).manual_seed(dice)
     state = TrainingState(network, config, generator, identity=_identity(stack, kernel, config, job.seed))
     if job.checkpoint is not None and job.checkpoint.exists():
         state.restore(job.checkpoint)
@@ -236,7 +259,7 @@ def _steps(
             parameters=sum(p.numel() for p in network.parameters()),
         )
     )
-    saved = time.monotonic()
+    saved, keep_at = time.monotonic(), job.checkpoint if processes.lead() else None
     try:
         while state.step < config.steps:
             batch = data.draw(generator)
@@ -263,15 +286,15 @@ def _steps(
                         job.whole, z, network, kernel.ndim == 3, stack.normalisation, device
                     )
                     yield from show(Preview(step=state.step, z=z, denoised=denoised))
-            if job.checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                yield from when_there_is_room(partial(state.save, job.checkpoint), job.checkpoint.parent)
+            if keep_at is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                yield from when_there_is_room(partial(state.save, keep_at), keep_at.parent)
                 saved = time.monotonic()
-                yield from show(CheckpointWritten(step=state.step, path=job.checkpoint))
+                yield from show(CheckpointWritten(step=state.step, path=keep_at))
     except StopTraining:
         pass
     except GeneratorExit:
-        if job.checkpoint is not None and state.step > 0:
-            state.save(job.checkpoint)
+        if keep_at is not None and state.step > 0:
+            state.save(keep_at)
         raise
     return state
 
