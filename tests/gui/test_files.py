@@ -96,7 +96,7 @@ def test_a_run_folder_opens_as_results_and_analysis(viewer: Any, tmp_path: Path,
     layers = reader(str(folder))
     names = [meta["name"] for _, meta, _ in layers]
     assert names[:2] == ["tiny", "tiny stage 1"]
-    assert names[-5:] == ["spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"]
+    assert names[-6:] == ["spectrum", "peaks", "peak outlines", "autocorrelation", "kernel", "kernel grid"]
     for data, meta, kind in layers:
         getattr(viewer, f"add_{kind}")(data, **meta)
     np.testing.assert_allclose(viewer.layers[0].scale, (2, 1, 1))

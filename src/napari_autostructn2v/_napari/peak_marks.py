@@ -36,10 +36,12 @@ def lines(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     lines
-        (n, 2, 2): start and direction of each, in bins.
+        (n, 2, 2): start and direction of each, in bins. One of no length where nothing is marked.
     colours
         (n, 4).
     """
+    if not marks.any():  # napari 0.9.2 takes no colours for no lines
+        return np.zeros((1, 2, 2)), np.zeros((1, 4))
     parts = {mark: [outline(marks == mark)] for mark in COLOURS}
     parts[Mark.ERASED].append(_crosses(np.argwhere(marks == Mark.ERASED)))
     drawn = {mark: np.concatenate(each) for mark, each in parts.items()}

@@ -63,7 +63,7 @@ class ReviewPanel(QWidget):
         session = self._session
         self.verdict = message_label()
         self.verdict.setToolTip("What the noise looks like and whether stage 2 is expected to help")
-        self.advice = button("", "", self._take_advice)
+        self.advice = button("", "Do what the verdict advises", self._take_advice)
         self.numbers = message_label()
         self.numbers.setToolTip("Size of what was found")
         self.to_spectrum = button(
