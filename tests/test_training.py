@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_autostructn2v.blindspot import allowed_flips
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.errors import DeviceError, KernelError, RunFolderError, StackError
 from napari_autostructn2v.events import (
@@ -235,6 +236,19 @@ def test_tiles_equal_the_whole_slice(stack, monkeypatch, mixed):
     whole = finish(predict(large, model, mixed=mixed))
     monkeypatch.setattr("napari_autostructn2v.prediction.TILE_VALUES", 8 * 128 * 128)
     np.testing.assert_allclose(finish(predict(large, model, mixed=mixed)), whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [LINE, np.ones((3, 1, 3), bool)])
+def test_the_average_over_mirror_images_is_that_of_predictions_of_them(stack, kernel):
+    model = finish(train(stack, kernel, TINY))
+    averaged = finish(predict(stack, model, average=True, mixed=False))
+    turned = []
+    for flip in allowed_flips(kernel):
+        axes = tuple(axis for axis, flipped in enumerate(flip) if flipped)
+        there = np.ascontiguousarray(np.flip(stack, axes))
+        turned.append(np.flip(finish(predict(there, model, mixed=False)), axes))
+    expected = np.mean(turned, axis=0)
+    np.testing.assert_allclose(averaged, expected, atol=1e-5)
 
 
 def test_bfloat16_changes_far_less_than_the_noise_that_is_left(stack):

@@ -30,6 +30,7 @@ def denoise_to_file(
     *,
     voxel_size: VoxelSize | None = None,
     recovery: float = Config().recovery,
+    average: bool = False,
     device: str = "auto",
     overwrite: bool = False,
 ) -> Generator[Event, Any, Path]:
@@ -39,7 +40,7 @@ def denoise_to_file(
     ----------
     array
         Shape (Z, Y, X) or (Y, X); read one slice at a time.
-    model, recovery, device
+    model, recovery, average, device
         As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
     target, voxel_size, overwrite
         As for :func:`~napari_autostructn2v.io.write_stack`.
@@ -64,7 +65,7 @@ def denoise_to_file(
     check_stack_place(target, overwrite=overwrite)
     stack = as_stack(array, model.mode)
     with ScratchStack(stack.input_shape, target) as scratch:
-        yield from denoise_with(stack, model, recovery=recovery, device=device, out=scratch)
+        yield from denoise_with(stack, model, recovery=recovery, average=average, device=device, out=scratch)
         return write_stack(target, scratch, voxel_size=voxel_size, overwrite=overwrite)
 
 

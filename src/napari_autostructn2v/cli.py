@@ -274,6 +274,10 @@ def apply(
     inputs: Annotated[list[Path], typer.Argument(help="Stacks to denoise.")],
     out: Annotated[Path, typer.Option(help="Folder for the denoised stacks.")],
     recovery: RecoveryOption = 1.0,
+    average: Annotated[
+        bool,
+        typer.Option("--average", help="Average over mirror images: a little better, several times slower."),
+    ] = False,
     device: DeviceOption = "auto",
     workers: Annotated[
         int | None,
@@ -331,7 +335,7 @@ def apply(
         if shared is None:  # else what is there may be of the work that goes on
             check_stack_place(target, overwrite=overwrite)
     if shared is not None:
-        _apply_shared(shared, model, inputs, targets, recovery, device, overwrite, quiet)
+        _apply_shared(shared, model, inputs, targets, recovery, average, device, overwrite, quiet)
         return
     if cores is not None:
         torch.set_num_threads(cores)
@@ -342,6 +346,7 @@ def apply(
             target,
             voxel_size=image.voxel_size,
             recovery=recovery,
+            average=average,
             device=device,
             overwrite=overwrite,
         )
@@ -356,6 +361,7 @@ def _apply_shared(
     inputs: list[Path],
     targets: list[Path],
     recovery: float,
+    average: bool,
     device: str,
     overwrite: bool,
     quiet: bool,
@@ -366,7 +372,14 @@ def _apply_shared(
     # workers may have been started in another folder
     tasks = [
         Task(
-            model.resolve(), source.resolve(), target.resolve(), recovery, device, workers.threads, overwrite
+            model.resolve(),
+            source.resolve(),
+            target.resolve(),
+            recovery,
+            average,
+            device,
+            workers.threads,
+            overwrite,
         )
         for source, target in zip(inputs, targets, strict=True)
     ]

@@ -120,6 +120,7 @@ def denoise_with(
     model: Model,
     *,
     recovery: float = Config().recovery,
+    average: bool = False,
     device: str = "auto",
     out: Any = None,
 ) -> Generator[Event, Any, Any]:
@@ -133,6 +134,8 @@ def denoise_with(
         Trained on this stack or on another of the same microscope.
     recovery
         How much of the detail found in the residual is brought back, 0 to 1.
+    average
+        As for :func:`~napari_autostructn2v.prediction.predict`.
     device
         As for :func:`denoise`.
     out
@@ -153,7 +156,7 @@ def denoise_with(
     StackError
         If the stack does not suit the model or holds values that are not finite.
     """
-    denoised = yield from predict(stack, model, device=device, out=out)
+    denoised = yield from predict(stack, model, device=device, out=out, average=average)
     if recovery > 0:
         yield StageStarted("recovery")
         yield from bring_back(stack, denoised, recovery, model.notch)

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from napari_autostructn2v.background import AHEAD, in_background
+from napari_autostructn2v.blindspot import allowed_flips
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.device import (
     choose_device,
@@ -40,7 +41,13 @@ FEWEST_PIXELS = 2**14
 
 
 def predict(
-    stack: Any, model: Model, *, device: str = "auto", out: Any = None, mixed: bool = True
+    stack: Any,
+    model: Model,
+    *,
+    device: str = "auto",
+    out: Any = None,
+    average: bool = False,
+    mixed: bool = True,
 ) -> Generator[SliceDone, None, Any]:
     """Denoise a stack with a trained model.
 
@@ -57,6 +64,9 @@ def predict(
         As for :func:`~napari_autostructn2v.device.choose_device`.
     out
         Where slices are written as they are done: an array of the input's shape. float32 in memory if None.
+    average
+        Whether to average what the network makes of the stack and of its mirror images, those that leave the
+        noise as the kernel says it is: some tenths of a decibel for two to eight times the time.
     mixed
         Whether to compute in bfloat16 where the hardware has it, for twice the speed and a change far below
         the noise that is left; if not, float32 throughout.
@@ -84,6 +94,7 @@ def predict(
     torch_device = choose_device(device)
     keep_freed_memory()
     network = model.network.to(torch_device).channels_last().eval()
+    shown = Averaged(network, model.kernel) if average else network
     depth, height, width = stack.shape
     at_once = (
         max(1, BATCH_VALUES // (height * width * network.head.in_channels))
@@ -100,7 +111,7 @@ def predict(
         with closing(images), ThreadPoolExecutor(1, "writing") as writer:
             for first in range(0, depth, at_once):
                 batch = np.stack([next(images) for _ in range(first, min(first + at_once, depth))])
-                planes = denoise_images(batch, network, model.normalisation, torch_device, mixed=mixed)
+                planes = denoise_images(batch, shown, model.normalisation, torch_device, mixed=mixed)
                 for z, plane in enumerate(planes, first):
                     written.append((z, writer.submit(write, z, plane)))
                     while len(written) > (AHEAD if z + 1 < depth else 0):
@@ -113,6 +124,35 @@ def predict(
     return out
 
 
+class Averaged(nn.Module):
+    """A network's results averaged over the mirror images that it was trained on.
+
+    Parameters
+    ----------
+    network
+        Trained.
+    kernel
+        With which: it says which flips leave the noise alone.
+    """
+
+    def __init__(self, network: UNet, kernel: np.ndarray) -> None:
+        super().__init__()
+        self.network, self.flips = network, allowed_flips(kernel)
+        self.depth, self.head = network.depth, network.head
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Denoise (batch, channels, height, width); returns (batch, height, width)."""
+        total = torch.zeros((), device=image.device)
+        for flip in self.flips:
+            axes = [axis for axis, flipped in zip((1, 2, 3), flip, strict=True) if flipped]
+            back = [axis - 1 for axis in axes if axis > 1]  # the output has no axis of slices
+            total = total + self.network(image.flip(axes)).flip(back)
+        return total / len(self.flips)
+
+
+Network = UNet | Averaged
+
+
 def predict_plane(
     stack: Stack, z: int, network: UNet, with_neighbours: bool, scale: Normalisation, device: torch.device
 ) -> np.ndarray:
@@ -123,7 +163,7 @@ def predict_plane(
 
 def denoise_images(
     images: np.ndarray,
-    network: UNet,
+    network: Network,
     scale: Normalisation,
     device: torch.device,
     *,
@@ -150,7 +190,7 @@ def denoise_images(
 
 def _in_tiles(
     images: np.ndarray,
-    network: UNet,
+    network: Network,
     scale: Normalisation,
     device: torch.device,
     tiles: Sequence[Tile],
@@ -166,7 +206,7 @@ def _in_tiles(
     return np.asarray((denoised * scale.std + scale.mean).cpu().numpy(), dtype=np.float32)
 
 
-def network_tiles(shape: tuple[int, ...], network: UNet, most: int | None = None) -> Iterator[Tile]:
+def network_tiles(shape: tuple[int, ...], network: Network, most: int | None = None) -> Iterator[Tile]:
     """The tiles in which a network computes a slice (Y, X): on the grid on which it pools.
 
     Of ``most`` pixels with their surroundings; as many as :data:`TILE_VALUES` allow if None.
@@ -190,7 +230,7 @@ class Inputs:
         return np.stack([self._planes[p] for p in needed])
 
 
-def _denoise_tile(images: Tensor, network: UNet) -> Tensor:
+def _denoise_tile(images: Tensor, network: Network) -> Tensor:
     height, width = images.shape[2:]
     multiple: int = 2**network.depth
     padded = pad(images, (0, -width % multiple, 0, -height % multiple), mode="reflect")

@@ -23,7 +23,7 @@ from napari_autostructn2v.device import choose_device, keep_freed_memory
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import ImageFile, read_stack
 from napari_autostructn2v.notch import Notch, NotchedArray
-from napari_autostructn2v.prediction import Inputs, denoise_images, network_tiles
+from napari_autostructn2v.prediction import Averaged, Inputs, denoise_images, network_tiles
 from napari_autostructn2v.recovery import SIDE, Recovery
 from napari_autostructn2v.stack import Box, Stack, as_stack
 from napari_autostructn2v.tiling import Field, Tile, around, inside, overlap
@@ -43,7 +43,7 @@ class Task:
     ----------
     model, source, target
         Model bundle, stack, and where its result goes.
-    recovery, device
+    recovery, average, device
         As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
     threads
         Of a worker; None leaves it as it is. Sums in another order differ in the last bit.
@@ -55,6 +55,7 @@ class Task:
     source: Path
     target: Path
     recovery: float
+    average: bool = False
     device: str = "auto"
     threads: int | None = None
     overwrite: bool = False
@@ -79,6 +80,7 @@ class Task:
             "changed": self.source.stat().st_mtime_ns,
             "stack": [*stack.input_shape, str(image.array.dtype)],
             "recovery": self.recovery,
+            "average": self.average,
         }
 
 
@@ -138,6 +140,7 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
         stack = Stack(NotchedArray(stack, notch))
     device = choose_device(task.device)
     network = model.network.to(device).channels_last().eval()
+    shown = Averaged(network, model.kernel) if task.average else network
     # in the tiles of the whole slice, as sums in another order differ in the last bit
     details = [] if recovery is None else _touching(recovery.tiles(stack.shape[1:]), box.field)
     needed = around([box.field, *(tile.source for tile in details)])
@@ -150,7 +153,7 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     made = np.empty(box.shape, np.float32)
     try:
         for i, z in enumerate(range(*box.z)):
-            plane = denoise_images(inputs(z)[None], network, model.normalisation, device, parts=parts)[0]
+            plane = denoise_images(inputs(z)[None], shown, model.normalisation, device, parts=parts)[0]
             made[i] = plane[inside(box.field, seen)]
             if recovery is not None:
                 residual = stack.plane(z) - plane
@@ -177,6 +180,7 @@ def denoise_whole(task: Task) -> None:
             task.target,
             voxel_size=image.voxel_size,
             recovery=task.recovery,
+            average=task.average,
             device=task.device,
             overwrite=task.overwrite,
         )
