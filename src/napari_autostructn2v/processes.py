@@ -35,6 +35,7 @@ def together() -> Iterator[None]:
     distributed.init_process_group("nccl" if on_gpus else "gloo")
     try:
         yield
+        distributed.barrier()  # whoever ends while others still talk is cut off in the middle
     finally:
         distributed.destroy_process_group()
 
