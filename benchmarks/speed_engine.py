@@ -43,7 +43,7 @@ class Steps:
     Parameters
     ----------
     stack, kernel, config
-        As for :func:`~napari_autostructn2v.training.train`, but that it never ends and validates once a chunk.
+        As for :func:`~napari_autostructn2v.training.train`, but it never ends and validates once a chunk.
     chunk
         Steps of a turn.
     mixed

@@ -102,7 +102,7 @@ def careamics(quick: bool, peers: Path | None) -> Iterator[Row]:
 
 
 def race(quick: bool, peers: Path | None) -> Iterator[Row]:
-    """Time to PSNR: the automatic way at some budgets, CAREamics with the line mask given, classical filters."""
+    """Time to PSNR: our automatic way, CAREamics with the line mask given, classical filters."""
     sample = synthetic.sample("scan_lines", shape=(16, 256, 256))
     yield _entry("noisy", 0, 0, psnr(sample.noisy, sample.clean))
     step = _seconds_a_step(sample.noisy)

@@ -2,12 +2,12 @@
 
 ``python careamics_speed.py CASE.npz OUT.npz`` in CAREamics' own environment. CASE holds ``noisy`` (Z, Y, X),
 ``steps`` (0: as many as the budgets allow), ``budgets`` in seconds of training (may be empty), ``mask`` and
-``span`` of the blind spot, ``features`` and ``precision`` as Lightning names it. OUT gets ``ends``, the seconds
-of training after which each step was done, ``epoch_of`` each step, ``parameters``, and of each budget that was
-reached ``denoised`` (n, Z, Y, X) and ``predicting``, the seconds of that alone.
+``span`` of the blind spot, ``features`` and ``precision`` as Lightning names it. OUT gets ``ends``, seconds
+of training after which each step was done, ``epoch_of`` each step, ``parameters``, and of each budget
+``denoised`` (n, Z, Y, X) and ``predicting``, the seconds of that alone.
 
-The seconds count from the start of the first batch: neither imports nor setting up are in them, and what writing
-a snapshot takes is taken off. The peculiarities are met as in ``careamics_structn2v.py``.
+The seconds count from the start of the first batch, without imports and setting up, and without what writing
+a snapshot takes. The peculiarities are met as in ``careamics_structn2v.py``.
 """
 
 from __future__ import annotations
