@@ -49,6 +49,7 @@ SECTIONS = {
         "Steps of the training a second ÷ forward and backward passes of its bare network on a ready batch.",
         speed_engine.training,
     ),
+    "precision": Section("Steps a second in bfloat16 ÷ those in float32.", speed_engine.precision),
     "prediction": Section(
         "Slices a second ÷ those of the bare network, forward, on ready slices.", speed_engine.prediction
     ),

@@ -102,7 +102,7 @@ class BareSteps:
 
 
 def training(quick: bool, peers: Path | None) -> Iterator[Row]:
-    """Presets and kernels; then what bfloat16 gives the network and the training."""
+    """Presets and kernels."""
     stack = synthetic.sample("scan_lines", shape=(8, 256, 256)).noisy
     chunk, rounds = (5, 3) if quick else (10, 10)
     keep_freed_memory()
@@ -123,19 +123,25 @@ def training(quick: bool, peers: Path | None) -> Iterator[Row]:
                 "share of the bare network": alone,
                 "with validations": alone * step / (step + validation),
             }
+
+
+def precision(quick: bool, peers: Path | None) -> Iterator[Row]:
+    """What bfloat16 gives the training, and what the hardware would give its bare network."""
     if not has_fast_bfloat16(choose_device()):
         return
+    stack = synthetic.sample("scan_lines", shape=(8, 256, 256)).noisy
+    chunk, rounds = (5, 3) if quick else (10, 10)
+    keep_freed_memory()
     config = Config().stage2
     trainings = {mixed: Steps(stack, POINT, config, chunk, mixed=mixed) for mixed in (True, False)}
     networks = {mixed: BareSteps(1, config, chunk, mixed=mixed) for mixed in (True, False)}
     for what, pair in (("training", trainings), ("bare network", networks)):
         turns = Turns({"bfloat16": pair[True], "float32": pair[False]}, rounds)
         yield {
-            "preset": f"balanced, {what}: bfloat16 against float32",
-            "kernel": "1 × 1",
-            "ms a step": 1000 * turns.seconds("bfloat16"),
-            "ms bare": 1000 * turns.seconds("float32"),
-            "share of the bare network": turns.faster("bfloat16", "float32"),
+            "what": f"{what}, balanced, 1 × 1",
+            "bfloat16, ms": 1000 * turns.seconds("bfloat16"),
+            "float32, ms": 1000 * turns.seconds("float32"),
+            "times faster": turns.faster("bfloat16", "float32"),
         }
     for one in trainings.values():
         one.close()
