@@ -11,8 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# pictures show napari as installed, whatever the person who makes them has set
-os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+# pictures show napari as installed, whatever the person who makes them has set; their own runs stay theirs
+os.environ["XDG_DATA_HOME"] = os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
+os.environ["NAPARI_CONFIG"] = str(Path(os.environ["XDG_DATA_HOME"]) / "settings.yaml")
 
 import numpy as np
 from photographs import HERE, SIZES, Window
@@ -114,7 +115,7 @@ def edit_kernel(window: Window, dock: Any) -> None:
     hand.click(dock.review.quick_look)
     kernel = dock.workspace.review.labels(KERNEL)
     middle = np.array(kernel.data.shape) // 2
-    hand.rest(0.5)
+    hand.rest(1.2)  # a flight moves what is painted on
     kernel.mode = "paint"
     hand.stroke(kernel, (middle[0] + 1, middle[1]), (middle[0] + 2, middle[1]))
     hand.wait(lambda: look.picture is not None and look.job is None, 300)

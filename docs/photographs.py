@@ -68,7 +68,7 @@ class Window:
             sys.exit(session.error)
 
     def photograph(self, name: str) -> None:
-        """Save a picture with 256 colours: small files for a repository."""
+        """Save a picture with 256 colours, rare ones among them: small files for a repository."""
         self.hand._move(QPoint(3, 3), Qt.MouseButton.NoButton)  # the brush is not part of the picture
         self.hand.rest(1.2)  # flights and redraws come to rest
         buffer = QBuffer()
@@ -76,7 +76,7 @@ class Window:
         self.viewer.window._qt_window.grab().save(buffer, "PNG")
         picture = Image.open(io.BytesIO(bytes(buffer.data().data()))).convert("RGB")
         path = self._out / f"{name}-{self._ending}.png"
-        picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
         print(path.name, flush=True)
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """Do the figures that need no truth agree with the truth?"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def test_a_good_result(made):
     good = made.clean + 0.2 * (made.noisy - made.clean)  # 14 dB
     found = finish(appraise(made.noisy, good))
     assert found.structured_db == pytest.approx(14, abs=3)
+    assert "31 dB weaker (1,300 times less power)" in replace(found, structured_db=31.1).sentences[0]
     assert not found.holds_image and found.leaked < 0.01
     assert found.far_share < 0.1
     assert "weaker" in found.sentences[0] and "looks like noise" in found.sentences[1]

@@ -111,9 +111,9 @@ class Appraisal:
             return "No structured noise was found in the original, so there is none to weaken."
         if abs(self.structured_db) < 0.5:
             return "Structured noise is as strong as before."
-        times = 10 ** (abs(self.structured_db) / 10)
+        times = float(f"{10 ** (abs(self.structured_db) / 10):.2g}")
         return f"Structured noise is {'at least ' * self.at_least}{abs(self.structured_db):.0f} dB " + (
-            f"weaker ({times:.3g} times less power)." if self.structured_db > 0 else "stronger."
+            f"weaker ({times:,.9g} times less power)." if self.structured_db > 0 else "stronger."
         )
 
     def _about_image(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QPoint
 from qtpy.QtGui import QHelpEvent
-from qtpy.QtWidgets import QApplication, QLabel, QToolTip
+from qtpy.QtWidgets import QApplication, QLabel, QTabBar, QToolTip
 
 from napari_autostructn2v._napari.elided import elided
 
@@ -57,9 +57,19 @@ def test_titles_of_docks_are_read_whole(make_napari_viewer: Any, title: str) -> 
         return [label.text() for label in dock.titleBarWidget().findChildren(QLabel)]
 
     QApplication.processEvents()
-    assert dock.windowTitle() == title and title in on_the_bar()
+    assert title in on_the_bar() and "napari" not in dock.windowTitle()
     for floating in (True, False):
         dock.setFloating(floating)
         assert title in on_the_bar()
     _, again = viewer.window.add_plugin_dock_widget("napari-autostructn2v", title)
     assert again is widget, "napari finds it by its own name"
+
+
+def test_three_tabs_are_read_whole(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1280, 800)
+    for title in ("Structured denoising", "Compare", "Apply trained model"):
+        viewer.window.add_plugin_dock_widget("napari-autostructn2v", title, tabify=True)
+    QApplication.processEvents()
+    (tabs,) = (bar for bar in viewer.window._qt_window.findChildren(QTabBar) if bar.count() == 3)
+    assert tabs.sizeHint().width() <= tabs.width(), "no tab is cut"

@@ -18,7 +18,7 @@ from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.placement import is_view
 from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.state import Phase, Progress
 from napari_autostructn2v.io import read_stack
 
 SCALE = (2.0, 1.5, 1.5)
@@ -279,6 +279,10 @@ def test_cancel_within_a_second(hand: Any, viewer: Any, slow: Any) -> None:
 def test_stop_keeps_the_network(hand: Any, slow: Any) -> None:
     hand.wait(slow.stage1.stop.isEnabled)
     assert "/ 100000" in slow.stage1.bar.text()
+    slow.session.progress = Progress("Waiting for room")
+    slow.stage1.refresh()
+    assert slow.stage1.bar.text() == "Waiting for room …", "said where nobody knows how long it takes"
+    hand.wait(slow.stage1.stop.isEnabled)
     hand.click(slow.stage1.stop)
     hand.wait(lambda: slow.session.phase is Phase.REVIEW or slow.session.error)
     assert not slow.session.error

@@ -171,3 +171,11 @@ def test_every_pixel_answers_to_its_click(hand: Any, layer: Any, edits: Any) -> 
         hand.stroke(layer, point)
         assert layer.data[point] == 1
         assert layer.data[tuple(SIDE - 1 - p for p in point)] == 1
+
+
+def test_the_thumbnail_shows_what_was_drawn_and_taken_back(hand: Any, layer: Any, edits: Any) -> None:
+    before = layer.thumbnail.copy()
+    draw(hand, layer, "paint")
+    assert (layer.thumbnail != before).any()
+    hand.undo()
+    np.testing.assert_array_equal(layer.thumbnail, before)

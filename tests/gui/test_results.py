@@ -57,6 +57,11 @@ def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) ->
     session.tell("Saved.")
     hand.rest(0.1)
     assert dock.message.visibleRegion().boundingRect().height() == dock.message.height() > 0
+    told = dock.message.styleSheet()
+    session.notices = ["The kernel was cut to 61 pixels."]
+    session.changed.emit()
+    assert dock.message.styleSheet() != told, "a warning is of another colour than an answer to a click"
+    session.tell("Saved.")
     from qtpy.QtWidgets import QScrollArea
 
     bar = dock.findChild(QScrollArea).verticalScrollBar()

@@ -42,7 +42,7 @@ class ApplyModelWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        DockTitle(self, "Apply trained model")
+        DockTitle(self, "Apply trained model", tab="Apply model")
         self._workspace = workspace_of(napari_viewer)
         self._batch = self._workspace.batch
         self._note = ""

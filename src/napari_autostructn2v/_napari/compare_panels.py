@@ -87,13 +87,13 @@ class WayPanel(QWidget):
         with QSignalBlocker(self.rate):
             self.rate.setValue(comparison.blinks_per_second)
         self.shown.setText(self._what_is_where())
-        self.shown.setVisible(comparison.way is not None)
+        self.shown.setVisible(comparable or comparison.way is not None)
 
     def _what_is_where(self) -> str:
         comparison = self._comparison
         names = [layer.name for layer in comparison.layers]
         if comparison.way is None:
-            return ""
+            return "Choose a way to look. Swipe and Blink show most."
         if comparison.way == "swipe":
             return f"Left: {names[0]}. Right: {names[1]}."
         if comparison.way == "blink":

@@ -61,6 +61,7 @@ class CompareWidget(DockColumn):
         self.third.setToolTip("A third layer, such as the result of stage 1. The swipe shows the first two")
         self.message = message_label()
         self.message.setToolTip("What happened last")
+        self.message.hide()  # until something has happened
         self.ways = WayPanel(self.comparison, self.compare)
         self.profile = ProfilePanel(viewer, self.comparison, self._pictures)
         self.difference = RemovedPanel(self.toggle_removed, self.measure, self._fail)

@@ -163,7 +163,7 @@ class Comparison:
             copies.append(
                 self._viewer.add_image(
                     layer.data,
-                    name=f"{layer.name} (compared)",
+                    name=f"compared: {layer.name}",
                     multiscale=layer.multiscale,
                     colormap=layer.colormap,
                     gamma=layer.gamma,

@@ -12,17 +12,26 @@ class DockTitle(QObject):
     """Gives the dock around a widget a title, on its bar and on its tab, whenever napari has made another.
 
     Only what is read changes: napari finds the dock by the name that it gave it.
+
+    Parameters
+    ----------
+    widget
+        What is in the dock.
+    title
+        On the bar.
+    tab
+        On the tab, if shorter: Qt cuts all of three tabs where one is too long.
     """
 
-    def __init__(self, widget: QWidget, title: str) -> None:
+    def __init__(self, widget: QWidget, title: str, tab: str = "") -> None:
         super().__init__(widget)
-        self._title = title
+        self._title, self._tab = title, tab or title
         widget.installEventFilter(self)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
         if event.type() == QEvent.Type.Show:
             dock = watched.parent()
-            if isinstance(dock, QDockWidget) and dock.windowTitle() != self._title:
+            if isinstance(dock, QDockWidget) and dock.windowTitle() != self._tab:
                 # napari makes a new bar for a dock that is taken off the window and put back
                 dock.topLevelChanged.connect(lambda: self._name(dock))
                 self._name(dock)
@@ -30,7 +39,7 @@ class DockTitle(QObject):
 
     def _name(self, dock: QDockWidget) -> None:
         given = dock.objectName()
-        dock.setWindowTitle(self._title)
+        dock.setWindowTitle(self._tab)
         bar = dock.titleBarWidget()
         for label in bar.findChildren(QLabel) if bar is not None else ():
             if label.text() == given:

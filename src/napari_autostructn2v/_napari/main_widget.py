@@ -115,6 +115,8 @@ class StructuredDenoisingWidget(DockColumn):
     def _refresh(self, event: Any = None) -> None:
         session = self.session
         text, kind = (session.error, "error") if session.error else ("\n".join(session.notices), "warning")
+        if text == session.told:
+            kind = "text"
         show_message(self.message, text, kind, self.workspace.viewer.theme)
         self.copy_report.setVisible(bool(session.error) and session.failed is not None)
         if session.failed is not self._copied:

@@ -88,6 +88,8 @@ class Mirror:
     def _tell(self) -> None:
         if (self._told != self._last).any():  # a fill ends in two events, an erased centre in no change
             self._told[...] = self._last
+            # napari draws strokes, and leaves the thumbnail as it was
+            self._layer.refresh(data_displayed=False, highlight=False, extent=False)
             self._on_edit()
 
     def _changed(self) -> np.ndarray:

@@ -91,7 +91,7 @@ class ResumeDialog(QDialog):
                 self.table.setItem(row, column, item)
         total = size_text(sum(run.bytes for run in self._runs))
         self.message.setText(
-            f"{len(self._runs)} runs, {total}, in {self._store.folder}"
+            f"{len(self._runs)} run{'s' * (len(self._runs) != 1)}, {total}, in {self._store.folder}"
             if self._runs
             else "No run is kept yet. Each one that starts in this window will be, until you delete it."
         )

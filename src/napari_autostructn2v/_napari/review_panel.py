@@ -181,8 +181,8 @@ class ReviewPanel(QWidget):
             self.numbers.setText(
                 f"{int(review.peaks.sum())} peak bins"
                 + (f", {confirmed:.0%} of them in the residual too" if confirmed is not None else "")
-                + f"; notch of {parts} part{'s' * (parts != 1)}; "
-                f"kernel {rows} × {columns}, {pixels} pixel{'s' * (pixels != 1)}{slices}. "
+                + (f"; notch of {parts} part{'s' * (parts != 1)}" if parts else "; no notch")
+                + f"; kernel {rows} × {columns}, {pixels} pixel{'s' * (pixels != 1)}{slices}. "
                 f"Correlations are certain to ±{analysis.far_scatter:.3f}."
                 + (" Edited by hand." if review.edited else "")
             )

@@ -94,6 +94,8 @@ class Session:
         self.failed: BaseException | None = None
         """What :attr:`error` comes from, if a job ended in it."""
         self.notices: list[str] = []
+        self.told = ""
+        """The notice that answers a click and warns of nothing."""
         self.phase = Phase.DATA
         self.run: Run | None = None
         self.review: Review | None = None
@@ -176,6 +178,7 @@ class Session:
     def tell(self, notice: str, error: str = "") -> None:
         """Show a notice in place of those before it, or an error."""
         self.error, self.failed, self.notices = error, None, [] if error else [notice]
+        self.told = notice
         self.changed.emit()
 
     @property

@@ -91,7 +91,7 @@ class StagePanel(QWidget):
         progress = self._session.progress
         if not self._running or progress is None:
             return
-        self.bar.setRange(0, progress.total)  # 0 of 0 is a bar that only says "busy"
+        self.bar.setRange(0, max(progress.total, 1))  # 0 of 0 is a bar that moves and says nothing
         self.bar.setValue(progress.done)
         self.bar.setFormat("Paused · " * self._session.paused + progress_text(progress))
         self.stop.setEnabled(progress.activity == "Training" and progress.done < progress.total)

@@ -49,7 +49,7 @@ class Swipe:
         self._slice = np.zeros((rows, self._columns), np.float32)
         self.top = viewer.add_image(
             self._slice.copy(),
-            name=f"{source.name} (compared)",
+            name=f"compared: {source.name}",
             colormap=source.colormap,
             gamma=source.gamma,
             contrast_limits=tuple(source.contrast_limits),
