@@ -183,7 +183,7 @@ class SessionMachine(RuleBasedStateMachine):
         running = self.session.job
         self.session.cancel()
         assert self.session.job is None
-        assert running is None or running.control.cancelled.is_set() and running.control.going.is_set()
+        assert running is None or (running.control.cancelled.is_set() and running.control.going.is_set())
 
     @precondition(lambda self: self.session.job is None and self.job is not None)
     @rule()
