@@ -1,4 +1,4 @@
-"""Random sequences of what a person can ask of a session, at any moment; its promises are checked after each."""
+"""Random sequences of what can be asked of a session, at any moment; its promises are checked each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The window under attack: layers that go or change, windows closed in every state, mashed buttons, slow disks."""
+"""Layers that go or change, windows closed in every state, mashed buttons, slow disks, fifty trainings."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def test_data_that_no_longer_suit_are_told_at_once(hand: Hand, viewer: Any, nois
     assert dock.stage1.run.isEnabled()
 
 
-def test_a_removed_layer_is_replaced_by_one_of_the_same_name(
-    hand: Hand, viewer: Any, noisy: np.ndarray
-) -> None:
+def test_a_removed_layer_is_replaced_by_its_like(hand: Hand, viewer: Any, noisy: np.ndarray) -> None:
     viewer.add_image(noisy, name="tiny")
     dock = open_dock(viewer, 2)
     begin(hand, dock)
@@ -272,9 +270,7 @@ def cycle(hand: Hand, dock: StructuredDenoisingWidget) -> None:
     through_stage1(hand, dock)
 
 
-def soak(
-    hand: Hand, dock: StructuredDenoisingWidget, cycles: int, warm_up: int
-) -> list[tuple[int, int, float]]:
+def soak(hand: Hand, dock: StructuredDenoisingWidget, cycles: int, warm_up: int) -> list[Any]:
     """Threads, open files and MiB of memory after each cycle that follows those of warming up."""
     process, figures = psutil.Process(os.getpid()), []
     for number in range(warm_up + cycles):
