@@ -1,4 +1,4 @@
-"""What every test gets: settings of its own, few threads, and the real stacks where they are."""
+"""What every test gets: settings of its own, few threads, a window with hands, stacks to work on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 # All of this is read when napari, qtpy and torch are first imported, by this process or by one a test starts.
@@ -28,6 +30,26 @@ def em_data() -> Path:
     if not EM_DATA.is_dir():
         pytest.skip("the real stacks are not here")
     return EM_DATA
+
+
+@pytest.fixture(scope="session")
+def noisy() -> np.ndarray:
+    """A tiny stack whose noise runs along the rows."""
+    from napari_autostructn2v import synthetic
+
+    return synthetic.sample("scan_lines", shape=(4, 80, 80), seed=1).noisy
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Any) -> Any:
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def hand(viewer: Any) -> Any:
+    from hands import Hand  # which imports napari
+
+    return Hand(viewer)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

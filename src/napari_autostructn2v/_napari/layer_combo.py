@@ -41,6 +41,7 @@ class LayerCombo(ElidedCombo):
         self._nothing = [] if nothing is None else [nothing]
         self._layers: list[Layer | None] = []
         self._told: Layer | None = None
+        self._names = Bindings(self)
         self.currentIndexChanged.connect(self._tell)
         bindings = Bindings(self)
         for event in ("inserted", "removed", "reordered"):
@@ -63,6 +64,9 @@ class LayerCombo(ElidedCombo):
             layer for layer in self._viewer.layers if isinstance(layer, self._kinds) and not is_view(layer)
         ]
         self._layers = [*(None for _ in self._nothing), *found]
+        self._names.release()
+        for layer in found:
+            self._names.connect(layer.events.name, self._follow)
         with QSignalBlocker(self):
             self.clear()
             self.addItems([*self._nothing, *(layer.name for layer in found)])

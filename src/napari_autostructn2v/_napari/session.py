@@ -105,6 +105,8 @@ class Session:
         self.losses: dict[str, Losses] = {}
         self.attempts: list[Attempt] = []
         """All results of the second stage of this run, the latest last."""
+        self._foreseen = ""
+        """Why the window says that the data cannot be used."""
         self._z: int | None = None
         self._region: np.ndarray | None = None
         self._field: Field | None = None
@@ -122,8 +124,8 @@ class Session:
         """Take these data, or none. ``problem`` is why they cannot be used, where the window knows that."""
         if source is None or self.source is None or source.array.shape != self.source.array.shape:
             self.settings = replace(self.settings, slices=None)
-        self.source = source
-        self.problem = problem or self._check()
+        self.source, self._foreseen = source, problem
+        self.problem = self._check()
         self.changed.emit()
 
     def configure(self, **changes: Any) -> None:
@@ -159,7 +161,14 @@ class Session:
         """Let the next previews show slice ``z``."""
         self._z = z
         if self.job is not None:
-            self.job.control.z = z
+            self.job.control.z = self._slice_of_run
+
+    @property
+    def _slice_of_run(self) -> int | None:
+        """The slice looked at, in the stack at work: its layer may hold more slices by now."""
+        if self._z is None or self.run is None:
+            return self._z
+        return min(self._z, self.run.stack.shape[0] - 1)
 
     def know_device(self, name: str) -> None:
         """Take in which device will compute."""
@@ -206,6 +215,7 @@ class Session:
         folder = self._hold_folder(None if self.store is None else self.store.new(self.source.name))
         self.run = Run(self.source, stack, mode, recovery=self.settings.recovery, folder=folder)
         self.review = self.folder = None
+        self.attempts = []
         self._saved = Edits(), Edits()
         self.losses = {}
         self.phase = Phase.STAGE1
@@ -398,6 +408,7 @@ class Session:
         self._region = saved.region
         stack = as_stack(source.array, saved.mode)
         self.run = Run(source, stack, saved.mode, recovery=saved.config.recovery, folder=folder)
+        self.attempts = []
         self.review, self.losses = None, {"stage1": Losses.read(saved.folder.losses("stage1"))}
         self._reopening = saved
         self.phase = Phase.STAGE1
@@ -551,7 +562,7 @@ class Session:
             self.error = str(error)
             self.changed.emit()
             return
-        self.job.control.z = self._z
+        self.job.control.z = self._slice_of_run
         self.progress = Progress("Starting")
         self.changed.emit()
         self.job_started.emit(self.job)
@@ -566,8 +577,8 @@ class Session:
             self.phase = Phase.RESULT if done else Phase.REVIEW
 
     def _check(self) -> str:
-        if self.source is None:
-            return ""
+        if self.source is None or self._foreseen:
+            return self._foreseen
         try:
             as_stack(self.source.array, self.settings.mode)
         except StackError as error:

@@ -13,6 +13,7 @@ from qtpy.QtCore import QEvent, QObject
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.batch import Batch
 from napari_autostructn2v._napari.batch_layers import BatchLayers
+from napari_autostructn2v._napari.bindings import Connections
 from napari_autostructn2v._napari.camera import Flight
 from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.image_layers import ImageLayers
@@ -112,6 +113,8 @@ class Workspace:
         self.training_outline: Shapes | None = None
         """The layer whose box is trained on; None for whole slices."""
         self._chosen: Image | None = None
+        self._follows = Connections()
+        """To the layer chosen: its data may be replaced."""
         self._running: Image | None = None
         self._phase = self.session.phase
         self.session.changed.connect(self._on_changed)
@@ -127,9 +130,19 @@ class Workspace:
     def choose(self, layer: Image | None) -> None:
         """Take a layer's data as the session's source."""
         self._chosen = layer
+        self._follows.release()
         if layer is None:
             self.session.choose(None)
             return
+        for event in ("data", "name", "scale", "units"):
+            self._follows.connect(getattr(layer.events, event), self._on_layer_changed)
+        self._take_source(layer)
+
+    def _on_layer_changed(self) -> None:
+        if self._chosen is not None:
+            self._take_source(self._chosen)
+
+    def _take_source(self, layer: Image) -> None:
         path = Path(layer.source.path) if layer.source.path else None
         source = Source(layer.name, grey_values(layer), voxel_size(layer), path)
         self.session.choose(source, colour_problem(layer))
@@ -262,6 +275,7 @@ class Workspace:
 
     def close(self) -> None:
         """The window closes: stop the thread, forget the viewer."""
+        self._follows.release()
         self.keeper.close()
         self.session.cancel()
         self.batch.cancel_all()

@@ -1,0 +1,345 @@
+"""Random sequences of what can be asked of a session, at any moment; its promises are checked each time."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from napari_autostructn2v import synthetic
+from napari_autostructn2v._napari.jobs import Failure, Job, drive
+from napari_autostructn2v._napari.review import Mark
+from napari_autostructn2v._napari.run_files import open_run
+from napari_autostructn2v._napari.session import Session
+from napari_autostructn2v._napari.state import Phase, Source
+from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.kernel import Edits
+from napari_autostructn2v.run_store import RunStore
+
+NOISY = synthetic.sample("scan_lines", shape=(4, 48, 48), seed=1).noisy
+WITH_NAN = NOISY.copy()
+WITH_NAN[1, 2, 3] = np.nan
+STACKS = {
+    "good": NOISY,
+    "another": NOISY[::-1].copy(),
+    "deeper": np.concatenate([NOISY, NOISY]),
+    "slice": NOISY[0],
+    "nan": WITH_NAN,
+    "flat": np.ones_like(NOISY),
+    "rgb": np.zeros((48, 48, 3), np.uint8),
+    "tiny": np.zeros((8, 8, 8)),
+    "4d": np.zeros((2, 4, 48, 48)),
+    "empty": np.zeros((0, 48, 48)),
+}
+NEVER = {"rgb", "tiny", "4d", "empty"}
+THREADS = 8
+"""More than these a sequence does not add: pools of torch, not one a job."""
+
+
+class SessionMachine(RuleBasedStateMachine):
+    """A session without a window, whose jobs go on only when they are pumped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory(prefix="session-machine-")
+        self.session = Session(RunStore(Path(self._folder.name) / "runs"))
+        self.session.configure(preset="fast")
+        self.session.configure_training(steps=2, features=8, batch_size=2, patch_size=32)
+        self.events: Generator[Any, None, Any] | None = None
+        self.job: Job | None = None
+        self.dropped: list[tuple[Job, Generator[Any, None, Any]]] = []
+        self.failures: list[BaseException | None] = []
+        self.edits = Edits(), Edits()
+        self.edited: tuple[Any, str] | None = None
+        """The array and the mode that the edits are of."""
+        self.session.job_started.connect(self._take)
+        self.threads = threading.active_count()
+
+    def _take(self, job: Job) -> None:
+        if self.job is not None and self.events is not None and self.job.control.cancelled.is_set():
+            self.dropped.append((self.job, self.events))
+        self.job, self.events = job, drive(job)
+
+    def _pump(self, events: int) -> None:
+        """Let the job say so many things more, as its thread would."""
+        for _ in range(events):
+            job, stream = self.session.job, self.events
+            if job is None or stream is None or self.session.paused:
+                return
+            try:
+                event = next(stream)
+            except StopIteration as end:
+                if isinstance(end.value, Failure):
+                    self.failures.append(end.value.error)
+                self.session.complete(job, end.value)
+                continue
+            self.session.receive(job, event)
+
+    def teardown(self) -> None:
+        self.session.cancel()
+        self.session.let_go()
+        for _, stream in [*self.dropped, (self.job, self.events)]:
+            if stream is not None:
+                stream.close()
+        self._folder.cleanup()
+
+    def _note_edits(self) -> None:
+        review = self.session.review
+        if review is not None:
+            self.edits = review.peak_edits, review.kernel_edits
+
+    # ------------------------------------------------------------------ what a person does
+
+    @initialize(name=st.sampled_from(["good", "deeper"]), reviewed=st.booleans())
+    def begin(self, name: str, reviewed: bool) -> None:
+        self.session.choose(Source(name, STACKS[name]))
+        if reviewed:
+            self.session.start_stage1()
+            self._pump(100)
+
+    @rule(name=st.sampled_from(sorted(STACKS)))
+    def choose(self, name: str) -> None:
+        self.session.choose(Source(name, STACKS[name]), "It has colours." if name == "rgb" else "")
+
+    @rule()
+    def choose_nothing(self) -> None:
+        self.session.choose(None)
+
+    @rule(mode=st.sampled_from(["2d", "2.5d"]))
+    def set_mode(self, mode: Any) -> None:
+        if self.session.job is None:  # greyed out else
+            self.session.configure(mode=mode)
+
+    @rule(sensitivity=st.floats(2, 60), notch=st.sampled_from(["auto", "on", "off"]))
+    def set_analysis(self, sensitivity: float, notch: Any) -> None:
+        self.session.configure(sensitivity=sensitivity, notch=notch)
+
+    @rule(recovery=st.floats(0, 1))
+    def bring_detail_back(self, recovery: float) -> None:
+        self.session.configure(recovery=recovery)
+        run = self.session.run
+        assert run is None or run.recovery == recovery
+
+    @rule(patch=st.sampled_from([30, 32, 48, 64, 0, -4]))
+    def set_patch(self, patch: int) -> None:
+        before = self.session.settings
+        self.session.configure_training(patch_size=patch)
+        assert self.session.settings == before or not self.session.error
+
+    @rule(z=st.integers(0, 7))
+    def move_slider(self, z: int) -> None:
+        self.session.look_at(z)
+
+    @rule()
+    def start(self) -> None:
+        session, source = self.session, self.session.source
+        ready, job = session.ready, session.job
+        session.start_stage1()
+        if not ready:
+            assert session.job is job, "what is not ready does not start"
+        else:
+            assert session.run is not None and session.run.source is source
+            assert session.job is not None or session.error
+
+    @rule(events=st.integers(1, 6))
+    def let_it_work(self, events: int) -> None:
+        self._pump(events)
+
+    @rule()
+    def let_it_end(self) -> None:
+        self._pump(1000)
+        assert self.session.job is None or self.session.paused
+
+    @rule()
+    def pause(self) -> None:
+        self.session.pause()
+
+    @rule()
+    def proceed(self) -> None:
+        self.session.proceed()
+        assert not self.session.paused
+
+    @rule()
+    def stop_early(self) -> None:
+        self.session.stop_early()
+
+    @rule()
+    def cancel(self) -> None:
+        running = self.session.job
+        self.session.cancel()
+        assert self.session.job is None
+        assert running is None or (running.control.cancelled.is_set() and running.control.going.is_set())
+
+    @precondition(lambda self: self.session.job is None and self.job is not None)
+    @rule()
+    def hear_a_dropped_job(self) -> None:
+        session, before = self.session, (self.session.phase, self.session.run, self.session.review)
+        assert self.job is not None
+        session.complete(self.job, Failure("too late"))
+        session.crash(self.job, RuntimeError("too late"))
+        assert (session.phase, session.run, session.review) == before and "too late" not in session.error
+
+    @precondition(lambda self: self.session.review is not None)
+    @rule(y=st.integers(0, 20), x=st.integers(0, 20), mark=st.sampled_from(list(Mark)))
+    def mark_a_peak(self, y: int, x: int, mark: Mark) -> None:
+        marks = self.session.review.peak_marks.copy()
+        marks[y, x] = marks[-1 - y, -1 - x] = mark
+        self.session.mark_peaks(marks)
+        self._note_edits()
+
+    @precondition(lambda self: self.session.review is not None)
+    @rule(y=st.integers(-4, 4), x=st.integers(-4, 4))
+    def paint_the_kernel(self, y: int, x: int) -> None:
+        grid = self.session.review.kernel_grid.copy()
+        middle = grid.shape[-1] // 2
+        for sign in (1, -1):
+            grid[..., middle + sign * y, middle + sign * x] ^= (y, x) != (0, 0)
+        self.session.edit_kernel(grid)
+        self._note_edits()
+
+    @rule()
+    def reset_the_peaks(self) -> None:
+        self.session.reset_peak_edits()
+        self._note_edits()
+
+    @rule()
+    def reset_the_kernel(self) -> None:
+        self.session.reset_kernel_edits()
+        self._note_edits()
+
+    @rule(mode=st.sampled_from([None, "2d", "2.5d"]))
+    def regenerate(self, mode: Any) -> None:
+        self.session.regenerate(mode)
+
+    @rule()
+    def approve(self) -> None:
+        possible = self.session.review is not None and self.session.job is None
+        self.session.approve()
+        if possible:
+            assert self.session.phase is Phase.STAGE2 or self.session.error
+
+    @rule()
+    def skip(self) -> None:
+        possible = self.session.review is not None and self.session.job is None
+        self.session.skip()
+        assert not possible or self.session.phase is Phase.RESULT
+
+    @precondition(lambda self: self.session.attempts)
+    @rule(which=st.integers(0, 5), keep=st.booleans())
+    def another_attempt(self, which: int, keep: bool) -> None:
+        attempt = self.session.attempts[which % len(self.session.attempts)]
+        (self.session.take if keep else self.session.forget)(attempt)
+
+    @precondition(lambda self: self.session.job is None and self.session.review is not None)
+    @rule()
+    def save_and_open(self) -> None:
+        review, path = self.session.review, Path(self._folder.name) / "saved"
+        write = self.session.save_to(path)
+        try:
+            write()
+        except AutoStructN2VError:  # another run is saved there
+            return
+        self.session.saved(path, review)
+        assert not self.session.unsaved
+        saved = open_run(path)
+        self.session.reopen(saved, Source(saved.image.name, saved.image.array, path=saved.image.path))
+
+    # ------------------------------------------------------------------ what always holds
+
+    @invariant()
+    def phase_has_what_it_shows(self) -> None:
+        session, run = self.session, self.session.run
+        if session.phase is Phase.DATA:
+            assert run is None and session.review is None and not session.attempts
+        else:
+            assert run is not None
+        if session.phase is Phase.STAGE1:
+            assert session.job is not None and session.job.kind in ("stage1", "reopen")
+        if session.phase >= Phase.REVIEW:
+            assert run.stage1 is not None and session.review is not None
+            assert run.denoised.shape == np.shape(run.source.array) and np.isfinite(run.denoised).all()
+        if session.phase is Phase.STAGE2:
+            assert session.job is not None and session.job.kind == "stage2"
+        if session.phase is Phase.RESULT:
+            assert run.stage2 is not None or run.skipped
+        if run is not None and run.stage2 is not None:
+            assert not run.skipped and any(each.output is run.stage2 for each in session.attempts)
+
+    @invariant()
+    def job_and_progress_go_together(self) -> None:
+        assert (self.session.job is None) == (self.session.progress is None)
+        assert not self.session.paused or self.session.job is not None
+
+    @invariant()
+    def what_cannot_start_says_why(self) -> None:
+        session, source = self.session, self.session.source
+        assert not (session.ready and (session.problem or session.job or source is None))
+        if source is None:
+            return
+        flat = source.name == "slice" and session.settings.mode == "2.5d"
+        assert bool(session.problem) == (source.name in NEVER or flat), source.name
+        assert source.name != "rgb" or session.problem == "It has colours."
+
+    @invariant()
+    def review_can_be_decided(self) -> None:
+        review = self.session.review
+        if review is not None:
+            assert review.analysis.kernel[tuple(n // 2 for n in review.analysis.kernel.shape)]
+            assert review.analysis.mode == self.session.run.mode
+
+    @invariant()
+    def edits_are_kept(self) -> None:
+        review, run = self.session.review, self.session.run
+        if review is None or run is None:
+            return
+        array = run.source.array
+        if self.edited is not None and self.edited[0] is array and self.edited[1] == review.automatic.mode:
+            assert (review.peak_edits, review.kernel_edits) == self.edits
+        self.edited = array, review.automatic.mode
+        self.edits = review.peak_edits, review.kernel_edits
+
+    @invariant()
+    def errors_are_our_own(self) -> None:
+        assert all(isinstance(error, AutoStructN2VError) for error in self.failures), self.failures
+
+    @invariant()
+    def threads_are_few(self) -> None:
+        assert threading.active_count() <= self.threads + THREADS
+
+
+def drive_sessions(examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        SessionMachine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=examples < 100,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_no_sequence_of_actions_breaks_a_session() -> None:
+    drive_sessions(15, 12)
+
+
+@pytest.mark.long
+def test_no_long_sequence_of_actions_breaks_a_session() -> None:
+    drive_sessions(200, 40)
