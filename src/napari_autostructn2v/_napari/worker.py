@@ -50,3 +50,15 @@ def written(write: Callable[..., Any], *args: Any, **options: Any) -> str:
     except Exception as error:
         return told(error)
     return ""
+
+
+def held(path: Path, write: Callable[..., Any], *args: Any, **options: Any) -> None:
+    """Call ``write``, which writes ``path``, while others are kept off it.
+
+    Raises
+    ------
+    BusyError
+        If another process writes it.
+    """
+    with Hold(path, beside=True):
+        write(*args, **options)
