@@ -6,12 +6,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 from napari.qt.threading import create_worker
 
 from napari_autostructn2v._napari.jobs import Job, drive
 from napari_autostructn2v.events import Event
+from napari_autostructn2v.io import Hold
 from napari_autostructn2v.problem import told
 
 NICENESS = 10
