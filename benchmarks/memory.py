@@ -1,13 +1,14 @@
-"""How much memory applying a model and training take, by the size of the stack.
+"""How much memory applying a model, training and the noise analysis take, by the size of the stack.
 
 ::
 
-    python benchmarks/memory.py                # stacks of 0.25, 0.5, 1 and 2 GB; prints the table
+    python benchmarks/memory.py                # stacks of 1 and 4 GB; prints the table
     python benchmarks/memory.py apply 8        # one of them
 
 Each is measured in a process of its own, as the highest memory above what the process held once its libraries
 were loaded. Pages of the memory-mapped input, which the system takes back whenever it likes, do not count
-where they can be told (Linux). The network is small: its size decides how long it takes.
+where they can be told (Linux). The analysis is given the stack as its own denoised one. The
+network is small: its size decides how long it takes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 import psutil
 import torch
 
+from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.apply import denoise_to_file
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import AnalysisConfig, TrainingConfig
@@ -38,8 +40,8 @@ from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.stack import Normalisation
 from napari_autostructn2v.training import train
 
-SLICE = (2048, 2048)
-SIZES = (0.25, 0.5, 1.0, 2.0)
+SLICE = (4096, 4096)
+SIZES = (1.0, 4.0)
 SETTINGS = TrainingConfig(features=8, depth=1, steps=2, batch_size=4)
 
 
@@ -49,6 +51,7 @@ def stack_file(folder: Path, gigabytes: float) -> Path:
     path = folder / "stack.mrc"
     rng = np.random.default_rng(0)
     few = rng.normal(1000, 100, (2, *SLICE)).astype(np.int16)
+    few += np.round(60 * np.cos(2 * np.pi * 0.11 * np.arange(SLICE[0]))).astype(np.int16)  # for the notch
     with mrcfile.new_mmap(path, (depth, *SLICE), mrc_mode=1) as file:
         for z in range(depth):
             file.data[z] = few[z % 2]
@@ -90,7 +93,9 @@ def measure(what: str, gigabytes: float, folder: Path) -> str:
     torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))  # loads its libraries
     started = time.monotonic()
     with peak_above_idle() as peak:
-        if what == "train":
+        if what == "analyze":
+            analyze(image.array, image.array)
+        elif what == "train":
             finish(train(image.array, POINT, SETTINGS, device="cpu"))
         else:
             model = untrained(what == "apply-notch")
@@ -108,7 +113,7 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             print(measure(sys.argv[2], float(sys.argv[3]), Path(folder)))
         return
-    kinds = [sys.argv[1]] if len(sys.argv) > 1 else ["apply", "apply-notch", "train"]
+    kinds = [sys.argv[1]] if len(sys.argv) > 1 else ["analyze", "train", "apply", "apply-notch"]
     sizes = [float(size) for size in sys.argv[2:]] or SIZES
     print("| what | stack | peak above idle | peak in all | time |", "|---|---|---|---|---|", sep="\n")
     for kind in kinds:

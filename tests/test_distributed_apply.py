@@ -68,7 +68,7 @@ def task(tmp_path: Path, noisy: np.ndarray) -> Task:
     (tmp_path / "out").mkdir()
     untrained("2d", None).save(tmp_path / "2d.zip")
     threads = torch.get_num_threads()
-    return Task(tmp_path / "2d.zip", source, tmp_path / "out" / "a.zarr", 1.0, "cpu", threads)
+    return Task(tmp_path / "2d.zip", source, tmp_path / "out" / "a.zarr", 1.0, device="cpu", threads=threads)
 
 
 def untrained(mode: str, notch: NotchRule | None) -> Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from napari_autostructn2v.io import (
     MRC_SUFFIXES,
     TIFF_SUFFIXES,
     ZARR_SUFFIXES,
+    Hold,
     VoxelSize,
     check_stack_place,
+    remove_leftovers,
     write_stack,
 )
 from napari_autostructn2v.io.scratch import ScratchStack
+from napari_autostructn2v.patience import when_there_is_room
 from napari_autostructn2v.pipeline import denoise_with
 from napari_autostructn2v.stack import as_stack
 
@@ -48,7 +52,7 @@ def denoise_to_file(
     Yields
     ------
     Event
-        ``SliceDone``; ``StageStarted`` before the recovery.
+        ``SliceDone``; ``StageStarted`` before the recovery; ``Waiting`` while the disk is full.
 
     Returns
     -------
@@ -57,6 +61,8 @@ def denoise_to_file(
 
     Raises
     ------
+    BusyError
+        If another process writes it.
     FileError
         If it cannot be written, told before the work where that can be known.
     StackError
@@ -64,9 +70,12 @@ def denoise_to_file(
     """
     check_stack_place(target, overwrite=overwrite)
     stack = as_stack(array, model.mode)
-    with ScratchStack(stack.input_shape, target) as scratch:
+    # a folder of slices or a Zarr as well is locked by a file beside it
+    with Hold(target, beside=True), ScratchStack(stack.input_shape, target) as scratch:
+        remove_leftovers(target.parent, target.name)
         yield from denoise_with(stack, model, recovery=recovery, average=average, device=device, out=scratch)
-        return write_stack(target, scratch, voxel_size=voxel_size, overwrite=overwrite)
+        write = partial(write_stack, target, scratch, voxel_size=voxel_size, overwrite=overwrite)
+        return (yield from when_there_is_room(write, target.parent))
 
 
 def result_path(name: str, origin: Path | None, folder: Path, ending: str) -> Path:

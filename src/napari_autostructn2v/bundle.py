@@ -115,6 +115,8 @@ class NotchDescription(BaseModel):
         """The rule that it describes."""
         peaks = np.zeros((self.side, self.side), dtype=bool)
         for place in self.peaks:
+            if not all(0 <= index < self.side for index in place):
+                raise ValueError("a peak of the notch lies outside of its spectrum")
             peaks[place] = True
         return NotchRule(peaks, self.choice)
 

@@ -73,10 +73,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
             metadata = opened.metadata()
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - no mapping
         text = metadata["progress"]
-        # files of earlier versions have no digest
-        if "digest" in metadata and metadata["digest"] != _digest(text, tensors):
-            return None
-        return json.loads(text), tensors
+        return (json.loads(text), tensors) if metadata["digest"] == _digest(text, tensors) else None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None
 

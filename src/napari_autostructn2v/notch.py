@@ -128,13 +128,8 @@ class Wave:
     common: np.ndarray | None = None
 
     def pattern(self, plane: np.ndarray) -> np.ndarray:
-        """The wave in a slice, (Y, X)."""
-        return self.share * self.envelope(plane) if self.common is None else self._fixed
-
-    @cached_property
-    def _fixed(self) -> np.ndarray:
-        assert self.common is not None
-        return self.share * self.envelope(self.common)
+        """The wave in a slice, (Y, X), float32."""
+        return np.float32(self.share) * self.envelope(plane if self.common is None else self.common)
 
     @property
     def share(self) -> float:
@@ -152,25 +147,36 @@ class Wave:
         The slice is brought down to zero frequency and smoothed there, by as much less at its borders as
         there is less of it: no leakage, whatever the frequency.
         """
-        carrier = self._carrier(plane.shape)
-        slow = carrier.conj() * (plane - plane.mean())
-        weight = [_smoothed(np.ones(n), self.reach, 0) for n in plane.shape]
+        carriers = [
+            np.exp(2j * np.pi * f * np.arange(n)) for f, n in zip(self.frequency, plane.shape, strict=True)
+        ]
+        # single precision and in place: of a large slice this is what takes the most memory
+        slow = _times((plane - plane.mean()).astype(np.complex64), [c.conj() for c in carriers])
         for axis in (0, 1):
             slow = _smoothed(slow, self.reach, axis)
+        weights = [_smoothed(np.ones(n), self.reach, 0) for n in plane.shape]
+        slow = _times(slow, [c / weight for c, weight in zip(carriers, weights, strict=True)])
         # a wave has its other half at -f, unless that is the same frequency
         halves = 1 if all((2 * f) % 1 == 0 for f in self.frequency) else 2
-        return np.asarray(halves * np.real(carrier * slow / np.outer(*weight)))
+        return np.asarray(halves * slow.real)
 
-    def _carrier(self, shape: tuple[int, ...]) -> np.ndarray:
-        phases = (f * np.arange(n) for f, n in zip(self.frequency, shape, strict=True))
-        return np.outer(*(np.exp(2j * np.pi * phase) for phase in phases))
+
+def _times(image: np.ndarray, factors: list[np.ndarray]) -> np.ndarray:
+    """Multiply an image in place by a factor for each row and one for each column."""
+    rows, columns = (factor.astype(image.dtype) for factor in factors)
+    image *= rows[:, None]
+    image *= columns
+    return image
 
 
 def _smoothed(image: np.ndarray, sigma: float, axis: int) -> np.ndarray:
-    """Zeros around it; three running means, which are a Gaussian at a tenth of its cost."""
+    """The image, changed in place.
+
+    Zeros around it; three running means, which are a Gaussian at a tenth of its cost.
+    """
     size = round(np.sqrt(4 * sigma**2 + 1))
-    for _ in range(3):
-        image = ndimage.uniform_filter1d(image, size, axis=axis, mode="constant")
+    for _ in range(3):  # in place: it goes line by line
+        ndimage.uniform_filter1d(image, size, axis=axis, output=image, mode="constant")
     return image
 
 
@@ -195,10 +201,22 @@ class Notch:
     def pattern(self, plane: np.ndarray) -> np.ndarray:
         """What is taken away from a slice (Y, X), float32."""
         left = plane.astype(np.float64)
-        parts: tuple[Offsets | Wave, ...] = (*self.offsets, *self.waves)
-        for part in parts:
-            left -= part.pattern(left)
+        for offsets in self.offsets:
+            left -= offsets.pattern(left)
+        left -= self._fixed
+        for wave in self.waves:
+            if wave.common is None:
+                left -= wave.pattern(left)
         return np.asarray(plane - left, np.float32)
+
+    @cached_property
+    def _fixed(self) -> np.ndarray:
+        """The sum of the waves that are the same in all slices, however many; 0 if there are none."""
+        total = np.zeros((), np.float32)
+        for wave in self.waves:
+            if wave.common is not None:
+                total = total + wave.pattern(wave.common)
+        return total
 
     def at(self, peaks: np.ndarray) -> Notch:
         """Of this notch, the part at these peaks of the tiles' spectrum.
@@ -426,7 +444,7 @@ def _find_waves(
     """Single peaks of slices, which are gone through a second time for the phases of what is found."""
     count, height, width = shape
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    mean = np.zeros((height, width))
+    mean = np.zeros((height, width), np.float32)
     powers, logs = np.zeros((2, height, width // 2 + 1))
     for plane in planes():
         power = np.square(np.abs(fft.rfft2(window * (plane - plane.mean())))) + np.finfo(float).tiny

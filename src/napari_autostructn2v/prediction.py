@@ -29,8 +29,8 @@ from napari_autostructn2v.stack import Normalisation, Stack, as_stack
 from napari_autostructn2v.tiling import Tile, least_work
 from napari_autostructn2v.tiling import tiles as cut
 
-TILE_VALUES = 2**26
-"""Values of the network's widest layer of features that are computed at once: some 0.6 GB in float32 with all
+TILE_VALUES = 2**25
+"""Values of the network's widest layer of features that are computed at once: some 0.3 GB in float32 with all
 that hangs on it. What is larger is tiled. Smaller tiles cost time, as each computes its halo as well."""
 
 BATCH_VALUES = 2**24

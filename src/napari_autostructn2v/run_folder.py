@@ -53,6 +53,7 @@ from napari_autostructn2v.io.lock import LOCK
 from napari_autostructn2v.kernel import Edits, save_kernel, validate_kernel
 from napari_autostructn2v.run_input import file_facts, find_input, slices_digest
 from napari_autostructn2v.run_losses import Losses
+from napari_autostructn2v.run_record import EditsFile, Record
 from napari_autostructn2v.stack import Box, Stack
 
 TrainingStage = Literal["stage1", "stage2"]
@@ -210,13 +211,12 @@ class RunFolder:
             If there is none, or it is damaged.
         """
         try:
-            content: dict[str, Any] = json.loads(self._record.read_text())
-            missing = {"input_shape", "mode", "config"} - content.keys()
-            if missing:
-                raise ValueError(f"{', '.join(sorted(missing))} missing")
+            text = self._record.read_text()
+            Record.model_validate_json(text)
+            content: dict[str, Any] = json.loads(text)
         except OSError as error:
             raise RunFolderError(f"{self.path} is no run folder: run.json cannot be read.") from error
-        except (ValueError, AttributeError) as error:
+        except ValueError as error:
             raise RunFolderError(
                 f"{self._record} is damaged. Choose another run folder, or delete it."
             ) from error
@@ -230,19 +230,19 @@ class RunFolder:
         RunFolderError
             If there is no record, or it is damaged.
         """
-        record = self.read_record()
+        record = Record.model_validate(self.read_record())
         try:
-            kernel, box = record.get("kernel"), record.get("box")
-            return RunSettings(
-                mode=record["mode"],
-                config=Config.model_validate(record["config"]),
-                kernel=None if kernel is None else validate_kernel(kernel),
-                box=None if box is None else Box(*(tuple(span) for span in box)),
-                seed=int(record.get("seed", 0)),
-                output=Path(record["output"]) if record.get("output") else None,
-            )
-        except (ValueError, TypeError) as error:
+            kernel = None if record.kernel is None else validate_kernel(record.kernel)
+        except ValueError as error:
             raise RunFolderError(f"{self._record} is damaged. Choose another run folder.") from error
+        return RunSettings(
+            mode=record.mode,
+            config=record.config,
+            kernel=kernel,
+            box=None if record.box is None else Box(*record.box),
+            seed=record.seed,
+            output=None if record.output is None else Path(record.output),
+        )
 
     def read_input(self) -> ImageFile:
         """The input, from where it was or from the run folder itself.
@@ -284,9 +284,9 @@ class RunFolder:
         if not file.exists():
             return Edits(), Edits()
         try:
-            content = json.loads(file.read_text())
+            content = EditsFile.model_validate_json(file.read_text()).model_dump()
             return Edits.from_json(content["peaks"]), Edits.from_json(content["kernel"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError) as error:
             raise RunFolderError(f"The edits in {file} are damaged. Delete that file to go on.") from error
 
     def write_region(self, region: np.ndarray | None) -> None:

@@ -372,7 +372,9 @@ class TrainingData:
         groups = [stack.neighbours(int(z)) if kernel.ndim == 3 else (int(z),) for z in centres]
         planes = sorted({z for group in groups for z in group})
         scale = stack.normalisation
-        slices = np.stack([(stack.plane(z) - scale.mean) / scale.std for z in planes])
+        slices = np.empty((len(planes), height, width), dtype=np.float32)  # filled in place: held once
+        for filled, z in zip(slices, planes, strict=True):
+            np.divide(stack.plane(z) - scale.mean, scale.std, out=filled)
         self.slices = torch.from_numpy(slices).to(device)
         index = {z: i for i, z in enumerate(planes)}
         self.groups = torch.tensor([[index[z] for z in group] for group in groups], device=device)

@@ -126,10 +126,27 @@ def open_it(kind: str, path: Path) -> None:
         from napari_autostructn2v.bundle import load_model
 
         load_model(path)
+    elif kind == "run":
+        _read_of_run(path)
     else:
         from napari_autostructn2v.io import read_stack
 
         _read_slices(read_stack(path).array)
+
+
+def _read_of_run(path: Path) -> None:
+    from napari_autostructn2v.checkpoint import read_checkpoint
+    from napari_autostructn2v.run_folder import RunFolder
+
+    match path.name:
+        case "run.json":
+            RunFolder(path.parent).read_settings()
+        case "edits.json":
+            RunFolder(path.parent.parent).read_edits()
+        case "approved.json":
+            RunFolder(path.parent.parent).read_approval()
+        case _:
+            read_checkpoint(path)
 
 
 def _do_harm(harm: str) -> None:

@@ -103,6 +103,8 @@ def _changed(name: str, content: bytes, donated: bytes, dice: random.Random) -> 
         return inside_zip(content, donated, dice)
     if "/0/" in name and dice.random() < 0.1:
         return bomb(dice.randrange(4))
+    if name.endswith(".safetensors") and dice.random() < 0.4:
+        return _header_swapped(content, dice)
     ways = [*EVERYWHERE]
     if name.endswith((".tif", ".tiff")):
         ways += [tiff_entry] * 8 + [number_in_text] * 3 + [name_in_text]

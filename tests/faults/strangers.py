@@ -51,6 +51,7 @@ def all_good() -> list[Good]:
             ("zarr", ZARR),
             ("kernel", KERNELS),
             ("model", MODELS),
+            ("run", RUN_FILES),
         )
         for name, write in table.items()
     ]
@@ -200,6 +201,48 @@ def _model(kernel: tuple[int, ...]) -> Callable[[Path], object]:
 
 
 MODELS: dict[str, Callable[[Path], object]] = {"flat.zip": _model((1, 5)), "deep.zip": _model((3, 1, 3))}
+
+
+def _of_run(part: str) -> Callable[[Path], object]:
+    """Writes one file of a run that has had everything decided by hand."""
+
+    def write(path: Path) -> object:
+        from napari_autostructn2v.approval import Approval
+        from napari_autostructn2v.checkpoint import write_checkpoint
+        from napari_autostructn2v.config import Config, TrainingConfig
+        from napari_autostructn2v.kernel import Edits
+        from napari_autostructn2v.network import UNet
+        from napari_autostructn2v.notch import NotchRule
+        from napari_autostructn2v.run_folder import RunFolder
+        from napari_autostructn2v.stack import Box, as_stack
+
+        run = RunFolder(path.parents[len(Path(part).parts) - 1])
+        line, box = np.ones((1, 5), dtype=bool), Box((0, 3), (0, 24), (2, 20))
+        path.parent.mkdir(exist_ok=True)
+        match path.name:
+            case "run.json":
+                run.open(
+                    as_stack(stack()), mode="2d", config=Config(), kernel=line, region=None, box=box, seed=1,
+                    source=None, output=Path("/result.mrc"),
+                )  # fmt: skip
+            case "edits.json":
+                run.write_edits(
+                    Edits(frozenset({(0, 3), (0, -3)})), Edits(frozenset(), frozenset({(0, 1, 1)}))
+                )
+            case "approved.json":
+                peaks = np.zeros((15, 15), dtype=bool)
+                peaks[7, [3, 11]] = True
+                run.approve(Approval(line, NotchRule(peaks, "auto"), TrainingConfig(), box))
+            case _:
+                write_checkpoint(path, UNet(1, 8, 1).state_dict(), {"step": 3, "identity": {"seed": 1}})
+
+    return write
+
+
+RUN_FILES = {
+    part: _of_run(part)
+    for part in ("run.json", "analysis/edits.json", "stage2/approved.json", "stage1/checkpoint.safetensors")
+}
 
 
 def zipped(parts: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:

@@ -14,11 +14,16 @@ import numpy as np
 import pytest
 
 from napari_autostructn2v import checkpoint, patience, training
+from napari_autostructn2v.apply import denoise_to_file
+from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import DiskFullError
-from napari_autostructn2v.events import Step, Waiting, finish
-from napari_autostructn2v.io import write_stack
-from napari_autostructn2v.pipeline import denoise, run
+from napari_autostructn2v.events import SliceDone, Step, Waiting, finish
+from napari_autostructn2v.io import read_stack, write_stack
+from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.network import UNet
+from napari_autostructn2v.pipeline import denoise, denoise_with, run
+from napari_autostructn2v.stack import Normalisation
 
 TINY = TrainingConfig(steps=8, batch_size=2, patch_size=16, features=8, validation_interval=4)
 QUICK = Config(stage1=TINY, stage2=TINY)
@@ -129,3 +134,26 @@ def test_the_command_line_waits_as_well(disk: Path, tmp_path: Path) -> None:
     said += process.communicate(timeout=60)[1]
     assert process.returncode == 0, said
     assert (disk / "clean.mrc").exists() and "The run waits" in said and "Written" in said
+
+
+def test_applying_a_model_waits_for_room_for_its_result(disk: Path, stack: np.ndarray) -> None:
+    model = Model(UNet(1, 8, 1).eval(), POINT, None, TrainingConfig(depth=1), Normalisation(1000, 30))
+    events = denoise_to_file(stack, model, disk / "clean.mrc", device="cpu")
+    next(events)  # the scratch file has not all of its room yet, but the first slice
+    waited, filler = 0, None
+    try:
+        while True:
+            event = next(events)
+            if isinstance(event, SliceDone) and event.done == event.total and filler is None:
+                filler = fill(disk)
+            if isinstance(event, Waiting):
+                waited += 1
+                assert "full" in event.reason and not (disk / "clean.mrc").exists()
+                if waited == 5 and filler is not None:
+                    filler.unlink()
+    except StopIteration:
+        pass
+    assert waited >= 5
+    whole = finish(denoise_with(stack, model, device="cpu"))
+    np.testing.assert_array_equal(np.asarray(read_stack(disk / "clean.mrc").array), whole)
+    assert not list(disk.glob(".*")), "nothing is left beside it"

@@ -13,11 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_autostructn2v.apply import denoise_to_file
+from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import BusyError
 from napari_autostructn2v.events import TrainingStarted, finish
 from napari_autostructn2v.io import Hold, write_stack
+from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.network import UNet
 from napari_autostructn2v.pipeline import resume, run
+from napari_autostructn2v.stack import Normalisation
 
 TINY = TrainingConfig(steps=4, batch_size=2, patch_size=16, features=8, validation_interval=2)
 QUICK = Config(stage1=TINY, stage2=TINY)
@@ -96,3 +101,26 @@ def test_resume_says_what_is_missing(tmp_path: Path) -> None:
     finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
     with pytest.raises(ValueError, match="in no file"):
         finish(resume(tmp_path / "run"))
+
+
+def untrained() -> Model:
+    """A model that takes no time to make."""
+    return Model(UNet(1, 8, 1).eval(), POINT, None, TINY.model_copy(update={"depth": 1}), Normalisation(0, 1))
+
+
+def test_an_output_is_held_while_a_model_is_applied_to_a_stack(tmp_path: Path, holder) -> None:
+    stack = np.random.default_rng(0).normal(1000, 30, (3, 40, 40)).astype(np.float32)
+    target = tmp_path / "clean.mrc"
+    other = holder(target)
+    with pytest.raises(BusyError, match=f"process {other.pid}"):
+        finish(denoise_to_file(stack, untrained(), target, device="cpu"))
+    assert not target.exists()
+    other.kill()
+    other.wait()
+    (tmp_path / ".partial-12345678-clean.mrc").write_bytes(b"left by a killed one")
+    events = denoise_to_file(stack, untrained(), target, device="cpu")
+    next(events)
+    with pytest.raises(BusyError, match=f"process {os.getpid()}"):
+        finish(denoise_to_file(stack, untrained(), target, device="cpu"))
+    finish(events)
+    assert [file.name for file in tmp_path.iterdir()] == ["clean.mrc"], "nothing else is left"

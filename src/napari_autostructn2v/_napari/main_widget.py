@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from napari_autostructn2v._napari.result_panel import ResultPanel
 from napari_autostructn2v._napari.review_panel import ReviewPanel
 from napari_autostructn2v._napari.stage_panel import StagePanel
 from napari_autostructn2v._napari.state import Phase
-from napari_autostructn2v._napari.worker import written
+from napari_autostructn2v._napari.worker import held, written
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v._napari.zoo_dialog import ZooDialog
 from napari_autostructn2v.errors import AutoStructN2VError
@@ -192,7 +193,8 @@ class StructuredDenoisingWidget(DockColumn):
 
     def _save(self, path: Path, write: Callable[..., Any], *args: Any, **options: Any) -> None:
         """Write in a thread: a large stack takes a while, and the window stays alive."""
-        worker = create_worker(written, write, *args, _start_thread=False, _ignore_errors=True, **options)
+        save = partial(held, path, write, *args, **options)
+        worker = create_worker(written, save, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(lambda problem: self.session.tell(f"Saved {path}.", problem))
         self.session.tell(f"Saving {path.name} …")
         worker.start()

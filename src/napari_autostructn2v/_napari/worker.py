@@ -6,12 +6,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 from napari.qt.threading import create_worker
 
 from napari_autostructn2v._napari.jobs import Job, drive
 from napari_autostructn2v.events import Event
+from napari_autostructn2v.io import Hold
 from napari_autostructn2v.problem import told
 
 NICENESS = 10
@@ -50,3 +52,15 @@ def written(write: Callable[..., Any], *args: Any, **options: Any) -> str:
     except Exception as error:
         return told(error)
     return ""
+
+
+def held(path: Path, write: Callable[..., Any], *args: Any, **options: Any) -> None:
+    """Call ``write``, which writes ``path``, while others are kept off it.
+
+    Raises
+    ------
+    BusyError
+        If another process writes it.
+    """
+    with Hold(path, beside=True):
+        write(*args, **options)

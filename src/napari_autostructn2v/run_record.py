@@ -1,0 +1,46 @@
+"""The files of a run that a person may have edited or a disk damaged, checked before they are believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_autostructn2v.config import Config, Mode
+
+Span = tuple[int, int]
+Spans = tuple[Span, Span, Span]
+"""First and last index along Z, Y and X."""
+
+_NO_NUL = r"^[^\x00]+$"
+
+
+class Record(BaseModel):
+    """``run.json``: what decides how the run goes on; the rest of it is for people."""
+
+    input: str = ""
+    input_path: str | None = Field(None, pattern=_NO_NUL)
+    input_shape: list[int]
+    mode: Mode
+    config: Config
+    kernel: list[Any] | None = None
+    box: Spans | None = None
+    seed: int = Field(0, ge=-(2**63), lt=2**64)  # as PyTorch takes them
+    started: str | None = None
+    output: str | None = Field(None, pattern=_NO_NUL)
+
+
+class _Edited(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    added: list[tuple[int, int] | tuple[int, int, int]]
+    erased: list[tuple[int, int] | tuple[int, int, int]]
+
+
+class EditsFile(BaseModel):
+    """``edits.json``: offsets from the centre that a person added and erased."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    peaks: _Edited
+    kernel: _Edited
