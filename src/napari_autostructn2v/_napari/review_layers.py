@@ -97,9 +97,7 @@ def mark_lines(marks: np.ndarray, **meta: Any) -> LayerData:
     """Outlines of the marked peaks, (T, T)."""
     drawn, colours = peak_marks.lines(marks)
     width = peak_marks.LINE_WIDTH
-    meta |= {"name": OUTLINES, "edge_width": width, "vector_style": "line"}
-    if len(drawn):  # napari takes no empty list of colours
-        meta["edge_color"] = colours
+    meta |= {"name": OUTLINES, "edge_width": width, "edge_color": colours, "vector_style": "line"}
     return drawn, {"opacity": 1.0, **meta}, "vectors"
 
 
@@ -244,8 +242,7 @@ class ReviewLayers:
         drawn, colours = peak_marks.lines(review.peak_marks)
         if not (np.array_equal(outlines.data, drawn) and np.array_equal(outlines.edge_color, colours)):
             outlines.data = drawn
-            if len(drawn):  # napari takes no empty list of colours
-                outlines.edge_color = colours
+            outlines.edge_color = colours
         self._mirrors[KERNEL].write(side_by_side(review.kernel_grid, False).astype(np.uint8))
 
     @staticmethod
