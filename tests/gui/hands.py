@@ -118,3 +118,10 @@ def through_stage1(hand: Hand, dock: StructuredDenoisingWidget) -> None:
     hand.click(dock.stage1.run)
     hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
     assert not dock.session.error
+
+
+def threads_at_work() -> set[Any]:
+    """The threads that are still at work."""
+    from superqt.utils._qthreading import WorkerBase
+
+    return {w for w in WorkerBase._worker_set if "drive" in repr(getattr(w, "_gen", ""))}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hands import open_dock, through_stage1
+from hands import open_dock, threads_at_work, through_stage1
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
@@ -389,13 +389,6 @@ def test_fits_a_small_screen(make_napari_viewer: Any, noisy: np.ndarray, theme: 
     QApplication.processEvents()
     assert viewer.window._qt_window.height() <= 800
     assert 300 <= dock.width() <= 400
-
-
-def threads_at_work() -> set[Any]:
-    """The threads that are still at work."""
-    from superqt.utils._qthreading import WorkerBase
-
-    return {w for w in WorkerBase._worker_set if "drive" in repr(getattr(w, "_gen", ""))}
 
 
 def test_every_result_of_stage_2_can_be_had_back(hand: Any, viewer: Any, in_review: Any) -> None:
