@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from napari_autostructn2v import training
 from napari_autostructn2v._napari.jobs import drive
@@ -24,7 +23,6 @@ from napari_autostructn2v.run_store import RunStore
 
 def main() -> None:
     store, path, stage, step = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    torch.set_num_threads(1)
     training.CHECKPOINT_SECONDS = 0.0
     session = Session(RunStore(store))
     session.configure(preset="fast")

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hands import Hand
 from qtpy.QtWidgets import QMessageBox
 
@@ -65,29 +64,24 @@ def test_a_killed_window_resumes_to_the_same_result(
         "stage1": "stage 1, step 0 of 12", "review": "review", "stage2": "stage 2, step 0 of 12"
     }[stage]  # fmt: skip
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        dock = open_dock(viewer, store)
-        hand.click(dock.data.resume)
-        dialog = dock.workspace.runs.dialog
-        assert dialog is not None and dialog.table.item(0, 0).text() == "tiny"
-        hand.click(dialog.resume)
-        end = Phase.RESULT if stage == "stage2" else Phase.REVIEW
-        hand.wait(lambda: (dock.session.phase is end and dock.session.job is None) or dock.session.error)
-        assert not dock.session.error and dock.session.review is not None
-        assert dock.session.losses["stage1"].training
-        assert dock.session.review.edited is (stage != "stage1")
-        if stage == "stage1":
-            grid = dock.session.review.kernel_grid.copy()
-            middle = len(grid) // 2
-            grid[middle, [middle - 2, middle + 2]] ^= True
-            dock.session.edit_kernel(grid)
-        if stage != "stage2":
-            hand.click(dock.review.approve)
-            hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    finally:
-        torch.set_num_threads(threads)
+    dock = open_dock(viewer, store)
+    hand.click(dock.data.resume)
+    dialog = dock.workspace.runs.dialog
+    assert dialog is not None and dialog.table.item(0, 0).text() == "tiny"
+    hand.click(dialog.resume)
+    end = Phase.RESULT if stage == "stage2" else Phase.REVIEW
+    hand.wait(lambda: (dock.session.phase is end and dock.session.job is None) or dock.session.error)
+    assert not dock.session.error and dock.session.review is not None
+    assert dock.session.losses["stage1"].training
+    assert dock.session.review.edited is (stage != "stage1")
+    if stage == "stage1":
+        grid = dock.session.review.kernel_grid.copy()
+        middle = len(grid) // 2
+        grid[middle, [middle - 2, middle + 2]] ^= True
+        dock.session.edit_kernel(grid)
+    if stage != "stage2":
+        hand.click(dock.review.approve)
+        hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
     assert not dock.session.error and dock.session.run is not None
     np.testing.assert_array_equal(dock.session.run.denoised, whole)
     hand.rest(1)
