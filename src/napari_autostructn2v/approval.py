@@ -12,6 +12,7 @@ from napari_autostructn2v.bundle import NotchDescription
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.notch import NotchRule
+from napari_autostructn2v.run_record import Spans
 from napari_autostructn2v.stack import Box
 
 
@@ -63,13 +64,10 @@ class Approval:
         )
 
 
-_Span = tuple[int, int]
-
-
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kernel: list[Any]
     notch: NotchDescription | None
     config: TrainingConfig
-    box: tuple[_Span, _Span, _Span] | None
+    box: Spans | None

@@ -15,6 +15,7 @@ Blind-Spot Networks. ISBI 2020.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -149,3 +150,21 @@ def allowed_flips(kernel: np.ndarray) -> list[tuple[bool, bool, bool]]:
         if (np.flip(stacked, axes) == stacked).all():
             flips.append((z, y, x))
     return flips
+
+
+def through_flip(network: Callable[[Tensor], Tensor], image: Tensor, flip: tuple[bool, bool, bool]) -> Tensor:
+    """What a network makes of a flipped image, flipped back.
+
+    Parameters
+    ----------
+    network
+        From (batch, slices, height, width) to (batch, height, width).
+    image
+        Its input, before the flip.
+    flip
+        Of slices, rows and columns, as of :func:`allowed_flips`.
+    """
+    axes = [axis for axis, flipped in zip((1, 2, 3), flip, strict=True) if flipped]
+    back = [axis - 1 for axis in axes if axis > 1]  # the output has no axis of slices
+    made = network((image.flip(axes) if axes else image).contiguous(memory_format=torch.channels_last))
+    return made.flip(back) if back else made

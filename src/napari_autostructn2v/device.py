@@ -68,7 +68,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device has not enough memory for what was asked of it; less may do."""
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error)
+    text = str(error).lower()  # each kind of device says it in its own words
+    return "out of memory" in text or "allocate memory" in text
 
 
 def is_lost(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from napari_autostructn2v.background import AHEAD, in_background
-from napari_autostructn2v.blindspot import allowed_flips
+from napari_autostructn2v.blindspot import allowed_flips, through_flip
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.device import (
     choose_device,
@@ -144,9 +144,7 @@ class Averaged(nn.Module):
         """Denoise (batch, channels, height, width); returns (batch, height, width)."""
         total = torch.zeros((), device=image.device)
         for flip in self.flips:
-            axes = [axis for axis, flipped in zip((1, 2, 3), flip, strict=True) if flipped]
-            back = [axis - 1 for axis in axes if axis > 1]  # the output has no axis of slices
-            total = total + self.network(image.flip(axes)).flip(back)
+            total = total + through_flip(self.network, image, flip)
         return total / len(self.flips)
 
 

@@ -53,7 +53,7 @@ from napari_autostructn2v.io.lock import LOCK
 from napari_autostructn2v.kernel import Edits, save_kernel, validate_kernel
 from napari_autostructn2v.run_input import file_facts, find_input, slices_digest
 from napari_autostructn2v.run_losses import Losses
-from napari_autostructn2v.run_record import EditsFile, Record
+from napari_autostructn2v.run_record import EditsFile, Record, of_another_run
 from napari_autostructn2v.stack import Box, Stack
 
 TrainingStage = Literal["stage1", "stage2"]
@@ -175,10 +175,7 @@ class RunFolder:
         if before and not rewrite and not _same(region, self.read_region()):
             different.append("region")
         if different:
-            raise RunFolderError(
-                f"The run folder {self.path} belongs to another run: {', '.join(different)} differ. "
-                "Choose another run folder, or delete this one."
-            )
+            raise of_another_run(self.path, different)
         if before and not rewrite:
             return
         for part in PARTS:

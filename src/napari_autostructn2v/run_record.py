@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_autostructn2v.config import Config, Mode
+from napari_autostructn2v.errors import RunFolderError
 
 Span = tuple[int, int]
 Spans = tuple[Span, Span, Span]
 """First and last index along Z, Y and X."""
 
 _NO_NUL = r"^[^\x00]+$"
+
+
+def of_another_run(folder: Path, different: list[str]) -> RunFolderError:
+    """The error that a folder holds a run of which these entries differ."""
+    return RunFolderError(
+        f"The run folder {folder} belongs to another run: {', '.join(different)} differ. "
+        "Choose another run folder, or delete this one."
+    )
 
 
 class Record(BaseModel):

@@ -23,6 +23,7 @@ from napari_autostructn2v.blindspot import (
     kernel_offsets,
     replace_hidden,
     sites_per_patch,
+    through_flip,
 )
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import TrainingConfig
@@ -150,7 +151,7 @@ def train(
     try:
         while True:
             try:
-                state = yield from _steps(job, torch_device, preview, kept)
+                network, best, steps = yield from _steps(job, torch_device, preview, kept)
                 break
             except RuntimeError as error:
                 if failed or not is_lost(error):
@@ -162,9 +163,7 @@ def train(
                 "was kept last; that takes longer."
             )
             torch_device = torch.device("cpu")
-        network, best, steps = state.network.to("cpu"), state.best, state.step
     finally:
-        state = None  # type: ignore[assignment]  # its tensors are on the card
         give_back_memory(torch_device)
 
     if best is not None:
@@ -227,8 +226,11 @@ class _Kept:
 
 def _steps(
     job: _Job, device: torch.device, preview: int | None, kept: _Kept
-) -> Generator[Event, int | None, TrainingState]:
-    """All steps on one device, from the checkpoint, or from what was kept when another device failed."""
+) -> Generator[Event, int | None, tuple[UNet, Best | None, int]]:
+    """All steps on one device, from the checkpoint, or from what was kept when another device failed.
+
+    Returns the network, on the CPU, the best it was, and how many steps were made.
+    """
     config, kernel, stack = job.config, job.kernel, job.stack
     data = TrainingData(stack, kernel, config, device, job.seed)
     with torch.random.fork_rng():  # weights depend on the seed alone, and other code's dice stay as they were
@@ -296,7 +298,7 @@ def _steps(
         if keep_at is not None and state.step > 0:
             state.save(keep_at)
         raise
-    return state
+    return network.to("cpu"), state.best, state.step
 
 
 def _learn(state: TrainingState, data: TrainingData, batch: Batch) -> Generator[Notice, Any, float]:
@@ -423,12 +425,8 @@ class TrainingData:
 
     def _squares(self, network: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
         masked, target, sites, _, _, flip = batch
-        axes = [axis for axis, flipped in zip((1, 2, 3), flip, strict=True) if flipped]
-        image = masked.flip(axes) if axes else masked
         with mixed_precision(self.slices.device):
-            predicted = network(image.contiguous(memory_format=torch.channels_last))
-        back = [axis - 1 for axis in axes if axis > 1]  # the output has no axis of slices
-        predicted = predicted.flip(back) if back else predicted
+            predicted = through_flip(network, masked, flip)
         return (at_sites(predicted, sites) - at_sites(target, sites)).square()
 
     def _batch(self, corners: Tensor, sites: Tensor, counts: Tensor, flip: Flip) -> Batch:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from napari_autostructn2v.checkpoint import read_checkpoint, write_checkpoint
 from napari_autostructn2v.config import TrainingConfig
-from napari_autostructn2v.errors import RunFolderError, TrainingError
+from napari_autostructn2v.errors import TrainingError
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.processes import lead, mean_of_all, shared
+from napari_autostructn2v.run_record import of_another_run
 
 if TYPE_CHECKING:
     from napari_autostructn2v.training import Batch, TrainingData
@@ -195,10 +196,7 @@ class TrainingState:
             different = [
                 key for key, value in self.identity.items() if progress["identity"].get(key) != value
             ]
-            raise RunFolderError(
-                f"The run folder {path.parent} belongs to another run: {', '.join(different)} differ. "
-                "Choose another run folder, or delete this one."
-            )
+            raise of_another_run(path.parent, different)
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
         for key, value in tensors.items():
             group, _, rest = key.partition(".")

@@ -153,10 +153,11 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     made = np.empty(box.shape, np.float32)
     try:
         for i, z in enumerate(range(*box.z)):
-            plane = denoise_images(inputs(z)[None], shown, model.normalisation, device, parts=parts)[0]
+            image = inputs(z)
+            plane = denoise_images(image[None], shown, model.normalisation, device, parts=parts)[0]
             made[i] = plane[inside(box.field, seen)]
             if recovery is not None:
-                residual = stack.plane(z) - plane
+                residual = image[len(image) // 2] - plane  # slice z is the middle one
                 for tile in details:
                     here = tile.within(seen)
                     found = recovery.detail_around(residual[here.source])[here.inner]
