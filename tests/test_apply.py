@@ -13,7 +13,7 @@ from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.errors import FileError, StackError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack
-from napari_autostructn2v.io.scratch import ScratchStack
+from napari_autostructn2v.io.slice_file import ScratchStack
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.pipeline import denoise_with
 
@@ -74,7 +74,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     if not Path("/dev/full").exists():
         pytest.skip("no device that is always full")
     full = Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115 - closed by the stack
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: full)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir, buffering: full)
     with ScratchStack((2, 16, 16), tmp_path / "out.tif") as scratch, pytest.raises(FileError, match="full"):
         scratch[0] = np.ones((16, 16))
 

@@ -21,7 +21,7 @@ from napari_autostructn2v.io import (
     remove_leftovers,
     write_stack,
 )
-from napari_autostructn2v.io.scratch import ScratchStack
+from napari_autostructn2v.io.slice_file import ScratchStack
 from napari_autostructn2v.patience import when_there_is_room
 from napari_autostructn2v.pipeline import denoise_with
 from napari_autostructn2v.stack import as_stack

@@ -143,6 +143,7 @@ def run(
         if not processes.lead():
             train_along(image.array, device)
             return
+        folder = run_dir or output.with_name(f"{output.name.split('.')[0]}_run")
         with _held(output):
             events = pipeline.run(
                 image.array,
@@ -155,11 +156,11 @@ def run(
                 box=_box(train_on),
                 device=device,
                 seed=seed,
-                folder=run_dir or output.with_name(f"{output.name.split('.')[0]}_run"),
+                folder=folder,
                 source=image,
                 output=output,
             )
-            _finish(events, output, image.voxel_size, overwrite, quiet)
+            _finish(events, folder, output, image.voxel_size, overwrite, quiet)
         processes.tell(None)
 
 
@@ -190,23 +191,29 @@ def resume(
     image = run_folder.read_input()
     _refuse_own_input(target, image.path)
     with _held(target):
-        _finish(pipeline.resume(folder, device=device), target, image.voxel_size, overwrite, quiet)
+        events = pipeline.resume(folder, device=device)
+        _finish(events, folder, target, image.voxel_size, overwrite, quiet)
 
 
 def _finish(
     events: Generator[Event, Any, pipeline.Result],
+    folder: Path,
     output: Path,
     voxel_size: VoxelSize | None,
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Follow a run to its end and write its result."""
+    """Follow a run to its end, write its result, and clear away what only was there to go on from."""
     from napari_autostructn2v.io import write_stack
     from napari_autostructn2v.patience import when_there_is_room
+    from napari_autostructn2v.run_folder import RunFolder
 
     result = _follow(events, quiet)
     write = partial(write_stack, output, result.denoised, voxel_size=voxel_size, overwrite=overwrite)
     _follow(when_there_is_room(write, output.parent), quiet)
+    run_folder = RunFolder(folder)
+    with run_folder.hold():
+        run_folder.forget_made()
     if not quiet:
         stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
         console.print(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.", sep="\n")
@@ -480,6 +487,7 @@ def demo(
     from napari_autostructn2v.io import VoxelSize, make_folder, read_stack, write_stack
     from napari_autostructn2v.metrics import psnr
     from napari_autostructn2v.report import draw_report
+    from napari_autostructn2v.run_folder import RunFolder
     from napari_autostructn2v.synthetic import sample
 
     tomogram = sample("reconstruction", shape=(32, 192, 192))
@@ -502,6 +510,7 @@ def demo(
     }
     for name, stack in files.items():
         write_stack(out / name, stack, voxel_size=voxels, overwrite=True)
+    RunFolder(out / "run").forget_made()
     stacks = {
         "Noisy": tomogram.noisy,
         "Stage 1: Noise2Void": result.stage1,

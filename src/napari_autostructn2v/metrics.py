@@ -29,7 +29,7 @@ from napari_autostructn2v.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.kernel import embed_kernel
-from napari_autostructn2v.notch import Notch, NotchedArray, PatternArray
+from napari_autostructn2v.notch import NotchedArray
 from napari_autostructn2v.spectrum import (
     HANN_CORRELATION,
     BackgroundSpectrum,
@@ -43,7 +43,7 @@ from napari_autostructn2v.spectrum import (
     tile_corners,
     tile_powers,
 )
-from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.stack import ComputedArray, Stack, as_stack
 
 MAX_SLICES = 32
 """Slices that the figures are taken from: more would only cost time."""
@@ -134,7 +134,7 @@ class Appraisal:
         return f"{found}: too little to matter."
 
 
-class RemovedArray(PatternArray):
+class RemovedArray(ComputedArray):
     """Original minus denoised, computed slice by slice as it is read.
 
     Parameters
@@ -144,11 +144,11 @@ class RemovedArray(PatternArray):
     """
 
     def __init__(self, original: Stack, denoised: Stack) -> None:
-        super().__init__(original, Notch())
-        self._denoised = denoised
+        super().__init__(original.input_shape)
+        self._original, self._denoised = original, denoised
 
     def _computed(self, z: int) -> np.ndarray:
-        return self._stack.plane(z) - self._denoised.plane(z)
+        return self._original.plane(z) - self._denoised.plane(z)
 
 
 def appraise(

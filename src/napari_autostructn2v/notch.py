@@ -17,13 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy import fft, ndimage
 
 from napari_autostructn2v.config import NotchChoice
-from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.stack import ComputedArray, Stack
 
 MAX_SLICES = 32
 """Slices measured: the pattern's frequencies are the same all over a stack."""
@@ -305,7 +304,7 @@ class NotchRule:
         return Stack(NotchedArray(stack, notch))
 
 
-class PatternArray:
+class PatternArray(ComputedArray):
     """What a notch takes away from a stack, computed slice by slice as it is read.
 
     Parameters
@@ -317,21 +316,8 @@ class PatternArray:
     """
 
     def __init__(self, stack: Stack, notch: Notch) -> None:
-        self.shape, self.ndim = stack.input_shape, len(stack.input_shape)
-        self.dtype = np.dtype(np.float32)
+        super().__init__(stack.input_shape)
         self._stack, self._notch = stack, notch
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        """A slice (Y, X), or what NumPy would give for any other index."""
-        if self.ndim == 2:
-            return self._computed(0)[index]
-        z, *rest = index if isinstance(index, tuple) else (index,)
-        if z is Ellipsis:
-            z, rest = slice(None), [Ellipsis, *rest]
-        planes = np.arange(self.shape[0])[z]
-        if np.ndim(planes) == 0:
-            return self._computed(int(planes))[tuple(rest)]
-        return np.stack([self._computed(int(p)) for p in planes])[(slice(None), *rest)]
 
     def _computed(self, z: int) -> np.ndarray:
         return self._notch.pattern(self._stack.plane(z))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Generator
 from contextlib import suppress
@@ -17,18 +18,19 @@ from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.bundle import Model, load_model
 from napari_autostructn2v.config import Config, Mode, Preset
 from napari_autostructn2v.device import choose_device
-from napari_autostructn2v.errors import DiskFullError
-from napari_autostructn2v.events import Event, Notice, StageStarted, finish
-from napari_autostructn2v.io import ImageFile
+from napari_autostructn2v.errors import DiskFullError, FileError
+from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, finish
+from napari_autostructn2v.io import ImageFile, VoxelSize
+from napari_autostructn2v.io.slice_file import KeptStack
 from napari_autostructn2v.kernel import POINT, Edits, embed_kernel, trim_kernel, validate_kernel
 from napari_autostructn2v.patience import when_there_is_room
 from napari_autostructn2v.prediction import predict
-from napari_autostructn2v.recovery import bring_back, recover
-from napari_autostructn2v.run_folder import RunFolder, TrainingStage
+from napari_autostructn2v.recovery import WithDetail, bring_back, recover
+from napari_autostructn2v.run_folder import Made, RunFolder, TrainingStage
 from napari_autostructn2v.run_losses import Losses
 from napari_autostructn2v.spectrum import check_region
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
-from napari_autostructn2v.training import StopTraining, train
+from napari_autostructn2v.training import CHECKPOINT_SECONDS, StopTraining, train
 
 
 @dataclass(eq=False)
@@ -38,8 +40,8 @@ class Result:
     Attributes
     ----------
     denoised
-        float32, shape and value scale of the input, with its detail brought back. The same as ``stage1``
-        where Stage 2 was not needed.
+        float32, shape and value scale of the input, with its detail brought back; of a run in a folder, a
+        memory map of the file there. The same as ``stage1`` where Stage 2 was not needed.
     stage1
         After Noise2Void alone, likewise.
     analysis
@@ -291,24 +293,22 @@ def _both_stages(
     name = "" if source is None else source.name
     voxel_size = None if source is None else source.voxel_size
 
-    def stage(
-        which: TrainingStage, order: Approval
-    ) -> Generator[Event, Any, tuple[Model, np.ndarray, np.ndarray]]:
+    def stage(which: TrainingStage, order: Approval) -> Generator[Event, Any, tuple[Model, Any, np.ndarray]]:
         """The model, what it makes of the stack, and that with its detail back."""
         yield StageStarted(which)
         model = yield from train_stage(
             stack, which, order, device=device, seed=seed, folder=folder, name=name
         )
-        predicted = yield from predict(stack, model, device=device)
-        denoised = predicted
-        if config.recovery > 0:
-            yield StageStarted("recovery")
-            detail = yield from recover(stack, predicted, order.notch)
-            denoised = predicted + np.float32(config.recovery) * detail
-        if folder is not None:
-            write = partial(folder.write_denoised, which, denoised, voxel_size)
-            yield from when_there_is_room(write, folder.path)
-        return model, predicted, denoised
+        predicted, detail = yield from apply_stage(
+            stack, which, model, device=device, folder=folder, voxel_size=voxel_size,
+            recovery=config.recovery > 0,
+        )  # fmt: skip
+        denoised = predicted if detail is None else WithDetail(predicted, detail, config.recovery)
+        if folder is None:
+            return model, predicted, np.asarray(denoised)
+        write = partial(folder.write_denoised, which, denoised, voxel_size)
+        yield from when_there_is_room(write, folder.path)
+        return model, predicted, folder.read_denoised(which, stack.input_shape)
 
     # Stage 1 is 2D in 2.5D as well: with neighbours in sight, noise that they share would pass through them
     model, predicted, stage1 = yield from stage("stage1", Approval(POINT, None, config.stage1, box))
@@ -400,6 +400,83 @@ def train_stage(
     yield from when_there_is_room(save, folder.path)
     folder.forget_checkpoints(stage)
     return model
+
+
+def apply_stage(
+    stack: Stack,
+    stage: TrainingStage,
+    model: Model,
+    *,
+    device: str = "auto",
+    folder: RunFolder | None = None,
+    voxel_size: VoxelSize | None = None,
+    recovery: bool = True,
+) -> Generator[Event, Any, tuple[Any, Any]]:
+    """Denoise the stack with the model of a stage, and find the detail that it lost.
+
+    Parameters
+    ----------
+    stack
+        The input of the run.
+    stage
+        Where in the folder the model is and what it makes is kept.
+    model
+        Of the stage.
+    device
+        As for :func:`~napari_autostructn2v.prediction.predict`.
+    folder
+        Of the run, held by the caller. Slices that were done before it was cut off are not done again.
+        None keeps what is made in memory.
+    voxel_size
+        For the files.
+    recovery
+        Whether the detail is wanted.
+
+    Yields
+    ------
+    Event
+        ``SliceDone``; ``StageStarted`` before the recovery; ``Waiting`` while the disk is full.
+
+    Returns
+    -------
+    predicted, detail : array
+        What the network made, and what its recovery is to add to it; None if that was not wanted. Both of
+        the stack's shape, float32: arrays in memory, or else in files from which slices are read.
+    """
+
+    def place(what: Made) -> Generator[Event, Any, tuple[Any, int]]:
+        """What is to be filled, and from which slice on."""
+        if folder is None:
+            return np.empty(stack.input_shape, dtype=np.float32), 0
+        open_file = partial(folder.made, stage, what, stack.input_shape, voxel_size)
+        file = yield from when_there_is_room(open_file, folder.path)
+        return file, file.done
+
+    predicted, first = yield from place("predicted")
+    yield from _marked(predict(stack, model, device=device, out=predicted, first=first), predicted)
+    if not recovery:
+        return predicted, None
+    yield StageStarted("recovery")
+    detail, first = yield from place("detail")
+    yield from _marked(recover(stack, predicted, model.notch, out=detail, first=first), detail)
+    return predicted, detail
+
+
+def _marked(events: Generator[SliceDone, Any, Any], out: Any) -> Generator[Event, Any, None]:
+    """The same stream; in a file that outlives the program it is marked now and then how far it came."""
+    done, saved = 0, time.monotonic()
+    try:
+        for event in events:
+            yield event
+            done = event.done
+            if isinstance(out, KeptStack) and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                yield from when_there_is_room(partial(out.keep, done), out.path.parent)
+                saved = time.monotonic()
+    finally:
+        events.close()
+        if isinstance(out, KeptStack) and done > out.done:
+            with suppress(FileError):  # then the mark before has to do
+                out.keep(done)
 
 
 def _recorded(events: Generator[Event, Any, Model], losses: Losses) -> Generator[Event, Any, Model]:

@@ -46,6 +46,7 @@ def predict(
     *,
     device: str = "auto",
     out: Any = None,
+    first: int = 0,
     average: bool = False,
     mixed: bool = True,
 ) -> Generator[SliceDone, None, Any]:
@@ -64,6 +65,8 @@ def predict(
         As for :func:`~napari_autostructn2v.device.choose_device`.
     out
         Where slices are written as they are done: an array of the input's shape. float32 in memory if None.
+    first
+        Slice to begin with; those before it are in ``out`` already.
     average
         Whether to average what the network makes of the stack and of its mirror images, those that leave the
         noise as the kernel says it is: some tenths of a decibel for two to eight times the time.
@@ -87,10 +90,12 @@ def predict(
         If the stack does not suit the model or holds values that are not finite.
     """
     stack = as_stack(stack, model.mode)
-    if model.notch is not None:
-        stack = model.notch.apply(stack)
     if out is None:
         out = np.empty(stack.input_shape, dtype=np.float32)
+    if first == stack.shape[0]:
+        return out
+    if model.notch is not None:
+        stack = model.notch.apply(stack)
     torch_device = choose_device(device)
     keep_freed_memory()
     network = model.network.to(torch_device).channels_last().eval()
@@ -105,14 +110,14 @@ def predict(
     def write(z: int, plane: np.ndarray) -> None:
         out[z if len(stack.input_shape) == 3 else ...] = plane
 
-    images = in_background(Inputs(stack, model.mode == "2.5d"), range(depth))
+    images = in_background(Inputs(stack, model.mode == "2.5d"), range(first, depth))
     written: deque[tuple[int, Future[None]]] = deque()
     try:
         with closing(images), ThreadPoolExecutor(1, "writing") as writer:
-            for first in range(0, depth, at_once):
-                batch = np.stack([next(images) for _ in range(first, min(first + at_once, depth))])
+            for begin in range(first, depth, at_once):
+                batch = np.stack([next(images) for _ in range(begin, min(begin + at_once, depth))])
                 planes = denoise_images(batch, shown, model.normalisation, torch_device, mixed=mixed)
-                for z, plane in enumerate(planes, first):
+                for z, plane in enumerate(planes, begin):
                     written.append((z, writer.submit(write, z, plane)))
                     while len(written) > (AHEAD if z + 1 < depth else 0):
                         done, future = written.popleft()

@@ -35,7 +35,7 @@ from napari_autostructn2v.spectrum import (
     tile_powers,
     tile_side,
 )
-from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.stack import ComputedArray, Stack, as_stack
 from napari_autostructn2v.tiling import Tile, tiles
 
 FLAT_SHARE = 0.25
@@ -202,9 +202,30 @@ def _around(energy: np.ndarray) -> np.ndarray:
     return np.asarray(fine[0, 0, : energy.shape[0], : energy.shape[1]].numpy())
 
 
+class WithDetail(ComputedArray):
+    """A denoised stack with a share of its detail brought back, added slice by slice as it is read.
+
+    Parameters
+    ----------
+    predicted
+        What a model made of the stack, shape (Z, Y, X) or (Y, X).
+    detail
+        What :func:`recover` found, same shape.
+    share
+        How much of it is added, 0 to 1.
+    """
+
+    def __init__(self, predicted: Any, detail: Any, share: float) -> None:
+        super().__init__(as_stack(predicted).input_shape)
+        self._predicted, self._detail, self._share = as_stack(predicted), as_stack(detail), share
+
+    def _computed(self, z: int) -> np.ndarray:
+        return self._predicted.plane(z) + np.float32(self._share) * self._detail.plane(z)
+
+
 def recover(
-    stack: Any, denoised: np.ndarray, notch: NotchRule | None = None
-) -> Generator[SliceDone, None, np.ndarray]:
+    stack: Any, denoised: Any, notch: NotchRule | None = None, *, out: Any = None, first: int = 0
+) -> Generator[SliceDone, None, Any]:
     """Find the detail that denoising has lost, to be added to the denoised stack.
 
     On generated and on real images, with every family of noise of this package, adding all of it changed the
@@ -218,6 +239,10 @@ def recover(
         What a model made of them, same shape.
     notch
         Of that model.
+    out
+        Where slices are written as they are done: an array of the same shape. float32 in memory if None.
+    first
+        Slice to begin with; those before it are in ``out`` already.
 
     Yields
     ------
@@ -226,15 +251,16 @@ def recover(
 
     Returns
     -------
-    numpy.ndarray
-        The detail, float32, shape and value scale of the stack.
+    array
+        ``out``: the detail, in the value scale of the stack.
     """
-    detail = np.zeros(as_stack(stack).input_shape, dtype=np.float32)
-    depth = as_stack(stack).shape[0]
-    for z, found in _details(stack, denoised, notch):
-        detail[z if detail.ndim == 3 else ...] = found
-        yield SliceDone(z=z, done=z + 1, total=depth)
-    return detail
+    shape = as_stack(stack).input_shape
+    if out is None:
+        out = np.zeros(shape, dtype=np.float32)
+    for z, found in _details(stack, denoised, notch, first):
+        out[z if len(shape) == 3 else ...] = found
+        yield _done(z, stack)
+    return out
 
 
 def bring_back(
@@ -259,12 +285,21 @@ def bring_back(
     made = as_stack(denoised)
     for z, found in _details(stack, denoised, notch):
         denoised[z if len(made.input_shape) == 3 else ...] = made.plane(z) + np.float32(share) * found
-        yield SliceDone(z=z, done=z + 1, total=made.shape[0])
+        yield _done(z, stack)
 
 
-def _details(stack: Any, denoised: Any, notch: NotchRule | None) -> Iterator[tuple[int, np.ndarray]]:
-    """The detail of each slice (Y, X), which needs no other slice than its own."""
+def _done(z: int, stack: Any) -> SliceDone:
+    return SliceDone(z=z, done=z + 1, total=as_stack(stack).shape[0])
+
+
+def _details(
+    stack: Any, denoised: Any, notch: NotchRule | None, first: int = 0
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The detail of each slice (Y, X) from the first on, which needs no other slice than its own."""
     stack, made = as_stack(stack), as_stack(denoised)
+    slices = range(first, stack.shape[0])
+    if not slices:
+        return
     if notch is not None:
         stack = notch.apply(stack)
     recovery = find_recovery(stack, made)
@@ -274,5 +309,4 @@ def _details(stack: Any, denoised: Any, notch: NotchRule | None) -> Iterator[tup
             return np.zeros(stack.shape[1:], dtype=np.float32)
         return recovery.detail(stack.plane(z) - made.plane(z))
 
-    slices = range(stack.shape[0])
     yield from zip(slices, in_background(detail, slices, threads=THREADS), strict=True)

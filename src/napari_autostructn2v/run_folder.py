@@ -7,8 +7,10 @@
     stage1/  checkpoint.safetensors   state of a training that is under way, and the one before
              previous_checkpoint…
              losses.csv               step, training loss, validation loss
-             model.zip                once the stage is done
-             denoised.tif
+             model.zip                once it is trained
+             predicted_….tif          what the model has made of the stack so far, and the detail that was
+             detail_….tif             brought back, each with a mark of how far it came; until the run is done
+             denoised.tif             once the stage is done
     analysis/ analysis.json           verdict, settings, numbers
               spectrum.tif peaks.tif autocorrelation.tif kernel.tif
               edits.json           what a person added and erased, if anything
@@ -23,13 +25,14 @@ ends.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import tifffile
@@ -50,6 +53,7 @@ from napari_autostructn2v.io import (
     write_stack,
 )
 from napari_autostructn2v.io.lock import LOCK
+from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
 from napari_autostructn2v.kernel import Edits, save_kernel, validate_kernel
 from napari_autostructn2v.run_input import file_facts, find_input, slices_digest
 from napari_autostructn2v.run_losses import Losses
@@ -57,6 +61,9 @@ from napari_autostructn2v.run_record import EditsFile, Record, of_another_run
 from napari_autostructn2v.stack import Box, Stack
 
 TrainingStage = Literal["stage1", "stage2"]
+
+Made = Literal["predicted", "detail"]
+"""What a model has made of the stack: the network, and the recovery after it."""
 
 PARTS = ("stage1", "analysis", "stage2")
 
@@ -347,9 +354,40 @@ class RunFolder:
         """The losses of a stage so far."""
         return Losses(self.path / stage / "losses.csv")
 
+    def made(
+        self, stage: TrainingStage, what: Made, shape: tuple[int, ...], voxel_size: VoxelSize | None
+    ) -> KeptStack:
+        """What the present model of a stage makes of the input, as far as it came: to be filled further.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If there is nothing yet and it cannot be made.
+        """
+        owner = hashlib.sha256(self.model(stage).read_bytes()).hexdigest()
+        # by model: while another is tried, the results of those before it stay
+        return KeptStack(self.path / stage / f"{what}_{owner[:8]}.tif", shape, owner, voxel_size)
+
+    def forget_made(self) -> None:
+        """Delete what models have made, but for the denoised stacks: it can be made again.
+
+        Only for whoever holds the folder.
+        """
+        for stage in ("stage1", "stage2"):
+            for what in get_args(Made):
+                for file in (self.path / stage).glob(f"{what}_????????.tif"):
+                    delete_kept(file)
+
+    def read_denoised(self, stage: TrainingStage, shape: tuple[int, ...]) -> np.ndarray:
+        """The denoised stack of a stage that is done, as a memory map of the input's shape."""
+        return tifffile.memmap(self._denoised(stage), mode="r").reshape(shape)
+
+    def _denoised(self, stage: TrainingStage) -> Path:
+        return self.path / stage / "denoised.tif"
+
     def write_denoised(self, stage: TrainingStage, denoised: Any, voxel_size: VoxelSize | None) -> None:
         """Keep the denoised stack of a stage."""
-        write_stack(self.path / stage / "denoised.tif", denoised, voxel_size=voxel_size, overwrite=True)
+        write_stack(self._denoised(stage), denoised, voxel_size=voxel_size, overwrite=True)
 
     def write_analysis(self, analysis: NoiseAnalysis) -> None:
         """Keep what the noise analysis found, each part as a picture that other programs open."""

@@ -145,14 +145,47 @@ class Stack:
         return Normalisation(mean=float(mean + reference), std=std)
 
 
-class _Cropped:
-    """A box of a stack, slice by slice."""
+class ComputedArray:
+    """A float32 stack whose slices are computed, or read, as they are asked for.
+
+    Parameters
+    ----------
+    shape
+        (Z, Y, X) or (Y, X).
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape, self.ndim = shape, len(shape)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """A slice (Y, X), or what NumPy would give for any other index."""
+        if self.ndim == 2:
+            return self._computed(0)[index]
+        z, *rest = index if isinstance(index, tuple) else (index,)
+        if z is Ellipsis:
+            z, rest = slice(None), [Ellipsis, *rest]
+        planes = np.arange(self.shape[0])[z]
+        if np.ndim(planes) == 0:
+            return self._computed(int(planes))[tuple(rest)]
+        return np.stack([self._computed(int(p)) for p in planes])[(slice(None), *rest)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[...], dtype=dtype)
+
+    def _computed(self, z: int) -> np.ndarray:
+        raise NotImplementedError
+
+
+class _Cropped(ComputedArray):
+    """A box of a stack."""
 
     def __init__(self, stack: Stack, box: Box) -> None:
-        self.shape, self.dtype = box.shape, np.dtype(np.float32)
+        super().__init__(box.shape)
         self._stack, self._box = stack, box
 
-    def __getitem__(self, z: int) -> np.ndarray:
+    def _computed(self, z: int) -> np.ndarray:
         return self._stack.plane(self._box.z[0] + z)[self._box.field]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_autostructn2v._napari.session import Session
     from napari_autostructn2v.notch import PatternArray
+    from napari_autostructn2v.stack import ComputedArray
 
 COLUMN = {"stage1": 1, "stage2": 2}
 TITLE = {"stage1": "stage 1", "stage2": "denoised"}
@@ -124,7 +125,7 @@ class ImageLayers:
         for kind, output in (("stage1", run.stage1), ("stage2", run.stage2)):
             layer = self.results.get(kind)
             if output is not None and layer is not None and layer in self._viewer.layers:
-                layer.data = output.denoised(run.recovery)
+                layer.data = by_slices(output.denoised(run.recovery))
 
     def _on_stage_finished(self, kind: str, output: StageOutput) -> None:
         self._drop_preview()
@@ -136,7 +137,7 @@ class ImageLayers:
         self._recovery = self._session.settings.recovery
         denoised = output.denoised(self._recovery)
         self.results[kind] = self._viewer.add_image(
-            denoised,
+            by_slices(denoised),
             name=f"{self.placement.name} {TITLE[kind]}",
             contrast_limits=contrast_limits(denoised),
             **self.placement.beside(COLUMN[kind], denoised.ndim),
@@ -164,7 +165,7 @@ class ImageLayers:
             self._viewer.layers.remove(preview)
 
 
-def by_slices(array: PatternArray) -> Any:
+def by_slices(array: ComputedArray) -> Any:
     """An array of slices that are computed as they are looked at, for a layer.
 
     napari asks for a slice in many ways; dask passes on plain ones.
@@ -174,8 +175,8 @@ def by_slices(array: PatternArray) -> Any:
     return dask.array.from_array(array, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
 
 
-def contrast_limits(denoised: np.ndarray, saturated: float = 0.01) -> tuple[float, float]:
+def contrast_limits(denoised: Any, saturated: float = 0.01) -> tuple[float, float]:
     """Limits beyond which lies a share of the middle slice, so that a few extreme pixels do not move them."""
-    plane = denoised[denoised.shape[0] // 2] if denoised.ndim == 3 else denoised
+    plane = denoised[denoised.shape[0] // 2 if denoised.ndim == 3 else ...]
     low, high = np.percentile(plane, [50 * saturated, 100 - 50 * saturated])
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)

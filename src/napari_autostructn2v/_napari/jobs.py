@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode
 from napari_autostructn2v.errors import FileError, RunFolderError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.notch import Notch, NotchedArray
 from napari_autostructn2v.patience import when_there_is_room
@@ -27,7 +27,7 @@ from napari_autostructn2v.stack import Box, Stack
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.run_files import SavedRun
     from napari_autostructn2v._napari.state import Run
-    from napari_autostructn2v.bundle import Model
+    from napari_autostructn2v.recovery import WithDetail
 
 JobKind = Literal[
     "stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply", "appraisal", "export"
@@ -81,21 +81,30 @@ class Cancelled:
 class StageOutput:
     """What a stage leaves: its model, the denoised stack and the detail that it lost.
 
-    The first stage leaves the analysis as well.
+    Both stacks are in files where the run is kept. The first stage leaves the analysis as well.
     """
 
     model: Any
-    predicted: np.ndarray
-    detail: np.ndarray
+    predicted: Any
+    detail: Any
     analysis: NoiseAnalysis | None = None
-    _made: WeakValueDictionary[float, np.ndarray] = field(default_factory=WeakValueDictionary, repr=False)
 
-    def denoised(self, recovery: float) -> np.ndarray:
-        """The stack with that share of its detail brought back, the same array as long as someone has it."""
-        made = self._made.get(recovery)
-        if made is None:
-            made = self._made[recovery] = np.asarray(self.predicted + np.float32(recovery) * self.detail)
-        return made
+    def denoised(self, recovery: float) -> WithDetail:
+        """The stack with that share of its detail brought back, slice by slice as it is read."""
+        from napari_autostructn2v.recovery import WithDetail
+
+        return WithDetail(self.predicted, self.detail, recovery)
+
+    def forget(self, others: Iterable[StageOutput]) -> None:
+        """Delete its files, if it has any, but for those that others have as well."""
+        shared = {file.path for other in others for file in other._files}
+        for file in self._files:
+            if file.path not in shared:
+                delete_kept(file.path)
+
+    @property
+    def _files(self) -> list[KeptStack]:
+        return [made for made in (self.predicted, self.detail) if isinstance(made, KeptStack)]
 
 
 class Named(Protocol):
@@ -117,7 +126,7 @@ def stage1(run: Run, config: Config, region: np.ndarray | None, box: Box | None)
     if folder is not None:
         folder = yield from _kept(run, folder, config, region, box)
     order = Approval(POINT, None, config.stage1, box)
-    output = yield from _stage(run.stack, "stage1", order, run.source.name, folder)
+    output = yield from _stage(run.stack, "stage1", order, run.source, folder)
     analysis = yield from look_at_noise(
         run.stack, output.predicted, run.mode, config.analysis, region, run.source.voxel_size
     )
@@ -150,7 +159,7 @@ def stage2(run: Run, order: Approval) -> Stream:
             yield from when_there_is_room(partial(folder.approve, order), folder.path)
         except RunFolderError:
             folder = None
-    return (yield from _stage(run.stack, "stage2", order, run.source.name, folder))
+    return (yield from _stage(run.stack, "stage2", order, run.source, folder))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,15 +174,20 @@ class Reopened:
 
 def reopen(stack: Stack, saved: SavedRun) -> Stream:
     """Finish the first stage of a saved run or denoise again with its models, and look at the noise again."""
-    name, folder = saved.image.name, saved.folder
+    folder = saved.folder
     order = Approval(POINT, None, saved.config.stage1, saved.box)
-    first = yield from _stage(stack, "stage1", order, name, folder, saved.seed)
+    first = yield from _stage(stack, "stage1", order, saved.image, folder, saved.seed)
     second, approval = None, saved.approval
     if folder.model("stage2").exists():
         from napari_autostructn2v.bundle import load_model
+        from napari_autostructn2v.pipeline import apply_stage
 
         yield StageStarted("stage2")
-        second = yield from _applied(stack, load_model(folder.model("stage2")))
+        model = load_model(folder.model("stage2"))
+        made = yield from apply_stage(
+            stack, "stage2", model, folder=folder, voxel_size=saved.image.voxel_size
+        )
+        second = StageOutput(model, *made)
     analysis = yield from look_at_noise(
         stack, first.predicted, saved.mode, saved.config.analysis, saved.region, saved.image.voxel_size
     )
@@ -194,31 +208,22 @@ def _stage(
     stack: Stack,
     which: TrainingStage,
     order: Approval,
-    name: str,
+    source: Named,
     folder: RunFolder | None,
     seed: int = 0,
 ) -> Generator[Event, int | None, StageOutput]:
     # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
-    from napari_autostructn2v.pipeline import train_stage
+    from napari_autostructn2v.pipeline import apply_stage, train_stage
 
     yield StageStarted(which)
-    model = yield from train_stage(stack, which, order, seed=seed, folder=folder, name=name, preview=0)
-    return (yield from _applied(stack, model))
-
-
-def _applied(stack: Stack, model: Model) -> Generator[Event, int | None, StageOutput]:
-    from napari_autostructn2v.prediction import predict
-    from napari_autostructn2v.recovery import recover
-
-    predicted = yield from predict(stack, model)
-    yield StageStarted("recovery")
-    detail = yield from recover(stack, predicted, model.notch)
-    return StageOutput(model, predicted, detail)
+    model = yield from train_stage(stack, which, order, seed=seed, folder=folder, name=source.name, preview=0)
+    made = yield from apply_stage(stack, which, model, folder=folder, voxel_size=source.voxel_size)
+    return StageOutput(model, *made)
 
 
 def look_at_noise(
     stack: Stack,
-    denoised: np.ndarray,
+    denoised: Any,
     mode: Mode,
     config: AnalysisConfig,
     region: np.ndarray | None,

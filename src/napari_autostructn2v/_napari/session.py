@@ -258,6 +258,7 @@ class Session:
         """Drop a result of the second stage that is not the present one."""
         if self.run is None or attempt.output is not self.run.stage2:
             self.attempts = [each for each in self.attempts if each is not attempt]
+            attempt.output.forget(each.output for each in self.attempts)
             self.changed.emit()
 
     def regenerate(self, mode: Mode | None = None) -> None:
@@ -363,10 +364,14 @@ class Session:
         return write
 
     def let_go(self) -> None:
-        """Leave the folder of the run to others."""
-        if self._hold is not None:
-            self._hold.release()
-            self._hold = None
+        """Leave the folder of the run to others; if the run is done, without what can be made again."""
+        if self._hold is None:
+            return
+        run = self.run
+        if run is not None and run.folder is not None and (run.stage2 is not None or run.skipped):
+            run.folder.forget_made()
+        self._hold.release()
+        self._hold = None
 
     def _hold_folder(self, folder: RunFolder | None) -> RunFolder | None:
         """The folder if it can be written to, held until another run begins."""

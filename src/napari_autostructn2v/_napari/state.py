@@ -8,8 +8,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_autostructn2v._napari.jobs import StageOutput
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
 from napari_autostructn2v.io import VoxelSize
@@ -19,6 +17,7 @@ from napari_autostructn2v.stack import Stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v.bundle import Model
+    from napari_autostructn2v.recovery import WithDetail
 
 
 Field = tuple[tuple[int, int], tuple[int, int]]
@@ -94,7 +93,7 @@ class Run:
     """Where it is kept while it goes on, in case the program ends; None if nowhere."""
 
     @property
-    def denoised(self) -> np.ndarray | None:
+    def denoised(self) -> WithDetail | None:
         """The best result so far, float32, shape of the input."""
         output = self.stage2 or self.stage1
         return None if output is None else output.denoised(self.recovery)

@@ -263,16 +263,32 @@ def _imagej_voxel_size(tif: tifffile.TiffFile, ndim: int) -> VoxelSize | None:
 
 def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
     """Write a new TIFF slice by slice: OME-TIFF if the name or the size asks for it, else ImageJ TIFF."""
-    shape, axes = tuple(array.shape), "ZYX"[-len(array.shape) :]
-    dtype = stored_dtype(array.dtype, _IMAGEJ_DTYPES)
+    dtype, kind, options = _layout(path, tuple(array.shape), array.dtype, voxel_size)
+    with tifffile.TiffWriter(path, **kind) as writer:
+        # As bytes: what tifffile writes from arrays fails on a full disk without saying why.
+        writer.write((plane.tobytes() for plane in planes(array, dtype)), **options)
+
+
+def create(path: Path, shape: tuple[int, ...], voxel_size: VoxelSize | None) -> None:
+    """Write the TIFF of a float32 stack whose pixels, all of them zero, are yet to come, in one block."""
+    _, kind, options = _layout(path, shape, np.float32, voxel_size)
+    with tifffile.TiffWriter(path, **kind) as writer:
+        writer.write(None, **options)
+
+
+def _layout(
+    path: Path, shape: tuple[int, ...], dtype: Any, voxel_size: VoxelSize | None
+) -> tuple[np.dtype[Any], dict[str, Any], dict[str, Any]]:
+    """The type of the pixels as they are stored, and what tifffile has to be told of file and image."""
+    stored = stored_dtype(dtype, _IMAGEJ_DTYPES)
     ome = (
         path.name.lower().endswith((".ome.tif", ".ome.tiff"))
-        or math.prod(shape) * dtype.itemsize > _CLASSIC_BYTES
+        or math.prod(shape) * stored.itemsize > _CLASSIC_BYTES
     )
-    metadata: dict[str, Any] = {"axes": axes}
+    metadata: dict[str, Any] = {"axes": "ZYX"[-len(shape) :]}
     resolution = None
     if ome:
-        dtype = stored_dtype(array.dtype, _OME_DTYPES)
+        stored = stored_dtype(dtype, _OME_DTYPES)
         if voxel_size is not None:
             for axis in "ZYX":
                 metadata[f"PhysicalSize{axis}"] = float(getattr(voxel_size, axis.lower()))
@@ -280,14 +296,16 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
     elif voxel_size is not None:
         metadata |= {"spacing": float(voxel_size.z), "unit": voxel_size.unit}
         resolution = (1 / voxel_size.x, 1 / voxel_size.y)
-    big = ome and math.prod(shape) * dtype.itemsize > _CLASSIC_BYTES
-    with tifffile.TiffWriter(path, ome=ome, imagej=not ome, bigtiff=big) as writer:
-        writer.write(
-            # As bytes: what tifffile writes from arrays fails on a full disk without saying why.
-            (plane.tobytes() for plane in planes(array, dtype)),
-            shape=shape,
-            dtype=dtype,
-            photometric="minisblack",
-            metadata=metadata,
-            resolution=resolution,
-        )
+    kind = {
+        "ome": ome,
+        "imagej": not ome,
+        "bigtiff": ome and math.prod(shape) * stored.itemsize > _CLASSIC_BYTES,
+    }
+    options = {
+        "shape": shape,
+        "dtype": stored,
+        "photometric": "minisblack",
+        "metadata": metadata,
+        "resolution": resolution,
+    }
+    return stored, kind, options

@@ -1,0 +1,215 @@
+"""float32 stacks on disk that are filled and read slice by slice while something is computed.
+
+Plain reads and writes, by any thread: on a full disk these raise, where a memory map would end the program.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import tempfile
+import threading
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+
+from napari_autostructn2v.errors import FileError
+from napari_autostructn2v.io.atomic import file_error, write_atomically
+from napari_autostructn2v.io.image import VoxelSize
+from napari_autostructn2v.stack import ComputedArray
+
+_BLOCK = bytes(2**20)
+
+
+class SliceFile(ComputedArray):
+    """Slices in a file that is open already.
+
+    Parameters
+    ----------
+    shape
+        (Z, Y, X) or (Y, X).
+    file
+        To read and to write, unbuffered; closed with the last reference.
+    offset
+        Where in it the first slice begins, in bytes.
+    path
+        For messages.
+    """
+
+    def __init__(self, shape: tuple[int, ...], file: io.RawIOBase, offset: int, path: Path) -> None:
+        super().__init__(shape)
+        self.path = path
+        self._file, self._offset = file, offset
+        self._lock = threading.Lock()  # between going to a place and using it
+        self._bytes = math.prod(shape[-2:]) * self.dtype.itemsize
+        weakref.finalize(self, file.close)
+
+    def __setitem__(self, z: Any, plane: np.ndarray) -> None:
+        """Write slice ``z``, or the one there is at ``...``."""
+        rest = np.ascontiguousarray(plane, self.dtype).data.cast("B")
+        try:
+            with self._lock:
+                self._file.seek(self._offset + (0 if z is Ellipsis else int(z) * self._bytes))
+                while rest:  # a call may write less than all, and raises at the next where a disk is full
+                    rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            raise file_error(error, self.path) from error
+
+    def _computed(self, z: int) -> np.ndarray:
+        plane = np.empty(self.shape[-2:], self.dtype)
+        rest = plane.data.cast("B")
+        try:
+            with self._lock:
+                self._file.seek(self._offset + z * self._bytes)
+                while rest and (got := self._file.readinto(rest)):
+                    rest = rest[got:]
+        except OSError as error:
+            raise FileError(
+                f"{self.path} cannot be read any more: {error.strerror}. Check that its disk is connected."
+            ) from error
+        if rest:
+            raise FileError(f"{self.path} is cut short: slice {z} is not there. Delete that file and go on.")
+        return plane
+
+
+class ScratchStack(SliceFile):
+    """A stack in a nameless file: gone when it is closed or the program ends.
+
+    Parameters
+    ----------
+    shape
+        (Z, Y, X) or (Y, X).
+    beside
+        The file that its content is meant for: it lies on the same disk.
+    """
+
+    def __init__(self, shape: tuple[int, ...], beside: Path) -> None:
+        try:
+            file = tempfile.TemporaryFile(dir=beside.parent, buffering=0)  # noqa: SIM115 - closed with the stack
+        except OSError as error:
+            raise file_error(error, beside) from error
+        super().__init__(shape, cast("io.RawIOBase", file), 0, beside)
+
+    def __enter__(self) -> ScratchStack:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+class KeptStack(SliceFile):
+    """A stack in a TIFF file that is filled from its first slice to its last, also after a crash.
+
+    A mark beside it says how many slices are on the disk for certain, and whose they are. All of its room is
+    taken when it is made, so that a disk that is full says so then.
+
+    Parameters
+    ----------
+    path
+        The TIFF file. If it is there, with the mark of the same owner, it goes on being filled.
+    shape
+        (Z, Y, X) or (Y, X).
+    owner
+        What decides its content, in any words.
+    voxel_size
+        For its header.
+
+    Raises
+    ------
+    DiskFullError, FileError
+        If it cannot be made.
+    """
+
+    def __init__(
+        self, path: Path, shape: tuple[int, ...], owner: str, voxel_size: VoxelSize | None = None
+    ) -> None:
+        from napari_autostructn2v.io import tiff
+
+        self._owner = owner
+        self.done = _marked(path, owner, shape[0] if len(shape) == 3 else 1)
+        """So many slices, the first ones, are there for certain."""
+        offset = _pixels_at(path, shape) if self.done else None
+        if offset is None:
+            self.done = 0
+            _mark(path).unlink(missing_ok=True)  # first: a mark never stands beside what it is not of
+            with write_atomically(path, overwrite=True) as beside:
+                tiff.create(beside, shape, voxel_size)
+                _take_room(beside)
+            offset = _pixels_at(path, shape)
+        assert offset is not None
+        try:
+            file = path.open("r+b", buffering=0)
+        except OSError as error:
+            raise file_error(error, path) from error
+        super().__init__(shape, file, offset, path)
+
+    def keep(self, done: int) -> None:
+        """See that the first ``done`` slices are on the disk, and mark them as done.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If the mark cannot be written.
+        """
+        os.fsync(self._file.fileno())
+        with write_atomically(_mark(self.path), overwrite=True) as beside:
+            beside.write_text(json.dumps({"done": done, "owner": self._owner}))
+        self.done = done
+
+
+def delete_kept(path: Path) -> None:
+    """Delete the file of a :class:`KeptStack`, which may be open still, and its mark."""
+    for file in (_mark(path), path):  # the mark first, as it must not outlive its file
+        try:
+            file.unlink(missing_ok=True)
+        except OSError:
+            return  # Windows deletes no open file; it goes with its folder
+
+
+def _marked(path: Path, owner: str, slices: int) -> int:
+    """How many slices the mark of a file says are done; none if it is of another owner, or damaged."""
+    try:
+        mark = json.loads(_mark(path).read_text())
+        done = int(mark["done"]) if mark["owner"] == owner else 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return done if 0 <= done <= slices else 0
+
+
+def _pixels_at(path: Path, shape: tuple[int, ...]) -> int | None:
+    """Where the pixels of a whole file of this shape begin; None if it is none."""
+    from napari_autostructn2v.io import tiff
+
+    try:
+        array = tiff.read(path).array
+    except (OSError, FileError):
+        return None
+    if not isinstance(array, np.memmap) or array.dtype != SliceFile.dtype:
+        return None
+    fits = (
+        array.size == math.prod(shape) and array.shape[-2:] == shape[-2:]
+    )  # a stack of one slice has two axes
+    return int(array.offset) if fits else None
+
+
+def _mark(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _take_room(path: Path) -> None:
+    """Write what a file only promises so far: a file of zeros may take no room on the disk."""
+    with path.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        end = file.seek(0, os.SEEK_END)
+        while end < size:
+            end += file.write(_BLOCK[: size - end])
