@@ -11,7 +11,7 @@ import zarr
 import napari_autostructn2v
 from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
 from napari_autostructn2v.errors import ConfigError, KernelError, RunFolderError, StackError
-from napari_autostructn2v.events import Notice, StageStarted, Step, finish
+from napari_autostructn2v.events import Notice, SliceDone, StageStarted, Step, finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import denoise, run
@@ -140,6 +140,26 @@ def test_a_cancelled_run_goes_on_to_the_same_end(small, tmp_path, stop_in):
     result = finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=tmp_path / "run"), seen.append)
     np.testing.assert_array_equal(result.denoised, whole.denoised)
     assert len([e for e in seen if isinstance(e, Step)]) == (2 + 6 if stop_in == "stage1" else 2)
+
+
+@pytest.mark.parametrize("doing", ["denoising", "recovery"])
+def test_a_stack_is_denoised_on_from_where_that_was_cut_off(small, tmp_path, doing):
+    whole = denoise(small, config=QUICK, kernel=LINE)
+    folder = tmp_path / "run"
+    events = run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder)
+    while doing == "recovery" and next(events) != StageStarted("recovery"):
+        pass
+    while not (isinstance(event := next(events), SliceDone) and event.done == 3):
+        pass
+    events.close()
+    seen = []
+    result = finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder), seen.append)
+    np.testing.assert_array_equal(result.denoised, whole.denoised)
+    np.testing.assert_array_equal(result.stage1, whole.stage1)
+    slices = [event.z for event in seen if isinstance(event, SliceDone)]
+    both_stages = [3, 4, *range(5)] if doing == "denoising" else [3, 4]
+    assert slices == [*both_stages, *range(5), *range(5)], "of stage 1 what was left, stage 2 whole"
+    assert not [event for event in seen[: seen.index(SliceDone(3, 4, 5))] if isinstance(event, Step)]
 
 
 def test_the_run_folder_keeps_what_was_found(small, tmp_path):

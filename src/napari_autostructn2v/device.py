@@ -79,12 +79,14 @@ def is_lost(error: BaseException) -> bool:
 
 
 def give_back_memory(device: torch.device) -> None:
-    """Leave the memory of a graphics card that is no longer in use to other programs."""
+    """Leave memory that is no longer in use to other programs: that of the device, or of this machine."""
     try:
         if device.type == "cuda":
             torch.cuda.empty_cache()
         elif device.type == "mps":
             torch.mps.empty_cache()
+        elif (libc := _glibc()) is not None:
+            libc.malloc_trim(0)
     except RuntimeError as error:
         if not is_lost(error):
             raise
@@ -95,14 +97,22 @@ def keep_freed_memory() -> None:
     """Tell glibc to keep large freed blocks.
 
     A training step frees and allocates the same large tensors again and again; given back to the system each
-    time, they cost up to half the step on a CPU. Other systems' allocators need no telling.
+    time, they cost up to half the step on a CPU. Other systems' allocators need no telling. At the end of a
+    training or a prediction :func:`give_back_memory` gives back what was kept.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # musl has no such knob
+    libc = _glibc()
+    if libc is None:
         return
     m_trim_threshold, m_mmap_threshold, one_gib = -1, -3, 1 << 30
-    mallopt(m_mmap_threshold, one_gib)
-    mallopt(m_trim_threshold, one_gib)
+    libc.mallopt(m_mmap_threshold, one_gib)
+    libc.mallopt(m_trim_threshold, one_gib)
+
+
+@functools.cache
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is one whose allocator can be told things: musl has no such knobs."""
+    try:
+        libc = ctypes.CDLL("libc.so.6") if sys.platform.startswith("linux") else None
+        return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
+    except OSError:
+        return None

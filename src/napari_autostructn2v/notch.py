@@ -93,8 +93,9 @@ class Offsets:
     def pattern(self, plane: np.ndarray) -> np.ndarray:
         """The offsets in a slice, to be broadcast against it."""
         across = 1 - self.axis
-        detail = plane - ndimage.gaussian_filter1d(plane, DETAIL, axis=self.axis)
-        profile = np.median(detail, axis=across) - self.fixed
+        detail = ndimage.gaussian_filter1d(plane, DETAIL, axis=self.axis)
+        np.subtract(plane, detail, out=detail)
+        profile = np.median(detail, axis=across, overwrite_input=True) - self.fixed
         offsets = self.fixed + fft.irfft(_periodic_spectrum(profile) * (1 - self.gain), n=profile.size)
         return np.expand_dims(offsets, across)
 
@@ -199,14 +200,21 @@ class Notch:
 
     def pattern(self, plane: np.ndarray) -> np.ndarray:
         """What is taken away from a slice (Y, X), float32."""
-        left = plane.astype(np.float64)
+        # in single precision, for slices may be large, and without the mean, which would cost digits
+        left = (plane - plane.mean()).astype(np.float32, copy=False)
+        pattern = np.zeros_like(left)
+
+        def take(part: np.ndarray) -> None:
+            np.subtract(left, part, out=left)
+            np.add(pattern, part, out=pattern)
+
         for offsets in self.offsets:
-            left -= offsets.pattern(left)
-        left -= self._fixed
+            take(offsets.pattern(left))
+        take(self._fixed)
         for wave in self.waves:
             if wave.common is None:
-                left -= wave.pattern(left)
-        return np.asarray(plane - left, np.float32)
+                take(wave.pattern(left))
+        return pattern
 
     @cached_property
     def _fixed(self) -> np.ndarray:

@@ -53,7 +53,7 @@ from napari_autostructn2v.io import (
     write_stack,
 )
 from napari_autostructn2v.io.lock import LOCK
-from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
+from napari_autostructn2v.io.slice_file import KeptStack, delete_kept, slices_done
 from napari_autostructn2v.kernel import Edits, save_kernel, validate_kernel
 from napari_autostructn2v.run_input import file_facts, find_input, slices_digest
 from napari_autostructn2v.run_losses import Losses
@@ -77,6 +77,8 @@ class RunSettings:
 
     Attributes
     ----------
+    input_shape
+        (Z, Y, X) or (Y, X).
     kernel
         That was given, not found; None if it was to be found.
     box
@@ -85,6 +87,7 @@ class RunSettings:
         Where the result is to go; None if that was not said.
     """
 
+    input_shape: tuple[int, ...]
     mode: Mode
     config: Config
     kernel: np.ndarray | None
@@ -240,6 +243,7 @@ class RunFolder:
         except ValueError as error:
             raise RunFolderError(f"{self._record} is damaged. Choose another run folder.") from error
         return RunSettings(
+            input_shape=tuple(record.input_shape),
             mode=record.mode,
             config=record.config,
             kernel=kernel,
@@ -368,14 +372,22 @@ class RunFolder:
         # by model: while another is tried, the results of those before it stay
         return KeptStack(self.path / stage / f"{what}_{owner[:8]}.tif", shape, owner, voxel_size)
 
+    def slices_made(self, stage: TrainingStage) -> dict[Made, int]:
+        """How many slices the models of a stage have come to, by what was made: the least of those begun."""
+        begun = {what: self._made_files(stage, what) for what in get_args(Made)}
+        return {what: min(map(slices_done, files)) for what, files in begun.items() if files}
+
+    def _made_files(self, stage: TrainingStage, what: Made) -> list[Path]:
+        return list((self.path / stage).glob(f"{what}_????????.tif"))
+
     def forget_made(self) -> None:
         """Delete what models have made, but for the denoised stacks: it can be made again.
 
         Only for whoever holds the folder.
         """
-        for stage in ("stage1", "stage2"):
+        for stage in get_args(TrainingStage):
             for what in get_args(Made):
-                for file in (self.path / stage).glob(f"{what}_????????.tif"):
+                for file in self._made_files(stage, what):
                     delete_kept(file)
 
     def read_denoised(self, stage: TrainingStage, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 from platformdirs import user_data_path
 
@@ -103,6 +104,12 @@ def _kept(path: Path) -> KeptRun:
 def _stage(folder: RunFolder, asked: RunSettings) -> str:
     """How far a run came, by the files that are there."""
     approval = folder.read_approval()
+    depth = asked.input_shape[0] if len(asked.input_shape) == 3 else 1
+    for stage in get_args(TrainingStage):
+        for what, done in folder.slices_made(stage).items():
+            if done < depth:
+                doing = "denoising" if what == "predicted" else "detail"
+                return f"stage {stage[-1]}, {doing}, slice {done} of {depth}"
     if folder.model("stage2").exists():
         return "done"
     if approval is not None:

@@ -85,6 +85,30 @@ def test_a_run_waits_for_room_and_goes_on_to_the_same_result(
     assert not list(disk.rglob(".partial-*"))
 
 
+def test_a_run_waits_for_room_for_what_its_model_makes(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "POLL_SECONDS", 0.01)
+    stack = np.random.default_rng(0).normal(1000, 30, (20, 64, 64)).astype(np.float32)
+    whole = denoise(stack, config=QUICK, kernel=LINE)
+    waited, filler = 0, None
+    events = run(stack, folder=disk / "run", **ASKED)  # type: ignore[arg-type]
+    try:
+        while True:
+            event = next(events)
+            if isinstance(event, Step) and event.step == 8 and filler is None:
+                filler = fill(disk)
+                os.truncate(filler, filler.stat().st_size - 200_000)  # the model fits, not what it makes
+            if isinstance(event, Waiting):
+                waited += 1
+                assert (disk / "run" / "stage1" / "model.zip").exists() and "predicted" in event.reason
+                assert not list(disk.rglob("predicted_*"))
+                if waited == 5 and filler is not None:
+                    filler.unlink()
+    except StopIteration as end:
+        result = end.value
+    assert waited >= 5
+    np.testing.assert_array_equal(result.denoised, whole.denoised)
+
+
 def test_a_run_that_waits_can_be_cancelled_and_resumed(disk: Path, stack: np.ndarray) -> None:
     whole = denoise(stack, config=QUICK, kernel=LINE)
     events = run(stack, folder=disk / "run", **ASKED)  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def main() -> None:
     folder, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     dice = random.Random(seed)
     torch.set_num_threads(1)
-    training.CHECKPOINT_SECONDS = 0.0
+    training.CHECKPOINT_SECONDS = pipeline.CHECKPOINT_SECONDS = 0.0
     Config.from_preset = classmethod(lambda cls, preset: Config(stage1=TINY, stage2=TINY))
     stack, log = str(folder / "noisy.mrc"), folder / "steps.log"
 

@@ -1,6 +1,7 @@
 """What a window does, without one, until it kills itself: python window_victim.py STORE INPUT STAGE STEP.
 
-Prints the result's file where STEP is 0, which kills nothing.
+STEP is one of the training, or with --slices a slice that is denoised. 0 kills nothing: the result is
+written beside the runs.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_autostructn2v import training
+from napari_autostructn2v import pipeline, training
 from napari_autostructn2v._napari.jobs import drive
 from napari_autostructn2v._napari.session import Session
 from napari_autostructn2v._napari.state import Phase, Source
-from napari_autostructn2v.events import Step
+from napari_autostructn2v.events import SliceDone, Step
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.run_store import RunStore
 
 
 def main() -> None:
     store, path, stage, step = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    training.CHECKPOINT_SECONDS = 0.0
+    training.CHECKPOINT_SECONDS = pipeline.CHECKPOINT_SECONDS = 0.0
+    counted = SliceDone if "--slices" in sys.argv else Step
     session = Session(RunStore(store))
     session.configure(preset="fast")
     session.configure_training(steps=12, features=8, batch_size=2, patch_size=32)
@@ -36,7 +38,8 @@ def main() -> None:
             except StopIteration as end:
                 session.complete(job, end.value)
                 return
-            if job.kind == stage and isinstance(event, Step) and event.step == step:
+            done = event.step if isinstance(event, Step) else getattr(event, "done", 0)
+            if job.kind == stage and isinstance(event, counted) and 0 < step == done:
                 os.kill(os.getpid(), signal.SIGKILL)
             session.receive(job, event)
 

@@ -408,8 +408,12 @@ def test_every_result_of_stage_2_can_be_had_back(hand: Any, viewer: Any, in_revi
     assert session.run.stage2 is first
     np.testing.assert_array_equal(viewer.layers["tiny denoised"].data, first.denoised(1.0))
     assert not np.array_equal(viewer.layers["tiny denoised 2"].data, first.denoised(1.0))
+    folder = session.run.folder.path / "stage2"
+    assert len(list(folder.glob("predicted_*.tif"))) == 2
     hand.click(panel.forget)
     assert [attempt.output for attempt in session.attempts] == [first]
+    assert [file.name for file in folder.glob("predicted_*.tif")] == [first.predicted.path.name]
+    assert np.isfinite(viewer.layers["tiny denoised 2"].data).all(), "what is shown still can be read"
     assert not panel.forget.isEnabled()
 
 

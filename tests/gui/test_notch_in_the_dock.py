@@ -9,6 +9,7 @@ import pytest
 from hands import open_dock, through_stage1
 
 from napari_autostructn2v import load_model, synthetic
+from napari_autostructn2v._napari.jobs import StageOutput
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.outline import outlined_region
 from napari_autostructn2v._napari.review import Mark
@@ -122,18 +123,20 @@ def test_the_pattern_makes_room_for_the_result(hand: Any, viewer: Any, dock: Any
     assert left[1] < right[0]
 
 
+def both(output: StageOutput) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(output.predicted), np.array(output.detail)
+
+
 def test_the_slider_brings_detail_back(hand: Any, viewer: Any, dock: Any) -> None:
-    output = dock.session.run.stage1
+    predicted, detail = both(dock.session.run.stage1)
     layer = viewer.layers["both stage 1"]
-    np.testing.assert_array_equal(layer.data, output.predicted + output.detail)
+    np.testing.assert_array_equal(layer.data, predicted + detail)
     dock.result.recovery.value = 0
-    np.testing.assert_array_equal(layer.data, output.predicted)
-    np.testing.assert_array_equal(dock.session.run.denoised, output.predicted)
+    np.testing.assert_array_equal(layer.data, predicted)
+    np.testing.assert_array_equal(dock.session.run.denoised, predicted)
     dock.result.recovery.value = 50
-    np.testing.assert_allclose(layer.data, output.predicted + 0.5 * output.detail, rtol=1e-6)
+    np.testing.assert_allclose(layer.data, predicted + 0.5 * detail, rtol=1e-6)
     hand.click(dock.review.approve)
     hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    output = dock.session.run.stage2
-    np.testing.assert_allclose(
-        viewer.layers["both denoised"].data, output.predicted + 0.5 * output.detail, rtol=1e-6
-    )
+    predicted, detail = both(dock.session.run.stage2)
+    np.testing.assert_allclose(viewer.layers["both denoised"].data, predicted + 0.5 * detail, rtol=1e-6)

@@ -73,7 +73,7 @@ class ResultPanel(QWidget):
             self._keep,
         )
         self.forget = button(
-            "Forget others", "Drop the other results of stage 2, to have their memory back", self._forget
+            "Forget others", "Drop the other results of stage 2, to have their room back", self._forget
         )
         self.compare = button(
             "Compare",

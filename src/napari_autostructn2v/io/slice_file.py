@@ -6,7 +6,6 @@ Plain reads and writes, by any thread: on a full disk these raise, where a memor
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 import tempfile
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Any, cast
 
 import numpy as np
+from pydantic import BaseModel, Field
 
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io.atomic import file_error, write_atomically
@@ -133,7 +133,9 @@ class KeptStack(SliceFile):
         from napari_autostructn2v.io import tiff
 
         self._owner = owner
-        self.done = _marked(path, owner, shape[0] if len(shape) == 3 else 1)
+        mark = _read_mark(path)
+        slices = shape[0] if len(shape) == 3 else 1
+        self.done = mark.done if mark is not None and mark.owner == owner and mark.done <= slices else 0
         """So many slices, the first ones, are there for certain."""
         offset = _pixels_at(path, shape) if self.done else None
         if offset is None:
@@ -160,7 +162,7 @@ class KeptStack(SliceFile):
         """
         os.fsync(self._file.fileno())
         with write_atomically(_mark(self.path), overwrite=True) as beside:
-            beside.write_text(json.dumps({"done": done, "owner": self._owner}))
+            beside.write_text(_Mark(done=done, owner=self._owner).model_dump_json())
         self.done = done
 
 
@@ -173,14 +175,23 @@ def delete_kept(path: Path) -> None:
             return  # Windows deletes no open file; it goes with its folder
 
 
-def _marked(path: Path, owner: str, slices: int) -> int:
-    """How many slices the mark of a file says are done; none if it is of another owner, or damaged."""
+def slices_done(path: Path) -> int:
+    """How many slices of the file of a :class:`KeptStack` are there, by its mark."""
+    mark = _read_mark(path)
+    return 0 if mark is None else mark.done
+
+
+class _Mark(BaseModel):
+    done: int = Field(ge=0)
+    owner: str
+
+
+def _read_mark(path: Path) -> _Mark | None:
+    """The mark of a file; None if there is none, or a damaged one."""
     try:
-        mark = json.loads(_mark(path).read_text())
-        done = int(mark["done"]) if mark["owner"] == owner else 0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-    return done if 0 <= done <= slices else 0
+        return _Mark.model_validate_json(_mark(path).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _pixels_at(path: Path, shape: tuple[int, ...]) -> int | None:
