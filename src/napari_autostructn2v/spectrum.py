@@ -13,6 +13,7 @@ from itertools import groupby
 import numpy as np
 from scipy import fft, ndimage
 
+from napari_autostructn2v.background import THREADS, in_background
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.stack import Stack
@@ -36,8 +37,8 @@ REGIONS = 4
 MIN_SLICES, MAX_SLICES, ENOUGH_TILES = 16, 64, 6000
 """Slices looked at, by the tiles in them: noise is alike all over a stack, and more only cost time."""
 
-TILES_AT_ONCE = 512
-"""Tiles transformed together: all of those of a large slice are hundreds of times its size."""
+TILES_AT_ONCE = 32
+"""Tiles transformed together: as many of the usual size as a processor's cache holds."""
 
 SMALLEST_TILE = 15
 """Side in pixels down to which tiles shrink to fit an outlined background."""
@@ -227,9 +228,15 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
 
 
 def tile_powers(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
-    """Power spectra of tiles of a slice, (n, T, T), centred."""
-    tiles = _window(side) * _detrended(_cut(plane, corners, side))
-    return np.asarray(fft.fftshift(np.abs(fft.fft2(tiles)) ** 2, axes=(1, 2)))
+    """Power spectra of tiles of a slice, (n, T, T // 2 + 1): the half that ``rfft2`` gives."""
+    spectra = fft.rfft2(_window(side) * _detrended(_cut(plane, corners, side)))
+    return np.asarray(np.square(spectra.real) + np.square(spectra.imag))
+
+
+def complete(half: np.ndarray) -> np.ndarray:
+    """The centred power spectrum (T, T), T odd, of which :func:`tile_powers` gives the half."""
+    other = np.roll(np.flip(half[:, 1:]), 1, axis=0)
+    return np.asarray(fft.fftshift(np.concatenate([half, other], axis=1)))
 
 
 def _region(corner: tuple[int, int], shape: tuple[int, ...], side: int) -> int:
@@ -273,14 +280,19 @@ def _flattest_tiles(
 ) -> list[tuple[int, int, int]]:
     """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
     corners = tile_corners(stack.shape[1:], side)
-    roughness = []
-    for z in looked_at(stack, side):
-        plane = (denoised or stack).plane(z).astype(np.float64)
-        smooth = ndimage.gaussian_filter(plane, 2.0)
-        for first in range(0, len(corners), TILES_AT_ONCE):
-            some = corners[first : first + TILES_AT_ONCE]
-            spread = _detrended(_cut(smooth, some, side)).std(axis=(1, 2))
-            roughness += [(float(s), z, *corner) for s, corner in zip(spread, some, strict=True)]
+    slices = looked_at(stack, side)
+
+    def spreads(z: int) -> list[float]:
+        smooth = ndimage.gaussian_filter((denoised or stack).plane(z).astype(np.float64), 2.0)
+        chunks = (corners[first : first + TILES_AT_ONCE] for first in range(0, len(corners), TILES_AT_ONCE))
+        return [spread for some in chunks for spread in _detrended(_cut(smooth, some, side)).std(axis=(1, 2))]
+
+    rough = in_background(spreads, slices, threads=THREADS)
+    roughness = [
+        (spread, z, *corner)
+        for z, of_slice in zip(slices, rough, strict=True)
+        for corner, spread in zip(corners, of_slice, strict=True)
+    ]
     keep = max(round(config.flat_share * len(roughness)), min(config.min_tiles, len(roughness)))
     return sorted(tile[1:] for tile in sorted(roughness)[:keep])
 
