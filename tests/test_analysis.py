@@ -12,6 +12,7 @@ from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.errors import KernelError, StackError
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import embed_kernel, mirrored
+from napari_autostructn2v.spectrum import on_rings, ring_quantiles
 from napari_autostructn2v.synthetic import NOISE_FAMILIES, crystal, degraded, layers, sample
 from napari_autostructn2v.synthetic.noise import Hum, ScanLines
 
@@ -33,6 +34,22 @@ def assert_well_formed(analysis):
     assert analysis.spectrum.shape == analysis.peaks.shape == (side, side) and side % 2
     assert not analysis.peaks[side // 2, side // 2]
     assert 0 <= analysis.verdict.covered <= 1 and analysis.verdict.summary
+
+
+@pytest.mark.parametrize("beside", [0, 1])
+@pytest.mark.parametrize("quantile", [0.25, 0.5])
+@pytest.mark.parametrize("side", [15, 21, 63])
+def test_rings_are_those_of_the_whole_image(side, quantile, beside):
+    image = np.random.default_rng(side).normal(size=(side, side))
+    image += np.flip(image)
+    axis = np.arange(side) - side // 2
+    ring = np.rint(np.hypot(axis[:, None], axis[None])).astype(int)
+    expected = [
+        np.quantile(image[np.abs(ring - number) <= beside], quantile) for number in range(ring.max() + 1)
+    ]
+    found = ring_quantiles(image, quantile, beside)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_array_equal(on_rings(found, side), found[ring])
 
 
 def test_scan_lines_are_a_line_along_x(lines):

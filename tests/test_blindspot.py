@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from napari_autostructn2v.blindspot import (
+    MIN_VISIBLE,
+    REPLACEMENT_WINDOWS,
     allowed_flips,
     at_sites,
     choose_sites,
@@ -51,6 +53,33 @@ def test_the_input_does_not_depend_on_what_is_hidden(kernel):
     assert masked.isfinite().all()
     if kernel.size < 200:  # a guess from the surroundings, not a hole
         assert masked[hidden].abs().max() < 4
+
+
+def mean_of_visible(image, hidden, y, x):
+    """The mean that replaces a pixel, as its definition says."""
+    for side in REPLACEMENT_WINDOWS:
+        window = tuple(slice(max(0, at - side // 2), at + side // 2 + 1) for at in (y, x))
+        visible = image[window][~hidden[window]]
+        if len(visible) >= MIN_VISIBLE or side == REPLACEMENT_WINDOWS[-1]:
+            return visible.mean() if len(visible) else torch.tensor(0.0)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [np.ones((1, 1), bool), np.ones((1, 15), bool), np.ones((9, 9), bool), np.ones((23, 23), bool), THREE],
+)
+def test_what_is_hidden_becomes_the_mean_of_what_is_visible_around(kernel):
+    generator = torch.Generator().manual_seed(1)
+    patches = torch.randn(3, 3 if kernel.ndim == 3 else 1, 32, 32, generator=generator)
+    count = sites_per_patch(kernel, 32, 0.15, 0.05)
+    corners = torch.tensor([[0, 0], [0, 31], [31, 0], [31, 31]]).expand(3, 4, 2)
+    sites = torch.cat([choose_sites(3, count, 32, generator), corners], dim=1)
+    hidden = hidden_pixels(patches.shape, sites, kernel_offsets(kernel))
+    masked = replace_hidden(patches, hidden)
+    assert torch.equal(masked[~hidden], patches[~hidden])
+    for n, c, y, x in hidden.nonzero().tolist():
+        expected = mean_of_visible(patches[n, c], hidden[n, c], y, x)
+        torch.testing.assert_close(masked[n, c, y, x], expected)
 
 
 def test_sites_are_drawn_anew_and_the_seed_repeats_them():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_autostructn2v.blindspot import allowed_flips
+from napari_autostructn2v.blindspot import allowed_flips, choose_sites
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.errors import DeviceError, KernelError, RunFolderError, StackError
 from napari_autostructn2v.events import (
@@ -191,14 +191,22 @@ def test_flips_do_not_change_what_is_asked(stack):
     from napari_autostructn2v.stack import as_stack
 
     data = TrainingData(as_stack(stack), np.ones((3, 3, 3), bool), TINY, torch.device("cpu"), seed=0)
-    batch = data.draw(torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    corners, sites = torch.tensor([[0, 3, 9], [2, 16, 20]]), choose_sites(2, 20, data.patch, generator)
 
     def mean_of_slices(image):
         return image.mean(dim=1)
 
-    losses = [data.loss(mean_of_slices, batch._replace(flip=flip)) for flip in data.flips]
-    assert len(losses) == 8
-    assert torch.stack(losses).std() < 1e-6
+    batches = []
+    for flip in data.flips:
+        mirrored = torch.where(flip[1:], data.patch - 1 - sites, sites)
+        batches.append(data._batch(corners, flip.expand(2, 3), mirrored))
+    assert len(batches) == 8
+    assert torch.stack([data.loss(mean_of_slices, batch) for batch in batches]).std() < 1e-6
+    for flip, batch in zip(data.flips, batches, strict=True):
+        axes = [axis for axis, flipped in enumerate(flip, 1) if flipped]
+        torch.testing.assert_close(batch.masked.flip(axes), batches[0].masked)
+        assert torch.equal(batch.counts, batches[0].counts)
 
 
 def test_bad_arguments(stack):

@@ -9,8 +9,9 @@ and taken away in both domains.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ from napari_autostructn2v.spectrum import (
     departure,
     find_peaks,
     frequency_radius,
+    on_rings,
     ring_median,
+    ring_quantiles,
     window_autocorrelation,
 )
 from napari_autostructn2v.stack import Stack, as_stack
@@ -275,16 +278,15 @@ def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) ->
     # the image itself fills the lowest frequencies: take them as flat
     usable = frequency_radius(side) >= config.min_frequency
     flat = np.exp(np.where(usable, rings, np.median(rings[usable])) + excess)
-    shape = _autocorrelation(flat)
-    shape -= ring_median(shape)
     reach = min(config.max_lag, side // 4)
     far = _far_scatter(whitened)
     window = slice(side // 2 - reach, side // 2 + reach + 1)
-    correlation = shape[window, window].copy()
-    kernel = _extract(whitened, shape, far, reach, config)
+    shape = _less_rings(_autocorrelation(flat), reach + 1)
+    correlation = shape[1:-1, 1:-1].copy()
+    kernel = _extract(whitened[window, window], shape, far, config)
     isotropic = None
-    if (own := _own_power(background, measured.outlined)) is not None:
-        profile = ring_median(own)
+    if (power := _own_power(background, measured.outlined)) is not None:
+        own, profile = power
         isotropic, directed = _raised(profile), bool(kernel.sum() > 1)
         if isotropic or directed:
             own = np.where(peaks & ~left_alone.on_tiles(side), own, profile) if directed else profile
@@ -301,7 +303,7 @@ def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) ->
     if measured.mode == "2.5d":
         assert background.cross_power is not None  # as_stack refuses 2.5D on fewer than three slices
         beside = _autocorrelation(np.where(usable, background.cross_power, 0.0), background.power.mean())
-        beside = (beside - ring_median(beside))[window, window]
+        beside = _less_rings(beside, reach)
         correlation = np.stack([np.flip(beside), correlation, beside])
         shared = config.find_kernel and abs(background.coherence) >= MIN_COHERENCE
         kernel = np.stack([kernel & shared, kernel, kernel & shared])
@@ -350,15 +352,35 @@ def _findings(analysis: NoiseAnalysis) -> Findings:
 
 
 def _autocorrelation(power: np.ndarray, zero_lag: float | None = None) -> np.ndarray:
-    """Inverse transform of a centred power spectrum, over its zero lag and the window's own fall-off."""
-    correlation = fft.fftshift(fft.ifft2(fft.ifftshift(power)).real)
+    """Inverse transform of a centred, symmetric power spectrum, over its zero lag and its window's own."""
+    half = fft.ifftshift(power)[:, : len(power) // 2 + 1]
+    correlation = fft.fftshift(fft.irfft2(half, power.shape))
     zero_lag = correlation[centre(power.shape)] if zero_lag is None else zero_lag
     # the floor: where the window leaves hardly a pair of pixels, dividing by it would only raise noise
-    return np.asarray(correlation / zero_lag / np.maximum(window_autocorrelation(power.shape[0]), 0.2))
+    correlation /= zero_lag * np.maximum(window_autocorrelation(power.shape[0]), 0.2)
+    return np.asarray((correlation + np.flip(correlation)) / 2)  # symmetric to the last digit
 
 
-def _own_power(background: BackgroundSpectrum, outlined: bool) -> np.ndarray | None:
-    """Power spectrum of the noise alone, (T, T), whatever its shape; None where it cannot be told.
+def _less_rings(correlation: np.ndarray, reach: int) -> np.ndarray:
+    """The middle of a centred (T, T) image, to ``reach`` pixels from the centre, less the ring median.
+
+    Rings that do not come near are left aside; those that do are whole.
+    """
+    around = min(math.ceil(math.sqrt(2) * reach) + 2, len(correlation) // 2)
+    near = _middle(correlation, around)
+    return _middle(near - ring_median(near), reach)
+
+
+def _middle(image: np.ndarray, reach: int) -> np.ndarray:
+    window = slice(len(image) // 2 - reach, len(image) // 2 + reach + 1)
+    return image[window, window]
+
+
+@lru_cache(maxsize=4)
+def _own_power(background: BackgroundSpectrum, outlined: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Power spectrum of the noise alone, (T, T), whatever its shape, and its ring median.
+
+    None where it cannot be told.
 
     One slice cannot tell noise that is alike in all directions from fine detail. Two can, if the image goes
     on from one to the next and the noise does not: the spectrum of their difference is the noise's, but for
@@ -373,7 +395,8 @@ def _own_power(background: BackgroundSpectrum, outlined: bool) -> np.ndarray | N
         if _serial(background):
             return None
         power = background.power - shared
-    return np.asarray((power + np.flip(power)) / 2)
+    own = (power + np.flip(power)) / 2
+    return own, ring_median(own)
 
 
 def _serial(background: BackgroundSpectrum) -> bool:
@@ -412,13 +435,9 @@ def _baseline(correlation: np.ndarray) -> np.ndarray:
     Beside a ridge there should be none, so the lower quartile of a ring of equal lag is the lack; nearer the
     centre, where the ridge fills the rings, it is taken as farther out.
     """
-    side = len(correlation)
-    lag = np.rint(frequency_radius(side) * side).astype(int)
-    quartile = ndimage.labeled_comprehension(
-        correlation, lag, np.arange(lag.max() + 1), lambda ring: np.quantile(ring, 0.25), float, 0.0
-    )
-    quartile = ndimage.median_filter(quartile, 3)
-    return np.asarray(quartile[np.maximum(lag, 4)])
+    quartile = ndimage.median_filter(ring_quantiles(correlation, 0.25), 3)
+    quartile[:4] = quartile[4]
+    return on_rings(quartile, len(correlation))
 
 
 def _far_scatter(correlation: np.ndarray) -> float:
@@ -429,7 +448,7 @@ def _far_scatter(correlation: np.ndarray) -> float:
 
 
 def _extract(
-    whitened: np.ndarray, shape: np.ndarray, far_scatter: float, reach: int, config: AnalysisConfig
+    whitened: np.ndarray, shape: np.ndarray, far_scatter: float, config: AnalysisConfig
 ) -> np.ndarray:
     """Neighbours whose correlation is certain in one measure and of the right shape in the other.
 
@@ -437,28 +456,39 @@ def _extract(
     get a halo of the opposite sign. Less its median over rings of equal lag, the raw one has the right shape
     and sign but is less sure. A neighbour has to pass both.
 
+    Parameters
+    ----------
+    whitened
+        As far as a kernel reaches, (L, L).
+    shape
+        One pixel farther on all sides, (L + 2, L + 2).
+    far_scatter
+        Standard error of ``whitened``.
+    config
+        Thresholds.
+
     Returns
     -------
     numpy.ndarray
-        bool (2 * reach + 1, 2 * reach + 1).
+        bool (L, L).
     """
-    side = whitened.shape[0]
-    window = slice(side // 2 - reach, side // 2 + reach + 1)
+    reach = len(whitened) // 2
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     radius = np.hypot(y, x)
+    ridge = (np.abs(shape) >= ndimage.maximum_filter(np.abs(shape), size=3) / 3)[1:-1, 1:-1]
+    shape = shape[1:-1, 1:-1]
     alike = np.sign(whitened) == np.sign(shape)
-    ridge = np.abs(shape) >= ndimage.maximum_filter(np.abs(shape), size=3) / 3
 
     def passing(certainty: float, correlation: float) -> np.ndarray:
         certain = np.abs(whitened) >= max(certainty * far_scatter, correlation)
-        passed = (certain & (np.abs(shape) >= correlation) & alike & ridge)[window, window]
+        passed = certain & (np.abs(shape) >= correlation) & alike & ridge
         return np.asarray((passed | np.flip(passed)) & (radius <= reach + 0.5))
 
     found = passing(8, config.min_correlation)
     found[reach, reach] = True
     found = ndimage.binary_propagation(radius == 0, structure=NEAR, mask=found)
     found = _prolonged(_bridged(found), passing(4, config.min_correlation / 2))
-    return _strongest(found, shape[window, window], config)
+    return _strongest(found, shape, config)
 
 
 def _strongest(kernel: np.ndarray, correlation: np.ndarray, config: AnalysisConfig) -> np.ndarray:

@@ -10,6 +10,9 @@ from typing import TypeVar
 AHEAD = 2
 """Slices that are computed or read before they are asked for, and that wait to be written, at most."""
 
+THREADS = 2
+"""Slices looked at at the same time: as much as the memory of a laptop bears."""
+
 Result = TypeVar("Result")
 
 

@@ -36,6 +36,7 @@ from napari_autostructn2v.spectrum import (
     Tiles,
     background_spectrum,
     choose_tiles,
+    complete,
     departure,
     find_peaks,
     frequency_radius,
@@ -187,15 +188,15 @@ def appraise(
     slices = sorted({z for z, _, _ in tiles.corners})
     slices = [slices[i] for i in np.unique(np.linspace(0, len(slices) - 1, MAX_SLICES).astype(int))]
     leakage, reach = _Leakage(tiles, raw.shape[1:]), _Reach(analysis)
-    power = np.zeros((tiles.side, tiles.side))
+    half = np.zeros((tiles.side, tiles.side // 2 + 1))
     for done, z in enumerate(slices, start=1):
         shown = made.plane(z)
         removed = given.plane(z) - shown
         leakage.add(z, shown, removed)
         reach.add(removed)
-        power += tile_powers(raw.plane(z) - shown, leakage.corners, tiles.side).mean(axis=0) / len(slices)
+        half += tile_powers(raw.plane(z) - shown, leakage.corners, tiles.side).mean(axis=0) / len(slices)
         yield SliceDone(z=z, done=done, total=len(slices))
-    if not power.any():
+    if not half.any():
         raise StackError("The two stacks are the same: nothing was removed. Choose the original first.")
     far_share, far_largest = reach.beyond()
     return Appraisal(
@@ -204,7 +205,7 @@ def appraise(
         leaked=leakage.share(),
         far_share=far_share,
         far_largest=far_largest,
-        spectrum=np.log(power + np.finfo(np.float32).tiny).astype(np.float32),
+        spectrum=np.log(complete(half) + np.finfo(np.float32).tiny).astype(np.float32),
     )
 
 
@@ -247,7 +248,7 @@ class _Leakage:
         self.corners = tile_corners(shape, tiles.side)
         self._side = tiles.side
         self._flat = set(tiles.corners)
-        self._sums = np.zeros((2, 3, tiles.side, tiles.side))
+        self._sums = np.zeros((2, 3, tiles.side, tiles.side // 2 + 1))
         self._counts = np.zeros(2)
 
     def add(self, z: int, denoised: np.ndarray, removed: np.ndarray) -> None:
@@ -268,7 +269,9 @@ class _Leakage:
         flat, rest = self._sums / self._counts[:, None, None, None]
         radius = np.rint(frequency_radius(self._side) * self._side).astype(int)
         rings = np.arange(radius.max() + 1)
-        cross, shown, taken = (ndimage.mean(a, radius, rings) for a in (*(rest - flat)[:2], rest[2]))
+        cross, shown, taken = (
+            ndimage.mean(complete(half), radius, rings) for half in (*(rest - flat)[:2], rest[2])
+        )
         seen = (rings > COARSEST_BINS) & (shown > 0)
         leaked = np.minimum(np.square(np.maximum(cross, 0)) / np.where(seen, shown, 1), taken) * seen
         bins = np.bincount(radius.ravel()) * (rings > COARSEST_BINS)

@@ -260,11 +260,13 @@ class Notch:
     def on_tiles(self, side: int) -> np.ndarray:
         """Where it acts in the tiles' spectrum, whose window widens a line to three bins, bool (T, T)."""
         bins = np.zeros((side, side), dtype=bool)
+        middle = slice(side // 2 - 1, side // 2 + 2)
         for part in self.offsets:
-            bins[(slice(None), side // 2) if part.axis == 0 else (side // 2, slice(None))] = True
+            bins[(slice(None), middle) if part.axis == 0 else (middle, slice(None))] = True
         for wave in self.waves:
-            bins[_tile_bin(wave, side)] = True
-        return np.asarray(ndimage.binary_dilation(bins | np.flip(bins), np.ones((3, 3))))
+            y, x = _tile_bin(wave, side)
+            bins[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = True
+        return bins | np.flip(bins)
 
 
 def _tile_bin(wave: Wave, side: int) -> tuple[int, int]:

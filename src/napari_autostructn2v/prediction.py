@@ -200,13 +200,13 @@ def _in_tiles(
     mixed: bool,
 ) -> np.ndarray:
     given = torch.from_numpy(images).to(device)
-    given = (given - scale.mean) / scale.std
+    given = (given - scale.mean).div_(scale.std)
     denoised = torch.empty((len(images), *images.shape[2:]), device=device)
     with torch.inference_mode(), mixed_precision(device, wanted=mixed):
         for tile in tiles:
             made = _denoise_tile(given[(..., *tile.source)], network)
             denoised[(slice(None), *tile.target)] = made[(slice(None), *tile.inner)]
-    return np.asarray((denoised * scale.std + scale.mean).cpu().numpy(), dtype=np.float32)
+    return np.asarray(denoised.mul_(scale.std).add_(scale.mean).cpu().numpy(), dtype=np.float32)
 
 
 def network_tiles(shape: tuple[int, ...], network: Network, most: int | None = None) -> Iterator[Tile]:

@@ -12,7 +12,7 @@ Li, S. et al. PyTorch Distributed: Experiences on Accelerating Data Parallel Tra
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,8 +76,18 @@ def shared(network: UNet) -> Any:
     return DistributedDataParallel(network) if count() > 1 else network
 
 
-def mean_of_all(loss: Tensor) -> Tensor:
-    """The mean over the processes, which then all decide alike."""
-    if count() > 1:
-        distributed.all_reduce(loss)
-    return loss / count()
+def mean_of_all(loss: Tensor) -> Callable[[], float]:
+    """The mean over the processes, which then all decide alike.
+
+    It is asked for now and there when it is called for: what is computed in between need not wait.
+    """
+    if count() == 1:
+        return loss.item
+    total = loss.clone()
+    work: Any = distributed.all_reduce(total, async_op=True)
+
+    def mean() -> float:
+        work.wait()
+        return total.item() / count()
+
+    return mean

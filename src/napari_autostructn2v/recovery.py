@@ -14,21 +14,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from scipy import fft, ndimage, signal
+from scipy import fft, ndimage
 from torch.nn.functional import avg_pool2d, interpolate
 
-from napari_autostructn2v.background import in_background
+from napari_autostructn2v.background import THREADS, in_background
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.spectrum import (
     TILES_AT_ONCE,
     choose_tiles,
+    complete,
     frequency_radius,
     looked_at,
     tile_corners,
@@ -58,16 +60,13 @@ NEIGHBOURHOOD = 8.0
 """Sigma in pixels over which the energy of a band is averaged."""
 
 POOL = 4
-"""Pixels of the coarser grid on which those averages are computed."""
+"""Pixels of the coarser grid on which those averages are computed, and what follows from them."""
 
 SIDE = 2048
 """Side in pixels of what is looked at at once: a power of two. The memory it takes is that of any slice."""
 
-ENOUGH_PIXELS = 2**23
-"""So many pixels say well enough what energies a band has; of more, evenly spread ones are taken."""
-
-THREADS = 2
-"""Slices looked at at the same time: as much as the memory of a laptop bears."""
+ENOUGH_PLACES = 2**19
+"""So many of that grid say well enough what energies a band has; of more, evenly spread ones are taken."""
 
 _BACKGROUND = AnalysisConfig(flat_share=FLAT_SHARE)
 
@@ -86,6 +85,7 @@ class Recovery:
 
     gain: np.ndarray
     calm: tuple[float, ...]
+    _responses: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     def detail(self, residual: np.ndarray) -> np.ndarray:
         """The detail in the residual of a slice (Y, X), float32."""
@@ -103,17 +103,51 @@ class Recovery:
 
     def detail_around(self, residual: np.ndarray) -> np.ndarray:
         """The detail in what one of the tiles reads, float32: right in the tile alone."""
-        found = self.everywhere(residual)
-        for (band, energy), calm in zip(_bands(residual - found), self.calm, strict=True):
-            share = 1 - np.float32(calm) / np.maximum(energy, np.finfo(np.float32).tiny)
-            found = found + np.clip(share, 0, 1) * band
+        found, bands = self.split(residual)
+        for (band, energy), calm in zip(bands, self.calm, strict=True):
+            share = np.clip(1 - np.float32(calm) / np.maximum(energy, np.finfo(np.float32).tiny), 0, 1)
+            found += band * _finer(share, band.shape)
         return found
 
-    def everywhere(self, residual: np.ndarray) -> np.ndarray:
-        """What the first step finds, float32."""
-        half = len(self.gain) // 2
-        padded = np.pad(residual, half, mode="reflect")
-        return np.asarray(signal.fftconvolve(padded, self.gain.astype(np.float32), "valid"))
+    def split(self, residual: np.ndarray) -> tuple[np.ndarray, Iterator[tuple[np.ndarray, np.ndarray]]]:
+        """What the first step finds in a residual (Y, X), and the bands of the rest; all of it float32.
+
+        Each band comes with its energy around every pixel, on a grid that is :data:`POOL` times coarser. The
+        bands are differences of Gaussians. All filters multiply one spectrum, within a margin as wide as the
+        farthest of them reaches.
+        """
+        margin = max(len(self.gain) // 2, round(4 * BANDS[-1]))
+        shape = tuple(fft.next_fast_len(size + 2 * margin, real=True) for size in residual.shape)
+        inner = tuple(slice(margin, margin + size) for size in residual.shape)
+        beyond = [(margin, whole - size - margin) for whole, size in zip(shape, residual.shape, strict=True)]
+        spectrum = fft.rfft2(np.pad(residual.astype(np.float32, copy=False), beyond, mode="reflect"))
+
+        def filtered(part: np.ndarray) -> np.ndarray:
+            return np.asarray(fft.irfft2(part, shape, overwrite_x=True)[inner])
+
+        found = spectrum * self._response(shape)
+        rest = spectrum - found
+
+        def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            fine = np.ones((), np.float32)
+            for sigma in BANDS:
+                rows, columns = (_gaussian_response(sigma, size) for size in shape)
+                coarse = rows[:, None] * columns[: rest.shape[1]]
+                band = filtered(rest * (fine - coarse))
+                yield band, _energy(band)
+                fine = coarse
+
+        return filtered(found), bands()
+
+    def _response(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The share of each frequency that the first step takes, as ``rfft2`` lays them out."""
+        if shape not in self._responses:
+            self._responses.clear()  # of one size alone: they are as large as a slice
+            gain = np.zeros(shape, np.float32)
+            gain[: len(self.gain), : len(self.gain)] = self.gain
+            half = len(self.gain) // 2
+            self._responses[shape] = fft.rfft2(np.roll(gain, (-half, -half), axis=(0, 1))).real
+        return self._responses[shape]
 
 
 def sampled_slices(stack: Stack) -> list[int]:
@@ -136,23 +170,31 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     flat_tiles = set(background.corners)
     corners = tile_corners(stack.shape[1:], side)
     slices = sorted({z for z, _, _ in background.corners})
-    whole, noise = np.zeros((2, side, side))
-    masks = []  # one byte a pixel, while residuals are computed again: slices may be large
-    for z in slices:
+
+    def measured(z: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Power of all tiles, of the flat ones, and where these are."""
         residual = stack.plane(z) - denoised.plane(z)
         here = np.array([(z, *corner) in flat_tiles for corner in corners])
+        whole, noise = np.zeros((2, side, side // 2 + 1))
         for first in range(0, len(corners), TILES_AT_ONCE):
             some = slice(first, first + TILES_AT_ONCE)
             powers = tile_powers(residual, corners[some], side)
-            whole += powers.sum(axis=0) / (len(corners) * len(slices))
-            noise += powers[here[some]].sum(axis=0) / count
+            whole += powers.sum(axis=0)
+            noise += powers[here[some]].sum(axis=0)
         mask = np.zeros(residual.shape, dtype=bool)
         for y, x in np.array(corners)[here]:
             mask[y : y + side, x : x + side] = True
+        return whole, noise, mask
+
+    whole, noise = np.zeros((2, side, side // 2 + 1))
+    masks = []  # one byte a pixel, while residuals are computed again: slices may be large
+    for of_all, of_flat, mask in in_background(measured, slices, threads=THREADS):
+        whole += of_all / (len(corners) * len(slices))
+        noise += of_flat / count
         masks.append(mask)
     if all(mask.all() for mask in masks) or not noise.any():
         return None
-    whole, noise = (ndimage.uniform_filter((p + np.flip(p)) / 2, 3, mode="wrap") for p in (whole, noise))
+    whole, noise = (ndimage.uniform_filter(complete(half), 3, mode="wrap") for half in (whole, noise))
     noise *= 1 + SAFETY / np.sqrt(2 * count)
     # noise that follows the brightness is stronger elsewhere than in the background
     noise *= max(1.0, float(np.median((whole / noise)[frequency_radius(side) > 0.4])))
@@ -170,36 +212,45 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
 def _energies(
     first_step: Recovery, stack: Stack, denoised: Stack, masks: dict[int, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Energy of each band in what the first step leaves, (bands, pixels), and which pixels are flat."""
-    pixels = len(masks) * math.prod(stack.shape[1:])
-    step = 2 ** max(0, math.ceil(math.log2(pixels / ENOUGH_PIXELS) / 2))
-    energies, flat = [], []
-    for z, mask in masks.items():
+    """Energy of each band in what the first step leaves, (bands, places), and which places are flat."""
+    places = len(masks) * math.prod(stack.shape[1:]) / POOL**2
+    step = 2 ** max(0, math.ceil(math.log2(places / ENOUGH_PLACES) / 2))
+
+    def measured(z: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
         residual = stack.plane(z) - denoised.plane(z)
+        energies, flat = [], []
         for tile in first_step.tiles(residual.shape):
-            around = residual[tile.source]
-            bands = _bands(around - first_step.everywhere(around))
-            energies.append(np.array([energy[tile.inner][::step, ::step].ravel() for _, energy in bands]))
-            flat.append(mask[tile.target][::step, ::step].ravel())
+            _, bands = first_step.split(residual[tile.source])
+            inner = tuple(slice(side.start // POOL, -(-side.stop // POOL), step) for side in tile.inner)
+            energies.append(np.array([energy[inner].ravel() for _, energy in bands]))
+            flat.append(masks[z][tile.target][:: POOL * step, :: POOL * step].ravel())
+        return energies, flat
+
+    energies, flat = [], []
+    for some, where in in_background(measured, masks, threads=THREADS):
+        energies += some
+        flat += where
     return np.concatenate(energies, axis=1), np.concatenate(flat)
 
 
-def _bands(residual: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Differences of Gaussians, each with its energy around every pixel."""
-    fine = residual
-    for sigma in BANDS:
-        coarse = ndimage.gaussian_filter(residual, sigma)
-        band = fine - coarse
-        yield band, _around(np.square(band))
-        fine = coarse
+@lru_cache(maxsize=64)
+def _gaussian_response(sigma: float, size: int) -> np.ndarray:
+    """The share of each of the ``size`` frequencies along an axis that a Gaussian lets through, float32."""
+    lag = np.minimum(np.arange(size), size - np.arange(size))
+    weights = np.exp(-0.5 * (lag / sigma) ** 2) * (lag <= round(4 * sigma))
+    return np.asarray(fft.fft(weights / weights.sum()).real, dtype=np.float32)
 
 
-def _around(energy: np.ndarray) -> np.ndarray:
-    """Mean over the neighbourhood of each pixel, computed on a coarser grid: it is smooth."""
-    pooled = avg_pool2d(torch.from_numpy(energy)[None, None], POOL, ceil_mode=True)
-    smooth = ndimage.gaussian_filter(pooled[0, 0].numpy(), NEIGHBOURHOOD / POOL)
-    fine = interpolate(torch.from_numpy(smooth)[None, None], scale_factor=POOL, mode="bilinear")
-    return np.asarray(fine[0, 0, : energy.shape[0], : energy.shape[1]].numpy())
+def _energy(band: np.ndarray) -> np.ndarray:
+    """Mean square over the neighbourhood of each pixel, on a coarser grid: it is smooth."""
+    pooled = avg_pool2d(torch.from_numpy(np.square(band))[None, None], POOL, ceil_mode=True)
+    return np.asarray(ndimage.gaussian_filter(pooled[0, 0].numpy(), NEIGHBOURHOOD / POOL))
+
+
+def _finer(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An image of the coarser grid on that of the pixels."""
+    fine = interpolate(torch.from_numpy(image)[None, None], scale_factor=POOL, mode="bilinear")
+    return np.asarray(fine[0, 0, : shape[0], : shape[1]].numpy())
 
 
 class WithDetail(ComputedArray):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 
 import numpy as np
 from scipy import fft, ndimage
 
+from napari_autostructn2v.background import THREADS, in_background
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.stack import Stack
@@ -36,8 +37,8 @@ REGIONS = 4
 MIN_SLICES, MAX_SLICES, ENOUGH_TILES = 16, 64, 6000
 """Slices looked at, by the tiles in them: noise is alike all over a stack, and more only cost time."""
 
-TILES_AT_ONCE = 512
-"""Tiles transformed together: all of those of a large slice are hundreds of times its size."""
+TILES_AT_ONCE = 32
+"""Tiles transformed together: as many of the usual size as a processor's cache holds."""
 
 SMALLEST_TILE = 15
 """Side in pixels down to which tiles shrink to fit an outlined background."""
@@ -78,7 +79,7 @@ class BackgroundSpectrum:
     cross_power: np.ndarray | None
     tiles: int
 
-    @property
+    @cached_property
     def noiseless(self) -> bool:
         """Whether there is hardly any noise: what stands out is the image."""
         radius = frequency_radius(len(self.log_power))
@@ -227,9 +228,15 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
 
 
 def tile_powers(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
-    """Power spectra of tiles of a slice, (n, T, T), centred."""
-    tiles = _window(side) * _detrended(_cut(plane, corners, side))
-    return np.asarray(fft.fftshift(np.abs(fft.fft2(tiles)) ** 2, axes=(1, 2)))
+    """Power spectra of tiles of a slice, (n, T, T // 2 + 1): the half that ``rfft2`` gives."""
+    spectra = fft.rfft2(_window(side) * _detrended(_cut(plane, corners, side)))
+    return np.asarray(np.square(spectra.real) + np.square(spectra.imag))
+
+
+def complete(half: np.ndarray) -> np.ndarray:
+    """The centred power spectrum (T, T), T odd, of which :func:`tile_powers` gives the half."""
+    other = np.roll(np.flip(half[:, 1:]), 1, axis=0)
+    return np.asarray(fft.fftshift(np.concatenate([half, other], axis=1)))
 
 
 def _region(corner: tuple[int, int], shape: tuple[int, ...], side: int) -> int:
@@ -273,14 +280,19 @@ def _flattest_tiles(
 ) -> list[tuple[int, int, int]]:
     """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
     corners = tile_corners(stack.shape[1:], side)
-    roughness = []
-    for z in looked_at(stack, side):
-        plane = (denoised or stack).plane(z).astype(np.float64)
-        smooth = ndimage.gaussian_filter(plane, 2.0)
-        for first in range(0, len(corners), TILES_AT_ONCE):
-            some = corners[first : first + TILES_AT_ONCE]
-            spread = _detrended(_cut(smooth, some, side)).std(axis=(1, 2))
-            roughness += [(float(s), z, *corner) for s, corner in zip(spread, some, strict=True)]
+    slices = looked_at(stack, side)
+
+    def spreads(z: int) -> list[float]:
+        smooth = ndimage.gaussian_filter((denoised or stack).plane(z).astype(np.float64), 2.0)
+        chunks = (corners[first : first + TILES_AT_ONCE] for first in range(0, len(corners), TILES_AT_ONCE))
+        return [spread for some in chunks for spread in _detrended(_cut(smooth, some, side)).std(axis=(1, 2))]
+
+    rough = in_background(spreads, slices, threads=THREADS)
+    roughness = [
+        (spread, z, *corner)
+        for z, of_slice in zip(slices, rough, strict=True)
+        for corner, spread in zip(corners, of_slice, strict=True)
+    ]
     keep = max(round(config.flat_share * len(roughness)), min(config.min_tiles, len(roughness)))
     return sorted(tile[1:] for tile in sorted(roughness)[:keep])
 
@@ -345,10 +357,11 @@ def _window(side: int) -> np.ndarray:
     return np.outer(hann, hann)
 
 
+@lru_cache(maxsize=4)
 def window_autocorrelation(side: int) -> np.ndarray:
     """Circular autocorrelation of the tile's window, 1 at lag 0 in the middle, shape (T, T)."""
     correlation = fft.ifft2(np.abs(fft.fft2(_window(side))) ** 2).real
-    return fft.fftshift(correlation / correlation[0, 0])
+    return np.asarray(fft.fftshift(correlation / correlation[0, 0]))
 
 
 @lru_cache(maxsize=8)
@@ -359,21 +372,65 @@ def frequency_radius(side: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _rings(side: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each ring of radius r bins: its own bins, and those of the rings r-1 to r+1, as flat indices."""
-    radius = np.rint(frequency_radius(side) * side).astype(int).ravel()
-    return [
-        (np.flatnonzero(radius == r), np.flatnonzero(np.abs(radius - r) <= 1))
-        for r in range(radius.max() + 1)
-    ]
+def _rings(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rings of 0, 1, 2 ... bins around the centre, of the centre and the bins after it.
+
+    Returns
+    -------
+    own
+        Ring of each of these bins, (T * T // 2 + 1,).
+    order
+        Bins, ring after ring.
+    starts
+        Where each ring begins in that order, and where the last one ends.
+    """
+    own = np.rint(frequency_radius(side) * side).astype(int).ravel()[side * side // 2 :]
+    order = np.argsort(own, kind="stable")
+    return own, order, np.searchsorted(own[order], np.arange(own.max() + 2))
+
+
+def ring_quantiles(image: np.ndarray, quantile: float, beside: int = 0) -> np.ndarray:
+    """Quantile of a centred, point-symmetric (T, T) image over each of its rings, from the centre on.
+
+    Parameters
+    ----------
+    image
+        Its first half is the mirror image of the second, which alone is looked at.
+    quantile
+        0 to 1; between two values it is interpolated.
+    beside
+        So many rings inside and outside of each count as well.
+    """
+    _, order, starts = _rings(len(image))
+    values = image.ravel()[image.size // 2 :][order]
+    last = len(starts) - 1
+    made = np.empty(last)
+    for ring in range(beside + 1):  # with the centre, which stands for itself alone
+        some = values[: starts[min(ring + beside + 1, last)]]
+        made[ring] = np.quantile(np.concatenate([some, some[1:]]), quantile)
+    for ring in range(beside + 1, last):
+        some = values[starts[ring - beside] : starts[min(ring + beside + 1, last)]].copy()
+        # each value stands for two, as that of the other half is the same
+        below, share = divmod(quantile * (2 * len(some) - 1), 1)
+        low, high = int(below) // 2, (int(below) + 1) // 2
+        some.partition(high)
+        upper = some[high]
+        made[ring] = upper if low == high else share * upper + (1 - share) * some[:high].max()
+    return made
 
 
 def ring_median(image: np.ndarray) -> np.ndarray:
-    """Median of a centred (T, T) image over each ring and its two neighbours: what is the same all around."""
-    median = np.empty(image.size)
-    for own, around in _rings(image.shape[0]):
-        median[own] = np.median(image.ravel()[around])
-    return median.reshape(image.shape)
+    """Median of a centred, point-symmetric (T, T) image over each ring and its two neighbours.
+
+    It is what is the same all around.
+    """
+    return on_rings(ring_quantiles(image, 0.5, beside=1), len(image))
+
+
+def on_rings(values: np.ndarray, side: int) -> np.ndarray:
+    """The image (T, T) that has these values on its rings, from the centre on."""
+    half = values[_rings(side)[0]]
+    return np.concatenate([np.flip(half[1:]), half]).reshape(side, side)
 
 
 def departure(background: BackgroundSpectrum) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 Field = tuple[slice, slice]
 """Rows and columns of a slice."""
@@ -62,6 +63,7 @@ def tiles(shape: tuple[int, ...], size: tuple[int, int], margin: int) -> Iterato
             yield Tile(source, inside(target, source), target)
 
 
+@lru_cache(maxsize=16)
 def least_work(shape: tuple[int, ...], margin: int, multiple: int, most: int) -> tuple[int, int]:
     """The size of tiles that need the least computing: all of a slice, strips of it, or rectangles.
 

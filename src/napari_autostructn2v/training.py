@@ -23,7 +23,6 @@ from napari_autostructn2v.blindspot import (
     kernel_offsets,
     replace_hidden,
     sites_per_patch,
-    through_flip,
 )
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import TrainingConfig
@@ -317,10 +316,6 @@ def _learn(state: TrainingState, data: TrainingData, batch: Batch) -> Generator[
         )
 
 
-Flip = tuple[bool, bool, bool]
-"""Of slices, rows and columns."""
-
-
 class Batch(NamedTuple):
     """Patches with hidden pixels, and what is asked about them.
 
@@ -336,8 +331,6 @@ class Batch(NamedTuple):
         Which of them count, bool (B, n).
     total
         How many do in the whole batch of which this may be a piece.
-    flip
-        How the network is shown it.
     """
 
     masked: Tensor
@@ -345,7 +338,6 @@ class Batch(NamedTuple):
     sites: Tensor
     counts: Tensor
     total: Tensor
-    flip: Flip
 
 
 class TrainingData:
@@ -363,9 +355,9 @@ class TrainingData:
         multiple = 2**config.depth
         self.patch = min(config.patch_size, min(height, width) // multiple * multiple)
         self.batch = -(-config.batch_size // processes.count())
-        self.offsets = kernel_offsets(kernel).to(device)
+        self.offsets = kernel_offsets(kernel)
         self.count = sites_per_patch(kernel, self.patch, config.masked_share, config.centre_share)
-        self.flips = allowed_flips(kernel)
+        self.flips = torch.tensor(allowed_flips(kernel), device=device)
 
         # evenly spread slices where the stack is larger than the memory it may take
         per_slice = height * width * (3 if kernel.ndim == 3 else 1)
@@ -393,18 +385,16 @@ class TrainingData:
         self.validation = self._validation(torch.from_numpy(corners).to(device), seed)
 
     def draw(self, generator: torch.Generator) -> Batch:
-        """A training batch: random patches, new random sites, one allowed flip."""
-        device = self.slices.device
-        corners = torch.stack(
-            [
-                torch.randint(0, n, (self.batch,), generator=generator, device=device)
-                for n in (self.groups.shape[0], *(n - self.patch + 1 for n in self.slices.shape[1:]))
-            ],
-            dim=1,
-        )
-        sites = choose_sites(self.batch, self.count, self.patch, generator)
-        flip = self.flips[int(torch.randint(0, len(self.flips), (1,), generator=generator, device=device))]
-        return self._batch(corners, sites, ~self._held_out(corners, sites), flip)
+        """A training batch: random patches, each through an allowed flip, with new random sites."""
+
+        def dice(sides: int) -> Tensor:
+            device = self.slices.device
+            return torch.randint(0, sides, (self.batch,), generator=generator, device=device)
+
+        places = [self.groups.shape[0], *(size - self.patch + 1 for size in self.slices.shape[1:])]
+        corners = torch.stack([dice(count) for count in places], dim=1)
+        flips = self.flips[dice(len(self.flips))]
+        return self._batch(corners, flips, choose_sites(self.batch, self.count, self.patch, generator))
 
     def pieces(self, batch: Batch, parts: int) -> list[Batch]:
         """A batch in so many pieces, whose losses add up to that of the batch."""
@@ -424,31 +414,46 @@ class TrainingData:
         return torch.cat([self._squares(network, piece).mean(dim=1) for piece in pieces]).cpu()
 
     def _squares(self, network: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-        masked, target, sites, _, _, flip = batch
         with mixed_precision(self.slices.device):
-            predicted = through_flip(network, masked, flip)
-        return (at_sites(predicted, sites) - at_sites(target, sites)).square()
+            predicted = network(batch.masked)
+        return (at_sites(predicted, batch.sites) - at_sites(batch.target, batch.sites)).square()
 
-    def _batch(self, corners: Tensor, sites: Tensor, counts: Tensor, flip: Flip) -> Batch:
+    def _batch(self, corners: Tensor, flips: Tensor, sites: Tensor) -> Batch:
+        """Patches that are read in the order in which their flips show them.
+
+        Parameters
+        ----------
+        corners
+            Slice, first row and first column of each, (B, 3).
+        flips
+            Of slices, rows and columns, bool (B, 3).
+        sites
+            In the patches as they are shown, (B, n, 2).
+        """
+        height, width = self.slices.shape[1:]
+        channels = self.groups.shape[1]
+
+        def along(axis: int, positions: Tensor, size: int) -> Tensor:
+            return torch.where(flips[:, axis, None], size - 1 - positions, positions)
+
         side = torch.arange(self.patch, device=corners.device)
-        z = self.groups[corners[:, 0]]
-        y = corners[:, 1, None] + side
-        x = corners[:, 2, None] + side
-        patches = self.slices[z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]]
-        hidden = hidden_pixels(patches.shape, sites, self.offsets)
+        slices = along(0, torch.arange(channels, device=corners.device), channels)
+        z = self.groups[corners[:, 0, None], slices]
+        y = corners[:, 1, None] + along(1, side, self.patch)
+        x = corners[:, 2, None] + along(2, side, self.patch)
+        pixels = (z[:, :, None, None] * height + y[:, None, :, None]) * width + x[:, None, None, :]
+        patches = self.slices.flatten().index_select(0, pixels.flatten()).view(pixels.shape)
+        site_y = corners[:, 1, None] + along(1, sites[..., 0], self.patch)
+        site_x = corners[:, 2, None] + along(2, sites[..., 1], self.patch)
+        counts = ~self.held[corners[:, 0, None], site_y // self.cell, site_x // self.cell]
+        masked = replace_hidden(patches, hidden_pixels(patches.shape, sites, self.offsets))
         return Batch(
-            masked=replace_hidden(patches, hidden),
-            target=patches[:, patches.shape[1] // 2],
+            masked=masked.contiguous(memory_format=torch.channels_last),
+            target=patches[:, channels // 2],
             sites=sites,
             counts=counts,
             total=counts.sum().clamp_min(1),
-            flip=flip,
         )
-
-    def _held_out(self, corners: Tensor, sites: Tensor) -> Tensor:
-        y = (corners[:, None, 1] + sites[..., 0]) // self.cell
-        x = (corners[:, None, 2] + sites[..., 1]) // self.cell
-        return self.held[corners[:, None, 0], y, x]
 
     def _validation(self, cells: Tensor, seed: int) -> Batch:
         height, width = self.slices.shape[1:]
@@ -462,8 +467,10 @@ class TrainingData:
         unit = torch.rand((len(cells), count, 2), generator=generator, device=cells.device)
         sites = (unit * (end - start)[:, None]).long() + (start - corner)[:, None]
         corners = torch.cat([cells[:, :1], corner], dim=1)
+        flips = torch.zeros((len(cells), 3), dtype=torch.bool, device=cells.device)
         counts = torch.ones(sites.shape[:2], dtype=torch.bool, device=cells.device)
-        return self._batch(corners, sites, counts, (False, False, False))
+        batch = self._batch(corners, flips, sites)
+        return batch._replace(counts=counts, total=counts.sum())
 
 
 def _identity(stack: Stack, kernel: np.ndarray, config: TrainingConfig, seed: int) -> dict[str, Any]:

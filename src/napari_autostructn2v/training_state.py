@@ -107,9 +107,11 @@ class TrainingState:
             last = i == len(pieces) - 1
             with nullcontext() if last or self._shared is self.network else self._shared.no_sync():
                 part = data.loss(self._shared, piece)
+                losses.append(part.detach())
+                if last:
+                    of_all = mean_of_all(torch.stack(losses).sum())
                 part.backward()
-            losses.append(part.detach())
-        loss = mean_of_all(torch.stack(losses).sum()).item()
+        loss = of_all()
         if gone_wrong(loss):
             return loss
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

@@ -230,8 +230,9 @@ class ReviewLayers:
         lags: Any = self.layers[LAGS]
         picture = side_by_side(self._autocorrelation(review), np.nan)
         if not np.array_equal(lags.data, picture, equal_nan=True):
-            lags.data = picture
+            lags.data[...] = picture
             lags.contrast_limits = _reach(picture)
+            lags.refresh(highlight=False, extent=False)
         spectrum: Any = self.layers[SPECTRUM]
         shown = self._spectrum.picture(review)
         if spectrum.data is not shown:
@@ -241,8 +242,12 @@ class ReviewLayers:
         outlines: Any = self.layers[OUTLINES]
         drawn, colours = peak_marks.lines(review.peak_marks)
         if not (np.array_equal(outlines.data, drawn) and np.array_equal(outlines.edge_color, colours)):
-            outlines.data = drawn
-            outlines.edge_color = colours
+            # drawn once, not for each; they stay within the spectrum, so that the viewer's extent need not be
+            # found again, and a thumbnail of them takes longer than all the rest
+            with outlines._block_refresh(), outlines.events.data.blocker():
+                outlines.data = drawn
+                outlines.edge_color = colours
+            outlines.refresh(thumbnail=False, highlight=False, extent=False)
         self._mirrors[KERNEL].write(side_by_side(review.kernel_grid, False).astype(np.uint8))
 
     @staticmethod
