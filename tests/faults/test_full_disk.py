@@ -85,6 +85,7 @@ def test_a_run_waits_for_room_and_goes_on_to_the_same_result(
     assert not list(disk.rglob(".partial-*"))
 
 
+@pytest.mark.alone
 def test_a_run_that_waits_can_be_cancelled_and_resumed(disk: Path, stack: np.ndarray) -> None:
     whole = denoise(stack, config=QUICK, kernel=LINE)
     events = run(stack, folder=disk / "run", **ASKED)  # type: ignore[arg-type]
