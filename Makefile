@@ -1,6 +1,6 @@
 # make demo      a denoised tomogram in demo/, from nothing but Python
 # make demo-gui  the same, then shown in napari
-# make test      the whole test suite, with its windows on a virtual screen
+# make test      the whole test suite, by two processes, with its windows on virtual screens
 # make faults    kills, full disks, two at once, hostile files: the long tests as well; half an hour
 # make tour      the pictures of the user guide, made anew by clicking through the real window
 # make lint      style, types and the borders between modules
@@ -36,7 +36,7 @@ demo-gui: .venv/installed-test
 
 test: .venv/installed-test
 	.ci/system-packages.sh tests
-	$(ON_SCREEN) $(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 faults: .venv/installed-test
 	.ci/system-packages.sh tests

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,9 @@ os.environ["NAPARI_CONFIG"] = str(Path(_settings.name) / "settings.yaml")
 os.environ["XDG_STATE_HOME"] = _settings.name  # where the log goes
 os.environ["XDG_DATA_HOME"] = str(Path(_settings.name) / "data")  # where runs and kernels are kept
 os.environ["QT_API"] = "pyside6"
-os.environ["OMP_NUM_THREADS"] = str(min(2, os.cpu_count() or 1))
+# as many as there are cores, at most two: those of workers side by side would be in each other's way
+_side_by_side = "PYTEST_XDIST_WORKER" in os.environ
+os.environ["OMP_NUM_THREADS"] = "1" if _side_by_side else str(min(2, os.cpu_count() or 1))
 
 EM_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -53,9 +58,67 @@ def hand(viewer: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what opens a window where there is no screen: Qt would abort the whole run."""
+    """Begin with what wants to be alone, and skip what opens a window where there is no screen.
+
+    At the beginning the other workers have short tests: nobody waits for long. Without a screen, Qt would
+    abort the whole run.
+    """
+    items.sort(key=lambda item: "alone" not in item.keywords)
     if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return
     for item in items:
         if {"qapp", "qtbot", "make_napari_viewer"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.skip(reason="needs a screen: make test brings a virtual one"))
+
+
+# --------------------------------------------------------------------------- several workers (pytest -n)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a worker a screen of its own: on a common one windows would take the focus from each other."""
+    node.workerinput["turnstile"] = _settings.name
+    if sys.platform != "linux":
+        return
+    read, write = os.pipe()
+    screen = ["-screen", "0", "1400x900x24", "-nolisten", "tcp", "-displayfd", str(write)]
+    node.screen = subprocess.Popen(["Xvfb", *screen], pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        node.workerinput["display"] = f":{answer.readline().strip()}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    screen = getattr(node, "screen", None)
+    if screen is not None:
+        screen.terminate()
+        screen.wait()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    display = getattr(config, "workerinput", {}).get("display")
+    if display is not None:
+        os.environ |= {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let what measures time have the machine for itself, whoever else works beside it."""
+    folder = getattr(item.config, "workerinput", {}).get("turnstile")
+    if folder is None:
+        return (yield)
+    with _through_turnstile(Path(folder), alone="alone" in item.keywords):
+        return (yield)
+
+
+@contextmanager
+def _through_turnstile(folder: Path, alone: bool) -> Iterator[None]:
+    import fcntl
+
+    with (folder / "room").open("w") as room:
+        # who waits for an empty room keeps the door, so that nobody else comes in meanwhile
+        with (folder / "door").open("w") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield

@@ -115,6 +115,7 @@ def test_no_peaks_no_list(white):
     assert list_peaks(white, np.zeros_like(white.peaks), None) == []
 
 
+@pytest.mark.alone
 def test_the_list_is_quick_however_many_there_are(white):
     peaks = np.zeros_like(white.peaks)
     peaks[::3, ::3] = True

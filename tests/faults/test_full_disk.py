@@ -109,6 +109,7 @@ def test_a_run_waits_for_room_for_what_its_model_makes(disk: Path, monkeypatch: 
     np.testing.assert_array_equal(result.denoised, whole.denoised)
 
 
+@pytest.mark.alone
 def test_a_run_that_waits_can_be_cancelled_and_resumed(disk: Path, stack: np.ndarray) -> None:
     whole = denoise(stack, config=QUICK, kernel=LINE)
     events = run(stack, folder=disk / "run", **ASKED)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Layers that go or change, windows closed in every state, mashed buttons, slow disks, fifty trainings."""
+"""Layers that go or change, mashed buttons, slow disks, fifty trainings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,8 @@ from hands import Hand, open_dock, threads_at_work, through_stage1
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 
-from napari_autostructn2v._napari import jobs
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.state import Phase
-from napari_autostructn2v.config import TrainingConfig
-
-FOR_LONG = TrainingConfig(steps=100_000, batch_size=2, patch_size=32, features=8, validation_interval=50)
 
 
 def begin(hand: Hand, dock: StructuredDenoisingWidget) -> None:
@@ -137,38 +133,6 @@ def test_axes_that_are_not_space_are_refused_in_words(viewer: Any, shape: tuple[
     assert f"{len(shape)} axes" in dock.data.message.text() and not dock.stage1.run.isEnabled()
 
 
-@pytest.mark.parametrize("state", ["idle", "stage1", "paused", "review", "quick look", "stage2", "paused 2"])
-def test_closing_in_every_state_stops_cleanly(
-    hand: Hand, viewer: Any, noisy: np.ndarray, state: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs, "QUICK_LOOK", FOR_LONG)
-    viewer.window.show()
-    viewer.add_image(noisy, name="tiny")
-    dock = open_dock(viewer, 2)
-    session, look = dock.session, dock.workspace.quick_look.look
-    job = None
-    if state in ("stage1", "paused"):
-        begin(hand, dock)
-    elif state != "idle":
-        through_stage1(hand, dock)
-    if state == "quick look":
-        hand.click(dock.review.quick_look)
-        hand.wait(lambda: look.step > 0)
-        job = look.job
-    if state in ("stage2", "paused 2"):
-        session.configure_training(steps=100_000)
-        hand.click(dock.review.approve)
-        hand.wait(lambda: session.progress is not None and session.progress.done > 1)
-    job = job or session.job
-    if state.startswith("paused"):
-        session.pause()
-        hand.rest(0.1)
-    viewer.close()
-    if job is not None:
-        ends(hand, job)
-    assert not threads_at_work()
-
-
 def test_two_viewers_train_at_once_and_know_nothing_of_each_other(
     make_napari_viewer: Any, noisy: np.ndarray
 ) -> None:
@@ -235,6 +199,7 @@ class SlowDisk:
         return self._array[index]
 
 
+@pytest.mark.alone
 def test_a_slow_disk_does_not_hold_up_the_window(hand: Hand, viewer: Any, noisy: np.ndarray) -> None:
     slow = SlowDisk(noisy, 0.4)
     layer = da.from_array(slow, chunks=(1, 80, 80), name="slow", asarray=False)
@@ -292,6 +257,7 @@ def flat(figures: list[tuple[int, int, float]], mib: float) -> None:
     assert last_memory - memory < mib, figures
 
 
+@pytest.mark.alone
 def test_training_and_cancelling_leaves_nothing_behind(hand: Hand, viewer: Any, noisy: np.ndarray) -> None:
     viewer.add_image(noisy, name="tiny")
     flat(soak(hand, open_dock(viewer, 2), cycles=3, warm_up=2), mib=60)

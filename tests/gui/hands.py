@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable
 from typing import Any
@@ -98,6 +99,26 @@ class Hand:
         # outside an event loop nothing is deleted unless asked for
         QApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete.value)
         assert gone
+
+    def ask_to_close(self) -> None:
+        """What the x in the window's frame does: the window manager asks the window to close."""
+        x11 = ctypes.CDLL("libX11.so.6")
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        x11.XInternAtom.restype = ctypes.c_ulong
+        x11.XInternAtom.argtypes = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+        x11.XSendEvent.argtypes = (
+            ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int, ctypes.c_long, ctypes.c_void_p,
+        )  # fmt: skip
+        x11.XCloseDisplay.argtypes = (ctypes.c_void_p,)
+        display = x11.XOpenDisplay(None)
+        window = int(self.viewer.window._qt_window.winId())
+        protocols, close = (
+            x11.XInternAtom(display, name, 0) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW")
+        )
+        # an XClientMessageEvent: type, serial, sent, display, window, message, format, data
+        event = (ctypes.c_long * 24)(33, 0, 1, 0, window, protocols, 32, close, 0)
+        x11.XSendEvent(display, window, 0, 0, event)
+        x11.XCloseDisplay(display)
 
     def rest(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -196,6 +196,7 @@ def test_sizes_are_odd(hand: Any, dock: Any) -> None:
     assert size.value() == 7
 
 
+@pytest.mark.alone
 def test_numbers_follow_the_kernel_at_once(hand: Any, dock: Any) -> None:
     tools = dock.kernel
     hand.click(dock.review.to_kernel)

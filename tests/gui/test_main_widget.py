@@ -268,6 +268,7 @@ def test_status_says_the_period(in_review: Any) -> None:
     assert "period 7 px = 10.5 nm" in status["coordinates"]
 
 
+@pytest.mark.alone
 def test_cancel_within_a_second(hand: Any, viewer: Any, slow: Any) -> None:
     hand.click(slow.stage1.cancel)
     assert hand.wait(lambda: not threads_at_work(), 1.0) < 1.0
@@ -288,6 +289,7 @@ def test_stop_keeps_the_network(hand: Any, slow: Any) -> None:
     assert not slow.session.error
 
 
+@pytest.mark.alone
 def test_removed_layer_stops_its_training(hand: Any, viewer: Any, image: Any, slow: Any) -> None:
     viewer.layers.remove(image)
     hand.wait(lambda: not threads_at_work(), 2.0)
@@ -296,6 +298,7 @@ def test_removed_layer_stops_its_training(hand: Any, viewer: Any, image: Any, sl
     assert not slow.stage1.run.isEnabled()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("shown", [False, True])
 def test_closing_the_window_stops_the_training(hand: Any, viewer: Any, slow: Any, shown: bool) -> None:
     if shown:
@@ -304,20 +307,6 @@ def test_closing_the_window_stops_the_training(hand: Any, viewer: Any, slow: Any
     viewer.close()
     hand.wait(lambda: not threads_at_work(), 2.0)
     assert job.control.cancelled.is_set()
-
-
-def test_a_window_that_stays_open_after_all_goes_on_training(
-    hand: Any, viewer: Any, slow: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    window = viewer.window._qt_window
-    viewer.window.show()
-    monkeypatch.setattr(type(window), "closeEvent", lambda self, event: event.ignore())
-    window.close()
-    hand.rest(0.2)
-    monkeypatch.undo()
-    assert window.isVisible()
-    assert slow.session.job is not None
-    slow.session.cancel()
 
 
 def test_dock_closed_and_opened_again_goes_on(hand: Any, viewer: Any, in_review: Any) -> None:
@@ -417,6 +406,7 @@ def test_every_result_of_stage_2_can_be_had_back(hand: Any, viewer: Any, in_revi
     assert not panel.forget.isEnabled()
 
 
+@pytest.mark.alone
 def test_the_window_answers_while_a_network_trains(hand: Any, slow: Any) -> None:
     hand.wait(lambda: slow.session.progress.done > 3)
     late = []

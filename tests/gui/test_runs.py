@@ -1,8 +1,7 @@
-"""A run saved in a folder and opened again, and the question before edits are lost."""
+"""A run saved in a folder and opened again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from hands import Hand, open_dock, through_stage1
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.settings import get_settings
 from napari.utils.notifications import NotificationSeverity, notification_manager
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.review_layers import KERNEL
@@ -36,17 +35,9 @@ def erase_a_kernel_pixel(hand: Hand, dock: StructuredDenoisingWidget) -> None:
     assert dock.session.review is not None and dock.session.review.edited
 
 
-def answer_dialogs(monkeypatch: pytest.MonkeyPatch, folder: Path, answer: Any = None) -> list[str]:
-    asked: list[str] = []
-
-    def question(*args: Any) -> Any:
-        asked.append(args[1])
-        return answer
-
+def answer_dialogs(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(folder), ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(folder))
-    monkeypatch.setattr(QMessageBox, "question", question)
-    return asked
 
 
 @pytest.fixture
@@ -191,44 +182,3 @@ def test_a_folder_without_a_run_is_refused_in_words(
     dock = open_dock(viewer)
     hand.click(dock.data.open_run)
     assert "no run folder" in dock.message.text()
-
-
-@pytest.fixture
-def closings(viewer: Any) -> Iterator[list[bool]]:
-    """Times that the window would have closed; it stays, as the fixture of the viewer closes it."""
-    seen: list[bool] = []
-
-    def close(window: Any, event: Any) -> None:
-        seen.append(True)
-        event.ignore()
-
-    viewer.window.show()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(viewer.window._qt_window), "closeEvent", close)
-        yield seen
-
-
-def test_closing_with_unsaved_edits_asks(
-    hand: Hand,
-    viewer: Any,
-    closings: list[bool],
-    noisy: np.ndarray,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    viewer.add_image(noisy)
-    dock = open_dock(viewer, 2)
-    through_stage1(hand, dock)
-    window = viewer.window._qt_window
-    asked = answer_dialogs(monkeypatch, tmp_path / "kept", QMessageBox.StandardButton.Cancel)
-    window.close()
-    assert not asked and len(closings) == 1, "nothing is lost yet"
-    erase_a_kernel_pixel(hand, dock)
-    window.close()
-    assert len(asked) == 1 and len(closings) == 1
-
-    answer_dialogs(monkeypatch, tmp_path / "kept", QMessageBox.StandardButton.Save)
-    window.close()
-    assert len(closings) == 1, "not until it is written"
-    hand.wait(lambda: len(closings) == 2)
-    assert (tmp_path / "kept" / "analysis" / "edits.json").exists()

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QApplication, QFileDialog
+from superqt.utils import create_worker
 
 from napari_autostructn2v._napari import actions
 from napari_autostructn2v._napari.analysis_panel import AnalysisPanel
@@ -155,7 +155,8 @@ class StructuredDenoisingWidget(DockColumn):
         path = self._ask("Save the denoised stack", f"{run.source.name}_denoised.tif", STACK_FILES)
         if path is not None:
             voxels = None if layer is None else voxel_size(layer)
-            self._save(path, write_stack, path, run.denoised, voxel_size=voxels, overwrite=True)
+            write = partial(write_stack, path, run.denoised, voxel_size=voxels, overwrite=True)
+            self._save(path, write, then=partial(self.session.saved_result, run))
 
     def _save_model(self) -> None:
         run = self.session.run
@@ -163,7 +164,7 @@ class StructuredDenoisingWidget(DockColumn):
             return
         path = self._ask("Save the trained model", f"{run.source.name}_model.zip", MODEL_FILES)
         if path is not None:
-            self._save(path, run.model.save, path, overwrite=True)
+            self._save(path, partial(run.model.save, path, overwrite=True))
 
     def _open_zoo(self) -> None:
         run = self.session.run
@@ -181,7 +182,8 @@ class StructuredDenoisingWidget(DockColumn):
     def _export_zoo(self, dialog: ZooDialog) -> None:
         path = self._ask("Export for the BioImage Model Zoo", f"{dialog.name.text()}.zip", MODEL_FILES)
         if path is not None:
-            self._save(path, export_model_zoo, dialog.model, path, overwrite=True, **dialog.words())
+            words = dialog.words()
+            self._save(path, partial(export_model_zoo, dialog.model, path, overwrite=True, **words))
 
     def _ask(self, title: str, name: str, kinds: str) -> Path | None:
         """A path to write to; the dialog has asked about overwriting."""
@@ -191,11 +193,16 @@ class StructuredDenoisingWidget(DockColumn):
         path = Path(chosen)
         return path if path.suffix else path.with_suffix(kind[kind.index("*") + 1 : -1])
 
-    def _save(self, path: Path, write: Callable[..., Any], *args: Any, **options: Any) -> None:
+    def _save(self, path: Path, write: Callable[[], Any], then: Callable[[], None] = lambda: None) -> None:
         """Write in a thread: a large stack takes a while, and the window stays alive."""
-        save = partial(held, path, write, *args, **options)
-        worker = create_worker(written, save, _start_thread=False, _ignore_errors=True)
-        worker.returned.connect(lambda problem: self.session.tell(f"Saved {path}.", problem))
+
+        def done(problem: str) -> None:
+            if not problem:
+                then()
+            self.session.tell(f"Saved {path}.", problem)
+
+        worker = create_worker(written, held, path, write, _start_thread=False, _ignore_errors=True)
+        worker.returned.connect(done)
         self.session.tell(f"Saving {path.name} …")
         worker.start()
 

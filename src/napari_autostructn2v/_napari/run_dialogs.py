@@ -1,4 +1,4 @@
-"""Saving a run, opening one, and the question before edits are lost with the window."""
+"""Saving a run, opening one, and the question before something is lost with the window."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QFileDialog, QMessageBox
+from superqt.utils import create_worker
 
+from napari_autostructn2v._napari.closing import at_stake
 from napari_autostructn2v._napari.files import image_layer, voxel_size
 from napari_autostructn2v._napari.resume_dialog import ResumeDialog
 from napari_autostructn2v._napari.run_files import open_run
@@ -31,6 +32,8 @@ class RunDialogs:
         self._workspace = workspace
         self._session = workspace.session
         self.dialog: ResumeDialog | None = None
+        self._answered = False
+        """Whether the person has said that the window is to close once the run is saved."""
 
     @property
     def _window(self) -> Any:
@@ -94,24 +97,31 @@ class RunDialogs:
         self._session.changed.emit()
 
     def may_close(self) -> bool:
-        """Whether the window may close at once. Asks if that would lose edits."""
-        if not self._session.unsaved:
+        """Whether the window may close at once. Asks, once, if something would be interrupted or lost."""
+        session = self._session
+        lost = at_stake(session, self._workspace.batch)
+        if not lost or self._answered:
             return True
-        answer = QMessageBox.question(
-            self._window,
-            "Edits are not saved",
-            "Your edits of the peaks and the kernel are in no file of yours. Save the run before closing? "
-            "Resume … has it on this computer all the same.",
-            QMessageBox.StandardButton.Save
-            | QMessageBox.StandardButton.Discard
-            | QMessageBox.StandardButton.Cancel,
-            QMessageBox.StandardButton.Save,
-        )
-        if answer == QMessageBox.StandardButton.Save:
-            path = self._session.folder or self._ask_folder()
+        question = QMessageBox(self._window)
+        question.setWindowTitle("Close the window?")
+        question.setIcon(QMessageBox.Icon.Question)
+        question.setText(lost)
+        save, close = None, "Close"
+        if session.save_to(Path()) is not None and (session.unsaved or not session.kept):
+            save = question.addButton("Save the run and close", QMessageBox.ButtonRole.AcceptRole)
+            close = "Close without saving"
+        leave = question.addButton(close, QMessageBox.ButtonRole.DestructiveRole)
+        stay = question.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
+        question.setDefaultButton(stay)
+        question.setEscapeButton(stay)
+        question.exec()
+        answer = question.clickedButton()
+        question.deleteLater()
+        if save is not None and answer is save:
+            path = session.folder or self._ask_folder()
             if path is not None:
                 self._save(path, close=True)
-        return bool(answer == QMessageBox.StandardButton.Discard)
+        return answer is leave
 
     def _ask_folder(self) -> Path | None:
         name = "run" if self._session.run is None else f"{self._session.run.source.name}_run"
@@ -132,7 +142,9 @@ class RunDialogs:
                 return
             self._session.saved(path, review)
             if close:
+                self._answered = True
                 self._window.close()
+                self._answered = False
 
         worker = create_worker(written, write, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(done)

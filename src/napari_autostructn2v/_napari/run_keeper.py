@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QTimer
+from superqt.utils import create_worker
 
 from napari_autostructn2v._napari.bindings import Connections
 from napari_autostructn2v._napari.worker import written

@@ -40,7 +40,13 @@ from napari_autostructn2v._napari.state import (
 from napari_autostructn2v.analysis import NoiseAnalysis
 from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.config import Config, Mode, TrainingConfig
-from napari_autostructn2v.errors import AutoStructN2VError, BusyError, FileError, StackError
+from napari_autostructn2v.errors import (
+    AutoStructN2VError,
+    BusyError,
+    FileError,
+    RunFolderError,
+    StackError,
+)
 from napari_autostructn2v.events import (
     Event,
     Notice,
@@ -117,6 +123,7 @@ class Session:
         self._saved: tuple[Edits, Edits] = Edits(), Edits()
         self.folder: Path | None = None
         """Where this run was saved, if it was."""
+        self._in_file: StageOutput | None = None
 
     # ------------------------------------------------------------------ data and settings
 
@@ -335,6 +342,27 @@ class Session:
         """Whether there are edits that no run folder holds."""
         review = self.review
         return review is not None and (review.peak_edits, review.kernel_edits) != self._saved
+
+    @property
+    def kept(self) -> bool:
+        """Whether the run is on this computer's disk, to be gone on with should the program end now."""
+        if self.run is None or self.run.folder is None:
+            return False
+        try:  # there is no record where it could not be kept
+            self.run.folder.read_record()
+        except RunFolderError:
+            return False
+        return True
+
+    @property
+    def only_in_memory(self) -> bool:
+        """Whether there is a result that the person has saved nowhere."""
+        output = None if self.run is None else self.run.stage2 or self.run.stage1
+        return output is not None and output is not self._in_file and self.folder is None
+
+    def saved_result(self, run: Run) -> None:
+        """Take in that the result of the run, as it was then, is in a file."""
+        self._in_file = run.stage2 or run.stage1
 
     def save_to(self, path: Path) -> Callable[[], None] | None:
         """What has to be called, in any thread, to write the run as it is now; None if there is none yet."""

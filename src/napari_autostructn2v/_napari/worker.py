@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-from napari.qt.threading import create_worker
+from superqt.utils import create_worker
 
 from napari_autostructn2v._napari.jobs import Job, drive
 from napari_autostructn2v.events import Event

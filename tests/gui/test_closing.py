@@ -1,0 +1,353 @@
+"""The window closed as a person closes it, in every state: what is asked, what stops, what stays behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from hands import Hand, open_dock, threads_at_work, through_stage1
+from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
+
+from napari_autostructn2v import prediction
+from napari_autostructn2v._napari import jobs
+from napari_autostructn2v._napari.apply_widget import ApplyModelWidget
+from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.io import write_stack
+from napari_autostructn2v.run_folder import RunFolder
+from napari_autostructn2v.run_store import RunStore
+
+FOR_LONG = TrainingConfig(steps=100_000, batch_size=2, patch_size=32, features=8, validation_interval=50)
+
+
+SAVE = "Save the run and close"
+
+
+class Closing:
+    """Closes a window by its frame, answers what is asked, and notes it."""
+
+    def __init__(self, hand: Hand) -> None:
+        self.hand = hand
+        self.window = hand.viewer.window._qt_window
+        # else Qt deletes it, and the fixture of the viewer closes what is no more
+        self.window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)
+        self.questions: list[str] = []
+        """Ours."""
+        self.of_napari = 0
+        self.answer = ""
+        self.napari_may = True
+        self._timer = QTimer()
+        self._timer.setInterval(20)
+        self._timer.timeout.connect(self._reply)
+        self._timer.start()
+
+    def _reply(self) -> None:
+        dialog = QApplication.activeModalWidget()
+        if isinstance(dialog, ConfirmCloseDialog):
+            self.of_napari += 1
+            dialog.accept() if self.napari_may else dialog.reject()
+        elif isinstance(dialog, QMessageBox):
+            self.questions.append(dialog.text())
+            (button,) = [b for b in dialog.buttons() if b.text().replace("&", "") == self.answer]
+            button.click()
+
+    def __call__(self, answer: str = "") -> list[str]:
+        """Close, with this answer; return our questions."""
+        self.answer, self.questions, self.of_napari = answer, [], 0
+        self.hand.ask_to_close()
+        self.hand.wait(
+            lambda: (
+                (self.answer in ("", "Close", "Close without saving") and self.closed)
+                or (self.answer in ("Stay", SAVE) and self.questions)
+                or (self.of_napari and not self.napari_may)
+            )
+        )
+        self.hand.rest(0.1)
+        return self.questions
+
+    @property
+    def closed(self) -> bool:
+        return not self.window.isVisible()
+
+    def stop(self) -> None:
+        self._timer.stop()
+        self._timer.timeout.disconnect(self._reply)
+        del self.hand, self.window  # or the viewer would be found to have leaked
+
+
+@pytest.fixture
+def closing(hand: Hand, viewer: Any) -> Iterator[Closing]:
+    viewer.window.show()
+    closing = Closing(hand)
+    yield closing
+    closing.stop()
+
+
+@pytest.fixture
+def dock(viewer: Any, closing: Closing, noisy: np.ndarray, tmp_path: Path) -> StructuredDenoisingWidget:
+    viewer.add_image(noisy, name="tiny")
+    dock = open_dock(viewer, 2)
+    dock.session.store = RunStore(tmp_path / "runs")
+    return dock
+
+
+def slowed(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, seconds: float) -> None:
+    quick = getattr(module, name)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(seconds)
+        return quick(*args, **options)
+
+    monkeypatch.setattr(module, name, slow)
+
+
+def wait_for(hand: Hand, dock: StructuredDenoisingWidget, activity: str) -> None:
+    session = dock.session
+    hand.wait(lambda: (session.progress and session.progress.activity == activity) or session.error)
+    assert not session.error
+
+
+def edit(dock: StructuredDenoisingWidget) -> None:
+    assert dock.session.review is not None
+    grid = dock.session.review.kernel_grid.copy()
+    middle = len(grid) // 2
+    grid[middle, [middle - 2, middle + 2]] ^= True
+    dock.session.edit_kernel(grid)
+
+
+def to_training(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    dock.data.steps.value = 100_000
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
+
+
+def to_rest(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    to_training(hand, dock, patch)
+    hand.click(dock.stage1.pause)
+
+
+def to_prediction(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    slowed(patch, prediction, "denoise_images", 1.0)
+    hand.click(dock.stage1.run)
+    wait_for(hand, dock, "Denoising")
+
+
+def to_analysis(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    slowed(patch, jobs, "analyze", 3.0)
+    hand.click(dock.stage1.run)
+    wait_for(hand, dock, "Analysing the noise")
+
+
+def to_review(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    through_stage1(hand, dock)
+
+
+def to_edits(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    through_stage1(hand, dock)
+    edit(dock)
+
+
+def to_another_analysis(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    through_stage1(hand, dock)
+    slowed(patch, jobs, "analyze", 3.0)
+    hand.click(dock.review.regenerate)
+
+
+def to_quick_look(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(jobs, "QUICK_LOOK", FOR_LONG)
+    through_stage1(hand, dock)
+    hand.click(dock.review.quick_look)
+    hand.wait(lambda: dock.workspace.quick_look.look.step > 0)
+
+
+def to_stage2(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    through_stage1(hand, dock)
+    dock.session.configure_training(steps=100_000)
+    hand.click(dock.review.approve)
+    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
+
+
+def to_stage2_with_edits(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    to_stage2(hand, dock, patch)
+    edit(dock)
+
+
+def to_result(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    through_stage1(hand, dock)
+    hand.click(dock.review.skip)
+
+
+def not_kept(dock: StructuredDenoisingWidget) -> None:
+    dock.session.store = None
+
+
+def to_training_not_kept(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    not_kept(dock)
+    to_training(hand, dock, patch)
+
+
+def to_result_not_kept(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    not_kept(dock)
+    to_result(hand, dock, patch)
+
+
+def to_queue(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    through_stage1(hand, dock)
+    slowed(patch, prediction, "denoise_images", 1.0)
+    widget = ApplyModelWidget(dock.workspace.viewer)
+    dock.workspace.viewer.window.add_dock_widget(widget, name="Apply trained model")
+    dock.workspace.viewer.layers.selection = {dock.workspace.viewer.layers["tiny"]}
+    hand.click(widget.add_layers)
+    hand.click(widget.run)
+    hand.wait(lambda: any(0 < entry.share < 1 for entry in dock.workspace.batch.entries))
+
+
+def nothing(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+    pass
+
+
+Way = Callable[[Hand, StructuredDenoisingWidget, pytest.MonkeyPatch], None]
+
+ASKED: list[tuple[Way, tuple[str, ...], str]] = [
+    (to_training, ("Stage 1 of tiny is at work (training, ", "of 100000)", "Resume … goes on"), "Close"),
+    (to_rest, ("Stage 1 of tiny rests (training, ", "Resume … goes on"), "Close"),
+    (to_prediction, ("Stage 1 of tiny is at work (denoising, ", "of 4)"), "Close"),
+    (to_analysis, ("Stage 1 of tiny is at work (analysing the noise)",), "Close"),
+    (to_edits, ("edits of the peaks", "Resume … has them"), "Close without saving"),
+    (to_stage2, ("Stage 2 of tiny is at work", "Resume … goes on"), "Close"),
+    (to_stage2_with_edits, ("Stage 2 of tiny is at work", "edits of the peaks"), "Close without saving"),
+    (to_training_not_kept, ("not kept", "lost"), "Close"),
+    (to_result_not_kept, ("result is in no file", "not kept"), "Close without saving"),
+    (to_queue, ("Apply trained model is at work: 1 of 1 stacks",), "Close"),
+]
+UNASKED: list[Way] = [nothing, to_review, to_another_analysis, to_quick_look, to_result]
+
+
+def named(case: Any) -> str:
+    return getattr(case, "__name__", "")
+
+
+def nothing_is_left(hand: Hand, dock: StructuredDenoisingWidget, tmp_path: Path) -> None:
+    hand.wait(lambda: not threads_at_work(), 20)
+    opened = [file.path for file in psutil.Process(os.getpid()).open_files()]
+    assert not [path for path in opened if path.startswith(str(tmp_path))]
+    assert not list(tmp_path.rglob(".partial-*"))
+    for run in RunStore(tmp_path / "runs").runs():
+        RunFolder(run.path).hold().release()
+
+
+@pytest.mark.parametrize(("way", "words", "answer"), ASKED, ids=named)
+def test_one_question_where_something_would_be_interrupted_or_lost(
+    hand: Hand,
+    dock: StructuredDenoisingWidget,
+    closing: Closing,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    way: Way,
+    words: tuple[str, ...],
+    answer: str,
+) -> None:
+    way(hand, dock, monkeypatch)
+    job, phase, going = dock.session.job, dock.session.phase, dock.workspace.batch.going
+    (question,) = closing("Stay")
+    assert all(each in question for each in words), question
+    assert closing.of_napari == 0 and not closing.closed
+    if way not in (to_prediction, to_analysis, to_queue):  # which may be over by now
+        assert dock.session.job is job and dock.session.phase is phase
+        assert dock.workspace.batch.going is going
+    assert job is None or not job.control.cancelled.is_set()
+    assert len(closing(answer)) == 1
+    assert closing.closed and closing.of_napari == 1, "napari asks as well, as it does of every window"
+    assert job is None or job.control.cancelled.is_set()
+    nothing_is_left(hand, dock, tmp_path)
+    kept = [run.stage for run in RunStore(tmp_path / "runs").runs()]
+    assert len(kept) == (way not in (to_training_not_kept, to_result_not_kept))
+
+
+@pytest.mark.parametrize("way", UNASKED, ids=named)
+def test_no_question_where_nothing_is_lost(
+    hand: Hand,
+    dock: StructuredDenoisingWidget,
+    closing: Closing,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    way: Way,
+) -> None:
+    way(hand, dock, monkeypatch)
+    job = dock.session.job or dock.workspace.quick_look.look.job
+    assert not closing() and closing.closed and closing.of_napari == 1
+    assert job is None or job.control.cancelled.is_set()
+    nothing_is_left(hand, dock, tmp_path)
+
+
+def test_a_window_that_stays_open_after_all_goes_on_training(
+    hand: Hand, dock: StructuredDenoisingWidget, closing: Closing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_training(hand, dock, monkeypatch)
+    job = dock.session.job
+    closing.napari_may = False
+    assert len(closing("Close")) == closing.of_napari == 1
+    assert not closing.closed and dock.session.job is job and not job.control.cancelled.is_set()
+    dock.session.cancel()
+
+
+def test_saved_from_the_question_it_closes_without_another(
+    hand: Hand,
+    dock: StructuredDenoisingWidget,
+    closing: Closing,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "kept"), ""))
+    to_stage2_with_edits(hand, dock, monkeypatch)
+    assert len(closing(SAVE)) == 1
+    hand.wait(lambda: closing.closed)
+    assert len(closing.questions) == 1
+    assert (tmp_path / "kept" / "analysis" / "edits.json").exists()
+    nothing_is_left(hand, dock, tmp_path)
+
+
+def test_a_result_that_is_in_a_file_is_not_asked_about(
+    hand: Hand,
+    dock: StructuredDenoisingWidget,
+    closing: Closing,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    to_result_not_kept(hand, dock, monkeypatch)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "out.mrc"), ""))
+    hand.click(dock.result.save_result)
+    hand.wait(lambda: not dock.session.only_in_memory)
+    assert not closing() and closing.closed
+
+
+def test_what_is_being_saved_is_saved_whole(
+    hand: Hand,
+    dock: StructuredDenoisingWidget,
+    closing: Closing,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    from napari_autostructn2v._napari import main_widget
+
+    to_result(hand, dock, monkeypatch)
+    target = tmp_path / "out.mrc"
+
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(1)
+        return write_stack(*args, **options)
+
+    monkeypatch.setattr(main_widget, "write_stack", slow)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(target), ""))
+    hand.click(dock.result.save_result)
+    assert not closing() and closing.closed
+    hand.wait(target.exists, 5)
+    nothing_is_left(hand, dock, tmp_path)
