@@ -1,4 +1,4 @@
-"""How much memory applying a model, training and the noise analysis take, by the size of the stack.
+"""How much memory a run, applying a model, training and the noise analysis take, by the size of the stack.
 
 ::
 
@@ -31,12 +31,13 @@ import torch
 from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.apply import denoise_to_file
 from napari_autostructn2v.bundle import Model
-from napari_autostructn2v.config import AnalysisConfig, TrainingConfig
+from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.notch import NotchRule
+from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.stack import Normalisation
 from napari_autostructn2v.training import train
 
@@ -97,6 +98,10 @@ def measure(what: str, gigabytes: float, folder: Path) -> str:
             analyze(image.array, image.array)
         elif what == "train":
             finish(train(image.array, POINT, SETTINGS, device="cpu"))
+        elif what == "run":
+            config = Config(stage1=SETTINGS, stage2=SETTINGS)
+            kernel, run_folder = np.ones((1, 9), dtype=bool), folder / "run"
+            finish(run(image.array, mode="2d", config=config, kernel=kernel, device="cpu", folder=run_folder))
         else:
             model = untrained(what == "apply-notch")
             finish(denoise_to_file(image.array, model, folder / "out.mrc", device="cpu"))
@@ -113,7 +118,7 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             print(measure(sys.argv[2], float(sys.argv[3]), Path(folder)))
         return
-    kinds = [sys.argv[1]] if len(sys.argv) > 1 else ["analyze", "train", "apply", "apply-notch"]
+    kinds = [sys.argv[1]] if len(sys.argv) > 1 else ["analyze", "train", "apply", "apply-notch", "run"]
     sizes = [float(size) for size in sys.argv[2:]] or SIZES
     print("| what | stack | peak above idle | peak in all | time |", "|---|---|---|---|---|", sep="\n")
     for kind in kinds:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 import sys
+from pathlib import Path
 
 import torch
 
@@ -76,6 +78,18 @@ def is_lost(error: BaseException) -> bool:
     """Whether a graphics card has failed or is gone, so that nothing on it can be reached any more."""
     words = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "HIP error", "MPS backend")
     return not is_out_of_memory(error) and any(word in str(error) for word in words)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be taken on a device; None where nobody says."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        table = Path("/proc/meminfo").read_text()
+        (available,) = re.findall(r"^MemAvailable: +(\d+) kB$", table, re.MULTILINE)
+    except (OSError, ValueError):  # no Linux
+        return None
+    return 1024 * int(available)
 
 
 def give_back_memory(device: torch.device) -> None:

@@ -29,6 +29,7 @@ from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.device import (
     choose_device,
     describe_device,
+    free_memory,
     give_back_memory,
     is_lost,
     is_out_of_memory,
@@ -260,6 +261,8 @@ def _steps(
             parameters=sum(p.numel() for p in network.parameters()),
         )
     )
+    if state.fit(free_memory(device)):
+        yield _in_parts(state.parts)
     saved, keep_at = time.monotonic(), job.checkpoint if processes.lead() else None
     try:
         while state.step < config.steps:
@@ -310,10 +313,14 @@ def _learn(state: TrainingState, data: TrainingData, batch: Batch) -> Generator[
                 raise
         # after the except: the error holds on to the memory of the step that failed
         give_back_memory(batch.masked.device)
-        yield Notice(
-            f"There is not enough memory for a batch at once: it is computed in {state.parts} parts. "
-            "The result is the same, and each step takes a little longer."
-        )
+        yield _in_parts(state.parts)
+
+
+def _in_parts(parts: int) -> Notice:
+    return Notice(
+        f"There is not enough memory for a batch at once: it is computed in {parts} parts. "
+        "The result is the same, and each step takes a little longer."
+    )
 
 
 class Batch(NamedTuple):

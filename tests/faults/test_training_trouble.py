@@ -56,6 +56,19 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int, torch.Te
     return put
 
 
+def test_a_batch_is_cut_to_the_memory_that_is_free(
+    stack: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU nothing is raised when memory runs out, so it is looked at before."""
+    whole, seen = watched(train(stack, POINT, TINY))
+    assert not [event for event in seen if isinstance(event, Notice)]
+    monkeypatch.setattr("napari_autostructn2v.training.free_memory", lambda device: 2_000_000)
+    cut, seen = watched(train(stack, POINT, TINY))
+    assert [e.message for e in seen if isinstance(e, Notice) and "in 4 parts" in e.message]
+    assert len([event for event in seen if isinstance(event, Step)]) == TINY.steps
+    torch.testing.assert_close(weights(cut), weights(whole), rtol=0.02, atol=2e-3)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e9])
 def test_a_loss_without_bounds_goes_back_to_the_best_network_with_a_lower_rate(
     stack: np.ndarray, faulty: Any, bad: float
