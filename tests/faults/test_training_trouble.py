@@ -56,9 +56,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int, torch.Te
     return put
 
 
-def test_a_batch_is_cut_to_the_memory_that_is_free(
-    stack: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_is_cut_to_the_memory_there_is(stack: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU nothing is raised when memory runs out, so it is looked at before."""
     whole, seen = watched(train(stack, POINT, TINY))
     assert not [event for event in seen if isinstance(event, Notice)]
@@ -66,7 +64,7 @@ def test_a_batch_is_cut_to_the_memory_that_is_free(
     cut, seen = watched(train(stack, POINT, TINY))
     assert [e.message for e in seen if isinstance(e, Notice) and "in 4 parts" in e.message]
     assert len([event for event in seen if isinstance(event, Step)]) == TINY.steps
-    torch.testing.assert_close(weights(cut), weights(whole), rtol=0.02, atol=2e-3)
+    assert cut.provenance["validation_loss"] == pytest.approx(whole.provenance["validation_loss"], rel=0.01)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e9])
