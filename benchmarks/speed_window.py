@@ -16,11 +16,11 @@ from speed_engine import Row
 
 from napari_autostructn2v import synthetic
 from napari_autostructn2v.analysis import analyze
-from napari_autostructn2v.config import AnalysisConfig
+from napari_autostructn2v.config import MAX_TILE, AnalysisConfig
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "gui"
 SHAPE = (4, 512, 512)
-TILES = (63, 255)
+TILES = (63, 255, MAX_TILE)
 
 
 def latency(quick: bool, peers: Path | None) -> Iterator[Row]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_autostructn2v.config import Mode, NotchChoice, TrainingConfig
+from napari_autostructn2v.config import MAX_TILE, MIN_TILE, Mode, NotchChoice, TrainingConfig
 from napari_autostructn2v.errors import FileError, ModelError
 from napari_autostructn2v.io import write_atomically
 from napari_autostructn2v.kernel import validate_kernel
@@ -102,7 +102,7 @@ class NotchDescription(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    side: int = Field(ge=15, le=255)
+    side: int = Field(ge=MIN_TILE, le=MAX_TILE)
     peaks: list[tuple[int, int]]
     choice: NotchChoice
 

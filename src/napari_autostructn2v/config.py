@@ -23,6 +23,9 @@ Preset = Literal["fast", "balanced", "high"]
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
+MIN_TILE, MAX_TILE = 15, 511
+"""Sides in pixels that the tiles of an analysis, and so its spectra, may have."""
+
 SHARED_LICENSE = "CC-BY-4.0"
 """SPDX identifier of what a model is shared under, if nothing else is said."""
 
@@ -68,7 +71,9 @@ QUICK_LOOK = TrainingConfig(
 class AnalysisConfig(_Settings):
     """How noise is measured and turned into a kernel (see docs/architecture.md)."""
 
-    tile_size: int = Field(63, ge=15, le=255, description="side of the tiles whose spectra are averaged, odd")
+    tile_size: int = Field(
+        63, ge=MIN_TILE, le=MAX_TILE, description="side of the tiles whose spectra are averaged, odd"
+    )
     flat_share: float = Field(
         0.5, gt=0, le=1, description="share of the tiles, the flattest ones, taken as background"
     )

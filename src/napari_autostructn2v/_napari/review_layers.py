@@ -242,10 +242,10 @@ class ReviewLayers:
         outlines: Any = self.layers[OUTLINES]
         drawn, colours = peak_marks.lines(review.peak_marks)
         if not (np.array_equal(outlines.data, drawn) and np.array_equal(outlines.edge_color, colours)):
-            # drawn once, not for each; they stay within the spectrum, so that the viewer's extent need not be
-            # found again, and a thumbnail of them takes longer than all the rest
+            # they stay within the spectrum, so that the viewer's extent need not be found again, and a
+            # thumbnail of them takes longer than all the rest
             told = outlines.events
-            with outlines._block_refresh(), told.data.blocker(), told.edge_color.blocker():
+            with told.data.blocker(), told.edge_color.blocker():
                 outlines.data = drawn
                 outlines.edge_color = colours
             outlines.refresh(thumbnail=False, highlight=False, extent=False)
