@@ -467,8 +467,8 @@ def _marked(events: Generator[SliceDone, Any, Any], out: Any) -> Generator[Event
     done, saved = 0, time.monotonic()
     try:
         for event in events:
-            yield event
             done = event.done
+            yield event
             if isinstance(out, KeptStack) and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 yield from when_there_is_room(partial(out.keep, done), out.path.parent)
                 saved = time.monotonic()
