@@ -462,12 +462,12 @@ def apply_stage(
     return predicted, detail
 
 
-def _marked(events: Generator[SliceDone, Any, Any], out: Any) -> Generator[Event, Any, None]:
+def _marked(events: Generator[SliceDone | Notice, Any, Any], out: Any) -> Generator[Event, Any, None]:
     """The same stream; in a file that outlives the program it is marked now and then how far it came."""
     done, saved = 0, time.monotonic()
     try:
         for event in events:
-            done = event.done
+            done = event.done if isinstance(event, SliceDone) else done
             yield event
             if isinstance(out, KeptStack) and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 yield from when_there_is_room(partial(out.keep, done), out.path.parent)

@@ -19,11 +19,12 @@ from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.device import (
     choose_device,
     give_back_memory,
+    is_lost,
     is_out_of_memory,
     keep_freed_memory,
     mixed_precision,
 )
-from napari_autostructn2v.events import SliceDone
+from napari_autostructn2v.events import Notice, SliceDone
 from napari_autostructn2v.network import UNet, halo
 from napari_autostructn2v.stack import Normalisation, Stack, as_stack
 from napari_autostructn2v.tiling import Tile, least_work
@@ -49,7 +50,7 @@ def predict(
     first: int = 0,
     average: bool = False,
     mixed: bool = True,
-) -> Generator[SliceDone, None, Any]:
+) -> Generator[SliceDone | Notice, None, Any]:
     """Denoise a stack with a trained model.
 
     Nothing is hidden here: the network sees every pixel, which is better and faster than predicting blind.
@@ -78,6 +79,8 @@ def predict(
     ------
     SliceDone
         After each slice.
+    Notice
+        If the graphics card fails: it goes on on the processor.
 
     Returns
     -------
@@ -98,6 +101,7 @@ def predict(
         stack = model.notch.apply(stack)
     torch_device = choose_device(device)
     keep_freed_memory()
+    kept = model.network.state_dict()  # in the computer's memory, whatever becomes of the card
     network = model.network.to(torch_device).channels_last().eval()
     shown = Averaged(network, model.kernel) if average else network
     depth, height, width = stack.shape
@@ -116,7 +120,22 @@ def predict(
         with closing(images), ThreadPoolExecutor(1, "writing") as writer:
             for begin in range(first, depth, at_once):
                 batch = np.stack([next(images) for _ in range(begin, min(begin + at_once, depth))])
-                planes = denoise_images(batch, shown, model.normalisation, torch_device, mixed=mixed)
+                try:
+                    planes = denoise_images(batch, shown, model.normalisation, torch_device, mixed=mixed)
+                    reason = ""
+                except RuntimeError as error:
+                    if not is_lost(error):
+                        raise
+                    reason = str(error).splitlines()[0]
+                if reason:
+                    network.load_state_dict(kept, assign=True)  # nothing is read from the card
+                    network.channels_last()
+                    torch_device = torch.device("cpu")
+                    yield Notice(
+                        f"The graphics card has failed ({reason}). The prediction goes on on the processor, "
+                        "from the slice it was at; that takes longer."
+                    )
+                    planes = denoise_images(batch, shown, model.normalisation, torch_device, mixed=mixed)
                 for z, plane in enumerate(planes, begin):
                     written.append((z, writer.submit(write, z, plane)))
                     while len(written) > (AHEAD if z + 1 < depth else 0):

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.device import give_back_memory
 from napari_autostructn2v.errors import TrainingError
-from napari_autostructn2v.events import Event, Notice, Step, TrainingStarted, Validation, finish
+from napari_autostructn2v.events import Event, Notice, SliceDone, Step, TrainingStarted, Validation, finish
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.prediction import predict
@@ -180,3 +181,107 @@ def test_a_card_that_is_gone_twice_is_an_error(stack: np.ndarray, faulty: Any) -
     faulty(fault)
     with pytest.raises(RuntimeError, match="CUDA error"):
         finish(train(stack, POINT, TINY))
+
+
+def test_a_card_that_fails_while_it_predicts_hands_over_to_the_processor(
+    stack: np.ndarray, faulty: Any
+) -> None:
+    model = finish(train(stack, POINT, TINY))
+    whole = finish(predict(stack, model))
+    calls: list[int] = []
+
+    def fault(step: int, image: torch.Tensor, sound: Callable[[], Any]) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            for weight in model.network.parameters():  # which nobody can read from a card that is gone
+                weight.data.fill_(torch.nan)
+            raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be ...")
+        return sound()
+
+    faulty(fault)
+    sound_to = model.network.to
+
+    def to(*args: Any, **options: Any) -> Any:
+        """What is on a card is a copy of what is in the computer's memory."""
+        network = sound_to(*args, **options)
+        for weight in network.parameters():
+            weight.data = weight.data.clone()
+        return network
+
+    model.network.to = to
+    made, seen = watched(predict(stack, model))
+    np.testing.assert_array_equal(made, whole)
+    (notice,) = [event for event in seen if isinstance(event, Notice)]
+    assert "graphics card has failed (CUDA error" in notice.message
+    assert [event.z for event in seen if isinstance(event, SliceDone)] == [0, 1, 2, 3], "nothing twice"
+    assert len(calls) == 5
+    assert weights(model).isfinite().all(), "the model can still be saved"
+
+
+def test_a_card_that_is_gone_for_predictions_too_is_an_error(stack: np.ndarray, faulty: Any) -> None:
+    model = finish(train(stack, POINT, TINY))
+
+    def fault(step: int, image: torch.Tensor, sound: Callable[[], Any]) -> Any:
+        raise RuntimeError("CUDA error: no CUDA-capable device is detected")
+
+    faulty(fault)
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        finish(predict(stack, model))
+
+
+def test_another_program_takes_the_memory_for_a_while(stack: np.ndarray, faulty: Any) -> None:
+    """Both in the middle of a training and in the middle of a prediction."""
+    free = {"whole": True}
+
+    def fault(step: int, image: torch.Tensor, sound: Callable[[], Any]) -> Any:
+        free["whole"] = not (step in (5, 6) and free["whole"])
+        if image.numel() > 150**2 or (step in (5, 6) and len(image) > 2):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. 1.20 GiB is held by process 4711")
+        return sound()
+
+    large = np.tile(stack[:2], (1, 6, 5))
+    whole = finish(predict(large, finish(train(stack, POINT, TINY))))
+    faulty(fault)
+    model, seen = watched(train(stack, POINT, TINY))
+    assert [event.step for event in seen if isinstance(event, Step)] == list(range(1, 13))
+    assert len([event for event in seen if isinstance(event, Notice)]) == 1
+    made, seen = watched(predict(large, model))
+    assert len([event for event in seen if isinstance(event, SliceDone)]) == 2
+    np.testing.assert_allclose(made, whole, atol=0.1)
+
+
+@pytest.mark.parametrize("end", ["done", "cancelled", "failed"])
+@pytest.mark.parametrize("what", ["training", "prediction"])
+def test_the_memory_of_the_card_is_given_back(
+    stack: np.ndarray, faulty: Any, what: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = finish(train(stack, POINT, TINY))
+    given: list[str] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given.append(where(model)))
+    for module in ("training", "prediction"):
+        monkeypatch.setattr(
+            f"napari_autostructn2v.{module}.give_back_memory",
+            lambda device: give_back_memory(torch.device("cuda")),
+        )
+
+    def fault(step: int, image: torch.Tensor, sound: Callable[[], Any]) -> Any:
+        if end == "failed" and step == (8 if what == "training" else 0):
+            raise ValueError("out of luck")
+        return sound()
+
+    faulty(fault)
+    events = train(stack, POINT, TINY) if what == "training" else predict(stack, model)
+    if end == "done":
+        finish(events)
+    elif end == "cancelled":
+        next(events)
+        next(events)
+        events.close()
+    else:
+        with pytest.raises(ValueError, match="luck"):
+            finish(events)
+    assert given == ["cpu"], "once, and when nothing of the network is on the card any more"
+
+
+def where(model: Any) -> str:
+    return str(next(model.network.parameters()).device.type)
