@@ -205,9 +205,9 @@ def test_numbers_follow_the_kernel_at_once(hand: Any, dock: Any) -> None:
     for side in (3, 5, 7, 9, 11, 13):
         tools.rows.setValue(side)
         tools.columns.setValue(side)
-        start = time.perf_counter()
+        start = time.process_time()  # what other programs take of the processor does not count
         hand.click(tools.draw)
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
         analysis = dock.session.review.analysis
         rows, columns = analysis.kernel.shape
         assert tools.numbers.text().startswith(f"{rows} × {columns}, {analysis.kernel.sum()} pixels, ")
