@@ -115,6 +115,24 @@ def test_links_in_a_zarr_folder_lead_nowhere_else(tmp_path: Path) -> None:
         np.asarray(image.array)
 
 
+def test_tiles_are_not_larger_than_memory(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", stack(), tile=(16, 16), compression="zlib", photometric="minisblack")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as tif:
+        for page in tif.pages:
+            page.aspage().tags["TileLength"].overwrite(2**32 - 16)
+    with pytest.raises(FileError, match="larger than its slices"):
+        read_stack(tmp_path / "a.tif")
+
+
+def test_slices_in_other_files_are_not_longer_than_these(tmp_path: Path) -> None:
+    path = laid_out("several.ome.tif", tmp_path)
+    assert read_stack(path).array.shape
+    with tifffile.TiffFile(tmp_path / "second.ome.tif", mode="r+b") as tif:
+        tif.pages[0].aspage().tags["StripByteCounts"].overwrite(2**30)
+    with pytest.raises(FileError, match="cut short"):
+        read_stack(path)
+
+
 def test_an_ome_tiff_names_no_file_elsewhere(tmp_path: Path) -> None:
     folder = tmp_path / "image"
     path = laid_out("several.ome.tif", folder)

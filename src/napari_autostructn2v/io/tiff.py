@@ -148,7 +148,7 @@ def _only_stack(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
                 "its own, for example with Fiji."
             )
         _refuse_other_axes(series[0], path)
-        _refuse_missing_pixels(series[0], tif.filehandle.size, path)
+        _refuse_missing_pixels(series[0], path)
         refuse_packing(series[0], path)
     except (OSError, MemoryError):
         raise
@@ -198,27 +198,31 @@ def _refuse_other_axes(series: tifffile.TiffPageSeries, path: Path) -> None:
         )
 
 
-def _refuse_missing_pixels(series: tifffile.TiffPageSeries, size: int, path: Path) -> None:
+def _refuse_missing_pixels(series: tifffile.TiffPageSeries, path: Path) -> None:
     pages = [page for page in series.pages if page is not None]
     if len(pages) < len(series.pages):
         raise FileError(
             f"{path.name} lacks some of its slices: it is cut short, or one of several files that belong "
             "together. Copy all of them into one folder."
         )
-    if len({page.parent for page in pages}) > 1:
-        return  # the slices lie in several files, whose sizes say nothing about this one
+    # slices may lie in several files
+    sizes = {page.parent: page.parent.filehandle.size for page in pages}
+    ends = dict.fromkeys(sizes, 0)
     if series.dataoffset is not None:
-        end = series.dataoffset + math.prod(series.shape) * series.dtype.itemsize
+        ends[pages[0].parent] = series.dataoffset + math.prod(series.shape) * series.dtype.itemsize
     else:
-        segments = (zip(page.dataoffsets, page.databytecounts, strict=False) for page in pages)
-        end = max((offset + count for page in segments for offset, count in page), default=0)
-        if series.nbytes > _MAX_COMPRESSION * size:
+        for page in pages:
+            segments = zip(page.dataoffsets, page.databytecounts, strict=False)
+            end = max((offset + count for offset, count in segments), default=0)
+            ends[page.parent] = max(ends[page.parent], end)
+        if series.nbytes > _MAX_COMPRESSION * sum(sizes.values()):
             raise FileError(
-                f"The header of {path.name} is damaged: it promises {series.nbytes} bytes of pixels in a "
-                f"file of {size}. Copy it again."
+                f"The header of {path.name} is damaged: it promises {series.nbytes} bytes of pixels in "
+                f"{sum(sizes.values())} bytes. Copy it again."
             )
-    if end > size:
-        raise FileError(f"{path.name} is cut short: {end - size} bytes are missing. Copy it again.")
+    missing = sum(max(0, end - sizes[file]) for file, end in ends.items())
+    if missing:
+        raise FileError(f"{path.name} is cut short: {missing} bytes are missing. Copy it again.")
 
 
 def _voxel_size(tif: tifffile.TiffFile, ndim: int) -> VoxelSize | None:

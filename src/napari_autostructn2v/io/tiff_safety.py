@@ -26,6 +26,10 @@ PACKED = frozenset(
 )
 """Ways of packing that unpack to no more than asked for, and JPEG, which is checked."""
 
+_HARMLESS_BYTES = 2**26
+_MOST_PADDING = 4
+"""Bytes of a tile that is unpacked whole, and how many times those of the slice it may be padded to."""
+
 _NO_SIZE = (0xC4, 0xC8, 0xCC)
 """Markers among those of a JPEG frame, 0xC0 to 0xCF, that are none."""
 
@@ -60,7 +64,7 @@ def refuse_packing(series: tifffile.TiffPageSeries, path: Path) -> None:
     Raises
     ------
     FileError
-        If the pages are packed in another way than one of :data:`PACKED`.
+        If the pages are packed in another way than one of :data:`PACKED`, or in tiles of any size.
     """
     page = series.keyframe
     if page.compression not in PACKED:
@@ -68,6 +72,10 @@ def refuse_packing(series: tifffile.TiffPageSeries, path: Path) -> None:
         raise FileError(
             f"{path.name} is packed with {name}, which is not read here. Save it again without compression "
             "or with LZW, for example in Fiji."
+        )
+    if math.prod(page.chunks) * series.dtype.itemsize > max(_HARMLESS_BYTES, _MOST_PADDING * page.nbytes):
+        raise FileError(
+            f"The tiles of {path.name} are much larger than its slices. Its header is damaged: copy it again."
         )
     if page.compression == COMPRESSION.JPEG:
         decode, most = page.decode, 2 * math.prod(page.chunks)
