@@ -140,3 +140,20 @@ def test_a_run_that_starts_in_the_window_is_kept_with_its_edits(
     dock.session.configure(recovery=0.25)
     hand.wait(lambda: folder.read_settings().config.recovery == 0.25)
     np.testing.assert_array_equal(folder.read_input().array, noisy)
+
+
+def test_a_run_that_does_not_fit_onto_the_disk_goes_on_in_memory(
+    hand: Hand, viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_autostructn2v._napari.jobs.room", lambda folder: 16 * noisy.size - 1)
+    viewer.add_image(noisy, name="from memory")
+    dock = open_dock(viewer, tmp_path)
+    dock.data.preset.value = "fast"
+    dock.data.steps.value = 2
+    hand.click(dock.stage1.run)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    assert "not kept" in dock.message.text() and "GB" in dock.message.text()
+    hand.click(dock.review.approve)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    assert not dock.session.error and isinstance(dock.session.run.stage2.predicted, np.ndarray)  # type: ignore[union-attr]
+    assert not list(tmp_path.rglob("*.tif")) and not dock.session.kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode
 from napari_autostructn2v.errors import FileError, RunFolderError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
-from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.io import VoxelSize, room
 from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.notch import Notch, NotchedArray
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 JobKind = Literal[
     "stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply", "appraisal", "export"
 ]
+BYTES_KEPT_A_VOXEL = 16
+"""What the network made and the detail brought back, in float32, of both stages."""
+
 Stream = Generator[Event, Any, Any]  # what is sent in is the slice to preview, or None
 
 
@@ -143,6 +147,12 @@ def _kept(
 
     yield StageStarted("stage1")
     try:
+        needed = BYTES_KEPT_A_VOXEL * math.prod(run.stack.input_shape)
+        if room(folder.path) < needed:
+            raise FileError(
+                f"It takes up to {needed / 1e9:.1f} GB, and {folder.path.parent} has room for "
+                f"{room(folder.path) / 1e9:.1f} GB."
+            )
         write_record(folder, run, config, region, box)
     except FileError as error:
         yield Notice(f"This run is not kept in case the program ends: {error}")

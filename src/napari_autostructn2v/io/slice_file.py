@@ -204,9 +204,8 @@ def _pixels_at(path: Path, shape: tuple[int, ...]) -> int | None:
         return None
     if not isinstance(array, np.memmap) or array.dtype != SliceFile.dtype:
         return None
-    fits = (
-        array.size == math.prod(shape) and array.shape[-2:] == shape[-2:]
-    )  # a stack of one slice has two axes
+    # a stack of one slice comes back with two axes
+    fits = array.size == math.prod(shape) and array.shape[-2:] == shape[-2:]
     return int(array.offset) if fits else None
 
 
