@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import speed_engine
 import speed_peers
+import speed_processes
 import speed_window
 import torch
 
@@ -52,6 +53,10 @@ SECTIONS = {
     "precision": Section("Steps a second in bfloat16 ÷ those in float32.", speed_engine.precision),
     "prediction": Section(
         "Slices a second ÷ those of the bare network, forward, on ready slices.", speed_engine.prediction
+    ),
+    "processes": Section(
+        "Training steps a second of two processes ÷ those of one, each with one thread of the processor.",
+        speed_processes.by_processes,
     ),
     "careamics": Section(
         "Training steps a second ÷ those of CAREamics: patches of 64, batches of 12.", speed_peers.careamics
