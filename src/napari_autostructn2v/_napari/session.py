@@ -379,7 +379,7 @@ class Session:
         None if it is kept nowhere, or there is nothing to note yet.
         """
         run, review = self.run, self.review
-        if run is None or run.folder is None or run.stage1 is None or review is None:
+        if run is None or run.folder is None or run.stage1 is None or review is None or not self.kept:
             return None
         trained = run.stage1.model.config
         config = self.settings.config().model_copy(update={"stage1": trained})
