@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -242,7 +243,7 @@ def soak(hand: Hand, dock: StructuredDenoisingWidget, cycles: int, warm_up: int)
         if number >= warm_up:
             memory = process.memory_info().rss / 2**20
             # known, and not wanted: results of removed layers stay open (docs/reliability.md)
-            names = [os.path.basename(file.path) for file in process.open_files()]
+            names = [Path(file.path).name for file in process.open_files()]
             results = sum(name.startswith(("predicted_", "detail_")) for name in names)
             figures.append((process.num_threads(), process.num_fds() - results, memory))
     return figures
