@@ -242,10 +242,7 @@ def soak(hand: Hand, dock: StructuredDenoisingWidget, cycles: int, warm_up: int)
         gc.collect()
         if number >= warm_up:
             memory = process.memory_info().rss / 2**20
-            # known, and not wanted: results of removed layers stay open (docs/reliability.md)
-            names = [Path(file.path).name for file in process.open_files()]
-            results = sum(name.startswith(("predicted_", "detail_")) for name in names)
-            figures.append((process.num_threads(), process.num_fds() - results, memory))
+            figures.append((process.num_threads(), process.num_fds(), memory))
     return figures
 
 

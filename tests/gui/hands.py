@@ -19,6 +19,13 @@ from napari_autostructn2v._napari.state import Phase
 PATIENCE_S = 60
 
 
+def live() -> None:
+    """Let the window handle what waits for it, as its event loop would."""
+    QApplication.processEvents()
+    # outside of a running loop nothing that was to be deleted later is, and removed layers stay alive
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+
 class Hand:
     """Does with a viewer what a person does: presses, drags, keys, waiting."""
 
@@ -49,7 +56,7 @@ class Hand:
         for pixel in pixels[1:]:
             self._move(pixel, Qt.MouseButton.LeftButton)
         QTest.mouseRelease(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, pixels[-1])
-        QApplication.processEvents()
+        live()
 
     def _move(self, pixel: QPoint, button: Qt.MouseButton) -> None:
         time.sleep(0.012)  # vispy drops moves that follow each other within 10 ms
@@ -63,12 +70,12 @@ class Hand:
             Qt.KeyboardModifier.NoModifier,
         )
         QApplication.sendEvent(native, event)
-        QApplication.processEvents()
+        live()
 
     def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         self.canvas.native.setFocus()
         QTest.keyClick(self.canvas.native, key, modifier)
-        QApplication.processEvents()
+        live()
 
     def undo(self) -> None:
         self.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -79,14 +86,14 @@ class Hand:
     def click(self, button: Any) -> None:
         assert button.isEnabled(), f"{button.text()} is greyed out"
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-        QApplication.processEvents()
+        live()
 
     def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE_S) -> float:
         """Let the window live until ``condition``; return how long that took."""
         start = time.monotonic()
         while not condition():
             assert time.monotonic() - start < seconds, f"nothing came of it in {seconds} s"
-            QApplication.processEvents()
+            live()
             time.sleep(0.005)
         return time.monotonic() - start
 
@@ -96,8 +103,7 @@ class Hand:
         gone: list[bool] = []
         widget.destroyed.connect(lambda: gone.append(True))
         widget.deleteLater()
-        # outside an event loop nothing is deleted unless asked for
-        QApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete.value)
+        live()
         assert gone
 
     def ask_to_close(self) -> None:
