@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
@@ -16,8 +15,8 @@ import numpy as np
 import zarr
 
 from napari_autostructn2v.errors import RunFolderError
-from napari_autostructn2v.io import check_stack_place, write_atomically
-from napari_autostructn2v.io.atomic import file_error, move_into_place
+from napari_autostructn2v.io import check_stack_place, make_folder, write_atomically
+from napari_autostructn2v.io.atomic import file_error, flush, flush_names, move_into_place
 from napari_autostructn2v.io.ome_zarr import create
 from napari_autostructn2v.notch import Notch, Offsets, Wave
 from napari_autostructn2v.recovery import Recovery
@@ -81,10 +80,7 @@ class WorkFolder:
                 return True
         check_stack_place(self.task.target, overwrite=self.task.overwrite)
         if not record.exists():
-            try:
-                self.path.mkdir(exist_ok=True)
-            except OSError as error:
-                raise file_error(error, self.path) from error
+            make_folder(self.path)
             with write_atomically(record, overwrite=True) as beside:
                 beside.write_text(json.dumps(identity, indent=1))
         return False
@@ -101,6 +97,7 @@ class WorkFolder:
         """Make one of the images to be filled in, if it is not there."""
         if path.exists():
             return
+        shutil.rmtree(_marks(path), ignore_errors=True)  # of one that is lost
         image, stack, _ = self.task.open()
         shape = (depth, *stack.shape[1:]) if len(stack.input_shape) == 3 else stack.input_shape
         with write_atomically(path, overwrite=False) as beside:
@@ -118,13 +115,15 @@ class WorkFolder:
             level[(slice(*box.z), *box.field) if level.ndim == 3 else box.field] = (
                 part if level.ndim == 3 else part[0]
             )
-            for chunk in _chunks(level, box):
-                if (file := path / "0" / chunk).exists():  # one of nothing but zeros is not written
-                    with file.open("r+b") as stream:
-                        os.fsync(stream.fileno())
-            marker = _marker(path, box)
-            marker.parent.mkdir(exist_ok=True)
-            marker.touch()
+            files = [path / "0" / chunk for chunk in _chunks(level, box)]
+            for file in files:
+                if file.exists():  # one of nothing but zeros is not written
+                    flush(file)
+            for folder in {above for file in files for above in file.parents if path in above.parents}:
+                if folder.exists():
+                    flush_names(folder)
+            make_folder(_marks(path))
+            _marker(path, box).touch()  # if a power cut takes it away, the part is done again
         except OSError as error:
             raise file_error(error, self.task.target) from error
 

@@ -7,7 +7,6 @@ import os
 import random
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import dask.array as da

@@ -37,10 +37,9 @@ def write_atomically(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     beside = _neighbour(target, "partial")
     try:
         yield beside
-        _flush(beside)
+        flush(beside)
         check_place(target, overwrite=overwrite)  # something else may have written it in the meantime
         _move(beside, target)
-        _flush_names(target.parent)
     except OSError as error:
         said = error if isinstance(error, FileError) else file_error(error, target)  # while the disk is full
         _remove(beside)
@@ -84,15 +83,18 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder and those above it, if they are not there.
+    """Make a folder and those above it, if they are not there; a power cut afterwards leaves them there.
 
     Raises
     ------
     FileError
         If it cannot be made.
     """
+    made = [each for each in (path, *path.parents) if not each.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for each in reversed(made):
+            flush_names(each.parent)
     except OSError as error:
         raise FileError(
             f"The folder {path} cannot be made: {error.strerror or error}. Choose another one."
@@ -119,15 +121,19 @@ def _neighbour(target: Path, purpose: str) -> Path:
     return target.with_name(f".{purpose}-{secrets.token_hex(4)}-{target.name[-40:]}")
 
 
-def _flush(written: Path) -> None:
-    """Wait until the bytes are on the disk, so that a power cut after the renaming leaves no empty file."""
-    for file in [p for p in written.rglob("*") if p.is_file()] if written.is_dir() else [written]:
-        with file.open("r+b") as stream:
+def flush(written: Path) -> None:
+    """Wait until a file, or a folder with all in it, is on the disk, so that a power cut leaves it whole."""
+    if not written.is_dir():
+        with written.open("r+b") as stream:
             os.fsync(stream.fileno())
+        return
+    for each in written.iterdir():
+        flush(each)
+    flush_names(written)
 
 
-def _flush_names(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk: a renaming is lost in a power cut otherwise."""
+def flush_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: a power cut takes new ones away otherwise."""
     if os.name == "nt":  # which opens no folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -145,23 +151,23 @@ def _flush_names(folder: Path) -> None:
 
 
 def _move(beside: Path, target: Path) -> None:
-    if not os.path.lexists(target):
-        os.rename(beside, target)
-    elif beside.is_dir() != target.is_dir():
+    old = None
+    if target.is_dir() != beside.is_dir() and os.path.lexists(target):
         raise FileError(f"{target} is {'a folder' if target.is_dir() else 'a file'}. Choose another name.")
-    elif target.is_dir():
+    if target.is_dir():
         # No system replaces a folder that is not empty in one step: the old one waits beside until the new
         # one is there.
         old = _neighbour(target, "old")
         os.rename(target, old)
-        try:
-            os.rename(beside, target)
-        except BaseException:
-            os.rename(old, target)
-            raise
-        _remove(old)
-    else:
+    try:
         os.replace(beside, target)
+    except BaseException:
+        if old is not None:
+            os.rename(old, target)
+        raise
+    flush_names(target.parent)
+    if old is not None:
+        _remove(old)
 
 
 def _remove(path: Path) -> None:
