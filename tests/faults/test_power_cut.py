@@ -75,7 +75,7 @@ def progress(folder: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("cuts", "seed"), [(10, 0), pytest.param(300, 1, marks=pytest.mark.long)], ids=["short", "long"]
+    ("cuts", "seed"), [(10, 0), *(pytest.param(300, seed, marks=pytest.mark.long) for seed in (1, 2, 3))]
 )
 def test_a_run_goes_on_after_a_power_cut(noisy: Path, tmp_path: Path, cuts: int, seed: int) -> None:
     dice = random.Random(seed)
