@@ -220,13 +220,21 @@ def test_a_slow_disk_does_not_hold_up_the_window(hand: Hand, viewer: Any, noisy:
 
 
 def cycle(hand: Hand, dock: StructuredDenoisingWidget) -> None:
-    """Train, cancel, train anew to the end."""
+    """Train, cancel, train anew to the end, with a quick look, and compare the result."""
     begin(hand, dock)
     job = dock.session.job
     hand.click(dock.stage1.cancel)
     ends(hand, job)
     dock.data.steps.value = 2
     through_stage1(hand, dock)
+    look = dock.workspace.quick_look.look
+    hand.click(dock.review.quick_look)
+    hand.wait(lambda: look.job is not None)
+    hand.click(dock.review.quick_look)
+    hand.click(dock.review.approve)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    assert not dock.session.error
+    hand.click(dock.result.compare)
 
 
 def soak(hand: Hand, dock: StructuredDenoisingWidget, cycles: int, warm_up: int) -> list[Any]:
