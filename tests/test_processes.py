@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_autostructn2v import cli, config, processes
-from napari_autostructn2v.training import TrainingData
+from napari_autostructn2v.training_data import TrainingData
 
 SHORT = config.TrainingConfig(steps=60, batch_size=8, patch_size=32, features=8, validation_interval=20)
 config.Config.from_preset = classmethod(lambda cls, preset: cls(stage1=SHORT, stage2=SHORT))

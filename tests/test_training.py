@@ -20,7 +20,8 @@ from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.network import UNet, halo
 from napari_autostructn2v.prediction import predict
 from napari_autostructn2v.tiling import least_work, tiles
-from napari_autostructn2v.training import StopTraining, TrainingData, train
+from napari_autostructn2v.training import StopTraining, train
+from napari_autostructn2v.training_data import TrainingData
 from napari_autostructn2v.training_state import TrainingState, one_cycle
 
 TINY = TrainingConfig(

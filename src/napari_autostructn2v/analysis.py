@@ -19,6 +19,7 @@ from scipy import fft, ndimage
 
 from napari_autostructn2v.config import AnalysisConfig, Mode
 from napari_autostructn2v.errors import KernelError, StackError
+from napari_autostructn2v.findings import Findings
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT, centre, trim_kernel, validate_kernel
 from napari_autostructn2v.notch import Notch, NotchedArray, NotchRule, find_notch
@@ -36,7 +37,7 @@ from napari_autostructn2v.spectrum import (
     window_autocorrelation,
 )
 from napari_autostructn2v.stack import Stack, as_stack
-from napari_autostructn2v.verdict import Findings, Verdict, judge
+from napari_autostructn2v.verdict import Verdict, judge
 
 MIN_COHERENCE = 0.1
 """Share of noise in common from which the kernel is repeated in the neighbouring slices."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from napari_autostructn2v.findings import Findings
 from napari_autostructn2v.kernel import centre, embed_kernel, mirrored
-
-if TYPE_CHECKING:
-    from napari_autostructn2v.verdict import Findings
 
 MIN_ENERGY = 0.02
 """Autocorrelation that is too small to matter to the network."""

@@ -6,7 +6,7 @@ import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,9 +17,7 @@ from napari_autostructn2v.errors import TrainingError
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.processes import lead, mean_of_all, shared
 from napari_autostructn2v.run_record import of_another_run
-
-if TYPE_CHECKING:
-    from napari_autostructn2v.training import Batch, TrainingData
+from napari_autostructn2v.training_data import Batch, TrainingData
 
 BYTES_A_VALUE = 70
 """Memory that a step takes for each pixel of its batch and feature of its network. Measured on a CPU: 35 in

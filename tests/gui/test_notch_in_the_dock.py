@@ -9,12 +9,11 @@ import pytest
 from hands import open_dock, through_stage1
 
 from napari_autostructn2v import load_model, synthetic
-from napari_autostructn2v._napari.jobs import StageOutput
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.outline import outlined_region
 from napari_autostructn2v._napari.review import Mark
 from napari_autostructn2v._napari.review_layers import PEAKS
-from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.state import Phase, StageOutput
 from napari_autostructn2v.errors import StackError
 
 SHAPE = (8, 100, 100)

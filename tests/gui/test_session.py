@@ -10,11 +10,11 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_autostructn2v._napari.jobs import Cancelled, Job, StageOutput, drive
+from napari_autostructn2v._napari.jobs import Cancelled, Job, drive
 from napari_autostructn2v._napari.review import Mark, Review
 from napari_autostructn2v._napari.review_layers import from_side_by_side, side_by_side
 from napari_autostructn2v._napari.session import Session
-from napari_autostructn2v._napari.state import Phase, Settings, Source
+from napari_autostructn2v._napari.state import Phase, Settings, Source, StageOutput
 from napari_autostructn2v.events import Event, Step, finish
 from napari_autostructn2v.stack import as_stack
 

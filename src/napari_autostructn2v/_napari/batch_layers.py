@@ -9,12 +9,12 @@ from napari.layers import Image
 
 from napari_autostructn2v._napari.batch import Batch, Entry
 from napari_autostructn2v._napari.batch_jobs import Applied
-from napari_autostructn2v._napari.files import image_layer, voxel_size
 from napari_autostructn2v._napari.free_places import free_column, row_of_its_own, stands_alone
 from napari_autostructn2v._napari.image_layers import contrast_limits
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement, is_view
 from napari_autostructn2v._napari.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.state import Source
+from napari_autostructn2v._napari.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.io import ImageFile
 

@@ -21,12 +21,12 @@ from napari_autostructn2v._napari.bindings import Bindings, Connections
 from napari_autostructn2v._napari.compare_panels import AtWork, RemovedPanel, WayPanel
 from napari_autostructn2v._napari.comparison import Comparison, Way, check_comparable
 from napari_autostructn2v._napari.dock_title import DockTitle
-from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.layer_combo import LayerCombo
 from napari_autostructn2v._napari.parts import DockColumn, Section, button, message_label, show_message
 from napari_autostructn2v._napari.profile_panel import ProfilePanel
 from napari_autostructn2v._napari.removed_layer import removed, show_removed
 from napari_autostructn2v._napari.slices import full_shape, grey_values, slice_at
+from napari_autostructn2v._napari.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.workspace import watch_closing, workspace_of
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event

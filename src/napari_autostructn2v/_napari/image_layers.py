@@ -8,8 +8,8 @@ import dask.array
 import numpy as np
 from psygnal import Signal
 
-from napari_autostructn2v._napari.jobs import StageOutput
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.state import StageOutput
 from napari_autostructn2v.events import Preview
 
 if TYPE_CHECKING:

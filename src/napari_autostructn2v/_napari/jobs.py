@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from napari_autostructn2v.analysis import NoiseAnalysis, analyze
+from napari_autostructn2v._napari.run_files import SavedRun, write_record
+from napari_autostructn2v._napari.state import Run, StageOutput
+from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode
 from napari_autostructn2v.errors import FileError, RunFolderError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
 from napari_autostructn2v.io import VoxelSize, room
-from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.notch import Notch, NotchedArray
 from napari_autostructn2v.patience import when_there_is_room
 from napari_autostructn2v.problem import told
 from napari_autostructn2v.run_folder import RunFolder, TrainingStage
 from napari_autostructn2v.stack import Box, Stack
-
-if TYPE_CHECKING:
-    from napari_autostructn2v._napari.run_files import SavedRun
-    from napari_autostructn2v._napari.state import Run
-    from napari_autostructn2v.recovery import WithDetail
 
 JobKind = Literal[
     "stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply", "appraisal", "export"
@@ -81,36 +77,6 @@ class Cancelled:
     """A job ended because it was cancelled."""
 
 
-@dataclass(frozen=True, eq=False)
-class StageOutput:
-    """What a stage leaves: its model, the denoised stack and the detail that it lost.
-
-    Both stacks are in files where the run is kept. The first stage leaves the analysis as well.
-    """
-
-    model: Any
-    predicted: Any
-    detail: Any
-    analysis: NoiseAnalysis | None = None
-
-    def denoised(self, recovery: float) -> WithDetail:
-        """The stack with that share of its detail brought back, slice by slice as it is read."""
-        from napari_autostructn2v.recovery import WithDetail
-
-        return WithDetail(self.predicted, self.detail, recovery)
-
-    def forget(self, others: Iterable[StageOutput]) -> None:
-        """Delete its files, if it has any, but for those that others have as well."""
-        shared = {file.path for other in others for file in other._files}
-        for file in self._files:
-            if file.path not in shared:
-                delete_kept(file.path)
-
-    @property
-    def _files(self) -> list[KeptStack]:
-        return [made for made in (self.predicted, self.detail) if isinstance(made, KeptStack)]
-
-
 class Named(Protocol):
     """Data that have a name and perhaps a voxel size."""
 
@@ -143,8 +109,6 @@ def _kept(
     run: Run, folder: RunFolder, config: Config, region: np.ndarray | None, box: Box | None
 ) -> Generator[Event, Any, RunFolder | None]:
     """The folder with the record of the run, or None and a notice if it cannot be kept there."""
-    from napari_autostructn2v._napari.run_files import write_record
-
     yield StageStarted("stage1")
     try:
         needed = BYTES_KEPT_A_VOXEL * math.prod(run.stack.input_shape)

@@ -15,7 +15,6 @@ from napari_autostructn2v._napari.analysis_panel import AnalysisPanel
 from napari_autostructn2v._napari.bindings import Bindings
 from napari_autostructn2v._napari.data_panel import DataPanel
 from napari_autostructn2v._napari.dock_title import DockTitle
-from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.kernel_panel import KernelPanel
 from napari_autostructn2v._napari.kernel_shelf import KernelShelf
 from napari_autostructn2v._napari.parts import DockColumn, Section, button, message_label, show_message
@@ -24,6 +23,7 @@ from napari_autostructn2v._napari.result_panel import ResultPanel
 from napari_autostructn2v._napari.review_panel import ReviewPanel
 from napari_autostructn2v._napari.stage_panel import StagePanel
 from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.worker import held, written
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v._napari.zoo_dialog import ZooDialog

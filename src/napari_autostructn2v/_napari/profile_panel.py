@@ -13,11 +13,11 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_autostructn2v._napari.bindings import Bindings, Connections
 from napari_autostructn2v._napari.comparison import Comparison
 from napari_autostructn2v._napari.elided import elided
-from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.parts import button
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
 from napari_autostructn2v._napari.plot import dress
 from napari_autostructn2v._napari.slices import full_shape, shown_slice, slice_at
+from napari_autostructn2v._napari.voxel_sizes import voxel_size
 from napari_autostructn2v.line_profile import line_profile
 
 if TYPE_CHECKING:

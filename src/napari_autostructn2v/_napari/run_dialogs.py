@@ -11,10 +11,10 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from superqt.utils import create_worker
 
 from napari_autostructn2v._napari.closing import at_stake
-from napari_autostructn2v._napari.files import image_layer, voxel_size
 from napari_autostructn2v._napari.resume_dialog import ResumeDialog
 from napari_autostructn2v._napari.run_files import open_run
 from napari_autostructn2v._napari.state import Source
+from napari_autostructn2v._napari.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v._napari.worker import written
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.stack import Box

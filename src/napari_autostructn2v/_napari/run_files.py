@@ -18,9 +18,8 @@ from napari_autostructn2v.run_input import is_input, readable, slices_digest
 from napari_autostructn2v.stack import Box
 
 if TYPE_CHECKING:
-    from napari_autostructn2v._napari.jobs import StageOutput
     from napari_autostructn2v._napari.review import Review
-    from napari_autostructn2v._napari.state import Losses, Run
+    from napari_autostructn2v._napari.state import Losses, Run, StageOutput
 
 
 @dataclass(frozen=True, eq=False)

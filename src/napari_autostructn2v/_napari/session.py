@@ -18,7 +18,6 @@ from napari_autostructn2v._napari.jobs import (
     Job,
     JobKind,
     Reopened,
-    StageOutput,
     look_at_noise,
     reopen,
     stage1,
@@ -36,6 +35,7 @@ from napari_autostructn2v._napari.state import (
     Run,
     Settings,
     Source,
+    StageOutput,
 )
 from napari_autostructn2v.analysis import NoiseAnalysis
 from napari_autostructn2v.approval import Approval

@@ -9,9 +9,9 @@ from psygnal import Signal
 from superqt.utils import create_worker
 
 if TYPE_CHECKING:
-    from napari_autostructn2v._napari.jobs import StageOutput
     from napari_autostructn2v._napari.review import Review
     from napari_autostructn2v._napari.session import Session
+    from napari_autostructn2v._napari.state import StageOutput
     from napari_autostructn2v.analysis import Measurement
 
 SpectrumOf = Literal["background", "residual", "stage1", "stage2"]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_autostructn2v._napari.jobs import StageOutput
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
 from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
 from napari_autostructn2v.run_folder import RunFolder
 from napari_autostructn2v.run_losses import Losses as LossTable
 from napari_autostructn2v.stack import Stack
 
 if TYPE_CHECKING:
+    from napari_autostructn2v.analysis import NoiseAnalysis
     from napari_autostructn2v.bundle import Model
     from napari_autostructn2v.recovery import WithDetail
 
@@ -65,6 +67,36 @@ class Settings:
             update={name: getattr(self, name) for name in ANALYSIS_SETTINGS}
         )
         return Config(stage1=self.training, stage2=self.training, analysis=analysis, recovery=self.recovery)
+
+
+@dataclass(frozen=True, eq=False)
+class StageOutput:
+    """What a stage leaves: its model, the denoised stack and the detail that it lost.
+
+    Both stacks are in files where the run is kept. The first stage leaves the analysis as well.
+    """
+
+    model: Any
+    predicted: Any
+    detail: Any
+    analysis: NoiseAnalysis | None = None
+
+    def denoised(self, recovery: float) -> WithDetail:
+        """The stack with that share of its detail brought back, slice by slice as it is read."""
+        from napari_autostructn2v.recovery import WithDetail
+
+        return WithDetail(self.predicted, self.detail, recovery)
+
+    def forget(self, others: Iterable[StageOutput]) -> None:
+        """Delete its files, if it has any, but for those that others have as well."""
+        shared = {file.path for other in others for file in other._files}
+        for file in self._files:
+            if file.path not in shared:
+                delete_kept(file.path)
+
+    @property
+    def _files(self) -> list[KeptStack]:
+        return [made for made in (self.predicted, self.detail) if isinstance(made, KeptStack)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ from napari_autostructn2v._napari.batch import Batch
 from napari_autostructn2v._napari.batch_layers import BatchLayers
 from napari_autostructn2v._napari.bindings import Connections
 from napari_autostructn2v._napari.camera import Flight
-from napari_autostructn2v._napari.files import voxel_size
 from napari_autostructn2v._napari.image_layers import ImageLayers
 from napari_autostructn2v._napari.jobs import Job
 from napari_autostructn2v._napari.outline import outlined_field, outlined_region
@@ -29,6 +28,7 @@ from napari_autostructn2v._napari.session import Session
 from napari_autostructn2v._napari.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
 from napari_autostructn2v._napari.state import Phase, Source
+from napari_autostructn2v._napari.voxel_sizes import voxel_size
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.notch import PatternArray
