@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_autostructn2v import cli
+from napari_autostructn2v import __version__, cli
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import DeviceError, FileError, KernelError, StackError
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
@@ -137,3 +137,22 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tomogram, tmp_path):
     again = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
     assert read_stack(tmp_path / "clean.mrc").array.shape == (4, 80, 80)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--background", "0:10,0:10", "outlined background is too small"),
+        ("--train-on", "0:4,0:900,0:900", "beyond the stack, which has 4 slices of 80 × 80"),
+    ],
+)
+def test_a_part_that_cannot_be_is_refused_before_anything_is_trained(
+    invoke, tomogram, tmp_path, option, value, said
+):
+    with pytest.raises(StackError, match=said):
+        invoke("run", tomogram, tmp_path / "clean.mrc", option, value, "--quiet")
+    assert not (tmp_path / "clean_run").exists(), "the same command with another value is no other run"
+
+
+def test_the_version(invoke):
+    assert invoke("--version").stdout.strip() == __version__

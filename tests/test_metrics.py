@@ -31,7 +31,7 @@ def test_a_good_result(made):
     assert "31 dB weaker (1,300 times less power)" in replace(found, structured_db=31.1).sentences[0]
     assert not found.holds_image and found.leaked < 0.01
     assert found.far_share < 0.1
-    assert "weaker" in found.sentences[0] and "looks like noise" in found.sentences[1]
+    assert "weaker" in found.sentences[0] and "No image structure" in found.sentences[1]
 
 
 @pytest.mark.parametrize("sigma", [1.2, 3])

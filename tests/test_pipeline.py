@@ -183,7 +183,7 @@ def test_a_folder_of_another_run_is_refused_and_kept(small, tmp_path):
     folder = tmp_path / "run"
     finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder))
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    for stack, seed, message in ((small + 1, 0, "input_mean"), (small, 1, "seed")):
+    for stack, seed, message in ((small + 1, 0, "values of: input"), (small, 1, "values of: seed")):
         with pytest.raises(RunFolderError, match=message):
             finish(run(stack, mode="2d", config=QUICK, kernel=LINE, seed=seed, folder=folder))
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.errors import ConfigError, StackError
 from napari_autostructn2v.stack import Box, as_stack, few_slices_notice
 
 GOOD = np.random.default_rng(0).normal(100, 5, (4, 20, 24))
@@ -93,3 +93,9 @@ def test_a_box_of_a_stack_is_read_lazily_and_cut_to_it():
 def test_a_box_that_holds_next_to_nothing_is_refused(box):
     with pytest.raises(StackError, match="larger part"):
         as_stack(np.zeros((4, 20, 30))).cropped(box)
+
+
+@pytest.mark.parametrize("mode", ["2.5D", "3d", ""])
+def test_a_mode_that_is_none_is_refused(mode):
+    with pytest.raises(ConfigError, match="Choose"):
+        as_stack(np.zeros((4, 40, 40), np.float32), mode)

@@ -105,7 +105,7 @@ class Measurement:
         return background_spectrum(as_stack(stack), self.tiles)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NoiseAnalysis:
     """Where the noise has structure, in frequency and in lag.
 
@@ -149,6 +149,9 @@ class NoiseAnalysis:
     far_scatter: float
     isotropic: bool | None
     by_hand: bool = False
+
+    def __repr__(self) -> str:
+        return f"<NoiseAnalysis: {self.verdict.summary}>"
 
     @property
     def mode(self) -> Mode:

@@ -145,6 +145,8 @@ def load_model(path: str | Path) -> Model:
         If it is no model bundle, is damaged, or was written by a newer version.
     """
     path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path} is a folder. The model of a run is the file stage2/model.zip in its folder.")
     damaged = f"The model {path.name} is damaged or no model of this program. Save it again, or train anew."
     try:
         with zipfile.ZipFile(path) as archive:

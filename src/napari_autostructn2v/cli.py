@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from napari_autostructn2v import __version__
 from napari_autostructn2v.config import SHARED_LICENSE, AnalysisConfig, Config, Mode, NotchChoice, Preset
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import (
@@ -47,7 +48,6 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Remove structured noise from electron tomograms and other image stacks, with no clean data.",
 )
 console = Console(stderr=True)
 
@@ -93,6 +93,22 @@ RecoveryOption = Annotated[
     float, typer.Option(min=0, max=1, help="How much of the detail lost in denoising is brought back.")
 ]
 OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is."),
+    ] = False,
+) -> None:
+    """Remove structured noise from electron tomograms and other image stacks, with no clean data."""
 
 
 def main() -> None:

@@ -120,10 +120,13 @@ class Appraisal:
     def _about_image(self) -> str:
         if self.holds_image:
             return (
-                f"What was removed holds some of the image: at least {self.leaked:.0%} of it. Train "
+                f"What was removed holds some of the image: at least {self.leaked:.0%} of its power. Train "
                 "longer, take a smaller kernel, or bring more detail back if not all of it is."
             )
-        return f"What was removed looks like noise: no image structure above {LEAKED:.0%} found."
+        return (
+            f"No image structure was measured in what was removed, or less than {LEAKED:.0%}. What is smoothed "
+            "away altogether escapes the measure: look for outlines."
+        )
 
     def _about_reach(self) -> str:
         found = (

@@ -18,7 +18,7 @@ from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.bundle import Model, load_model
 from napari_autostructn2v.config import Config, Mode, Preset
 from napari_autostructn2v.device import choose_device
-from napari_autostructn2v.errors import DiskFullError, FileError
+from napari_autostructn2v.errors import DiskFullError, FileError, StackError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, finish
 from napari_autostructn2v.io import ImageFile, VoxelSize
 from napari_autostructn2v.io.slice_file import KeptStack
@@ -28,12 +28,12 @@ from napari_autostructn2v.prediction import predict
 from napari_autostructn2v.recovery import WithDetail, bring_back, recover
 from napari_autostructn2v.run_folder import Made, RunFolder, TrainingStage
 from napari_autostructn2v.run_losses import Losses
-from napari_autostructn2v.spectrum import check_region
+from napari_autostructn2v.spectrum import check_region, choose_tiles
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 from napari_autostructn2v.training import CHECKPOINT_SECONDS, StopTraining, train
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Result:
     """What a run makes of a stack.
 
@@ -54,6 +54,9 @@ class Result:
     stage1: np.ndarray
     analysis: NoiseAnalysis
     model: Model
+
+    def __repr__(self) -> str:
+        return f"<Result of shape {self.denoised.shape}: {self.analysis.verdict.summary}>"
 
 
 def denoise(
@@ -215,7 +218,13 @@ def run(
         kernel = validate_kernel(kernel, mode)
     if region is not None:
         region = check_region(region, stack)
+        choose_tiles(stack, None, config.analysis, region)  # said now if it is too small, not after Stage 1
     if box is not None:
+        if box != box.within(stack.shape):
+            raise StackError(
+                f"The part to train on reaches beyond the stack, which has {stack.shape[0]} slices of "
+                f"{stack.shape[1]} × {stack.shape[2]} pixels. Choose a part of it."
+            )
         as_stack(stack.cropped(box), mode)
     if (notice := few_slices_notice(stack, mode)) is not None:
         yield Notice(notice)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from napari_autostructn2v.config import Mode
-from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.errors import ConfigError, StackError
 
 MIN_SIDE = 16
 """Smallest slice side in pixels: below it no network of two levels sees any context."""
@@ -203,7 +203,11 @@ def as_stack(array: Any, mode: Mode = "2d") -> Stack:
     ------
     StackError
         If the array is empty, complex, an RGB picture, too small, or has too few slices for the mode.
+    ConfigError
+        If there is no such mode.
     """
+    if mode not in get_args(Mode):
+        raise ConfigError(f'There is no mode {mode!r}. Choose "2d" or "2.5d".')
     if isinstance(array, Stack):
         stack = array
     else:

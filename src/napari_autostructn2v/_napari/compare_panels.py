@@ -220,7 +220,8 @@ class RemovedPanel(QWidget):
 
     def show_appraisal(self, appraisal: Appraisal) -> None:
         """Show what was measured."""
-        self.text.setText("\n".join(f"• {sentence}" for sentence in appraisal.sentences))
+        points = [f"• {sentence}" for sentence in appraisal.sentences]
+        self.text.setText("\n".join([*points, "Its power spectrum:"]))
         self.text.show()
         low, high = np.percentile(appraisal.spectrum, [1, 99.8])
         self._picture.setImage(appraisal.spectrum, levels=(low, high))

@@ -85,7 +85,7 @@ class ResultPanel(QWidget):
         layout.addWidget(self.compare)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Attempt", self.attempts)
+        form.addRow(self.attempts)  # the whole width: what tells them apart is long
         form.addRow(_in_a_row(self.keep, self.forget))
         form.addRow("Detail back, %", self.recovery.native)
         layout.addLayout(form)
@@ -119,7 +119,7 @@ class ResultPanel(QWidget):
         if run is None or not there:
             text = "Nothing is denoised yet."
         elif run.stage2 is not None:
-            text = f"{run.source.name} is denoised by both stages."
+            text = f"{run.source.name} is denoised by both stages. For another kernel open Review."
         elif run.skipped:
             text = f"{run.source.name} is denoised by stage 1; stage 2 was skipped."
         else:

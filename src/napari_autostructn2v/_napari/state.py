@@ -152,7 +152,7 @@ class Attempt:
         some = "" if pixels == model.kernel.size else f" ({pixels} px)"
         notch = "" if model.notch is None else " + notch"
         steps = model.provenance.get("steps", model.config.steps)
-        return f"{self.number}: {size}{some}{notch}, {steps} steps"
+        return f"Attempt {self.number}: {size}{some}{notch}, {steps} steps"
 
 
 @dataclass

@@ -113,7 +113,10 @@ def check_place(target: Path, *, overwrite: bool) -> None:
     if not os.path.isdir(target.parent):
         raise FileError(f"The folder {target.parent} does not exist. Create it, or choose another.")
     if os.path.lexists(target) and not overwrite:
-        raise FileError(f"{target} exists already. Choose another name, or allow it to be overwritten.")
+        raise FileError(
+            f"{target} exists already. Choose another name, or allow it to be overwritten "
+            "(--overwrite, overwrite=True)."
+        )
 
 
 def _neighbour(target: Path, purpose: str) -> Path:

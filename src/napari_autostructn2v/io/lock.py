@@ -57,7 +57,7 @@ class Hold:
             ) from error
         except OSError as error:
             if error.errno not in _NO_LOCKS_HERE:  # some network disks: better without than not at all
-                raise file_error(error, self._path) from error
+                raise file_error(error, path) from error
         me = {
             "process": os.getpid(),
             "computer": socket.gethostname(),
