@@ -118,3 +118,8 @@ def test_a_truncated_file_and_no_file(model, tmp_path):
         load_model(path)
     with pytest.raises(FileError, match="cannot be opened"):
         load_model(tmp_path / "missing.zip")
+
+
+def test_the_folder_of_a_run_is_no_model_but_holds_one(tmp_path):
+    with pytest.raises(FileError, match=r"stage2/model\.zip"):
+        load_model(tmp_path)

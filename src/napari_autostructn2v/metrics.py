@@ -124,8 +124,8 @@ class Appraisal:
                 "longer, take a smaller kernel, or bring more detail back if not all of it is."
             )
         return (
-            f"No image structure was measured in what was removed, or less than {LEAKED:.0%}. What is smoothed "
-            "away altogether escapes the measure: look for outlines."
+            f"No image structure was measured in what was removed, or less than {LEAKED:.0%}. What is "
+            "smoothed away altogether escapes the measure: look for outlines."
         )
 
     def _about_reach(self) -> str:
