@@ -170,7 +170,7 @@ def test_removed_and_measured(hand: Any, viewer: Any, dock: Any) -> None:
     )
     hand.click(dock.difference.measure)
     hand.wait(lambda: dock.difference.text.isVisibleTo(dock) or dock.message.text())
-    assert "What was removed" in dock.difference.text.text()
+    assert "what was removed" in dock.difference.text.text()
     viewer.layers.remove(dock.removed)
     assert dock.removed is None
 
