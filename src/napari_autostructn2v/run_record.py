@@ -16,12 +16,7 @@ Spans = tuple[Span, Span, Span]
 
 _NO_NUL = r"^[^\x00]+$"
 
-
-_IN_WORDS = {
-    "region": "background",
-    "box": "part to train on",
-    "config": "settings",
-}
+_IN_WORDS = {"region": "background", "box": "part to train on", "config": "settings"}
 
 
 def of_another_run(folder: Path, different: list[str]) -> RunFolderError:
