@@ -18,7 +18,7 @@ from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import BusyError
 from napari_autostructn2v.events import TrainingStarted, finish
-from napari_autostructn2v.io import Hold, write_stack
+from napari_autostructn2v.io import Hold, read_stack, remove_leftovers, write_stack
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.pipeline import resume, run
@@ -124,3 +124,78 @@ def test_an_output_is_held_while_a_model_is_applied_to_a_stack(tmp_path: Path, h
         finish(denoise_to_file(stack, untrained(), target, device="cpu"))
     finish(events)
     assert [file.name for file in tmp_path.iterdir()] == ["clean.mrc"], "nothing else is left"
+
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from napari_autostructn2v.io import Hold, remove_leftovers, write_stack
+
+class Slow:
+    shape, dtype = (3, 40, 40), np.dtype(np.float32)
+    def __getitem__(self, z):
+        if z == 2 and half_way:
+            print("half", flush=True)
+            sys.stdin.readline()
+        return np.full(self.shape[1:], value, np.float32)
+
+target, value, half_way = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3] == "half way"
+if sys.argv[3] == "killed between the renamings":
+    replace = os.replace
+    os.replace = lambda a, b: os.kill(os.getpid(), signal.SIGKILL) if Path(b) == target else replace(a, b)
+with Hold(target, beside=True):
+    remove_leftovers(target.parent, target.name)
+    write_stack(target, Slow(), overwrite=True)
+"""
+
+
+def start_writing(target: Path, value: float, how: str) -> subprocess.Popen[str]:
+    """Another process that writes a stack of that value, half way until it is told to go on, or killed."""
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(target), str(value), how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def value_of(target: Path) -> set[float]:
+    return set(np.unique(read_stack(target).array[:]).tolist())
+
+
+LAMELLAE = [f"lamella{number}_position_3_ts_004_rec_bin4_SIRT_filtered" for number in (12, 13, 14)]
+LONG = [f"{number}_{'細胞' * 38}" for number in (1, 2, 3)]
+"""Of 230 bytes, nearly all that a name may have."""
+
+
+@pytest.mark.parametrize(
+    ("names", "suffix"), [(LAMELLAE, ".mrc"), (LAMELLAE, ".zarr"), (LONG, ".ome.tif"), (LONG, ".zarr")]
+)
+def test_outputs_whose_names_end_alike_are_written_at_once(
+    tmp_path: Path, names: list[str], suffix: str
+) -> None:
+    targets = [tmp_path / f"{name}{suffix}" for name in names]
+    processes = []
+    for value, target in enumerate(targets):
+        processes.append(process := start_writing(target, value, "half way"))
+        assert process.stdout is not None and process.stdout.readline() == "half\n"
+    ended = [process.communicate("go on\n", timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], ended
+    assert [value_of(target) for target in targets] == [{0.0}, {1.0}, {2.0}]
+    assert sorted(tmp_path.iterdir()) == sorted(targets), "nothing else is left"
+
+
+def test_what_a_killed_one_left_is_taken_up_by_the_same_output_only(tmp_path: Path) -> None:
+    mine, other = (tmp_path / f"{name}.zarr" for name in LAMELLAE[:2])
+    write_stack(mine, np.full((3, 40, 40), 7, np.float32))
+    process = start_writing(mine, 8, "killed between the renamings")
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL and not mine.exists()
+    assert start_writing(other, 9, "whole").wait(60) == 0
+    assert value_of(other) == {9.0} and not mine.exists()
+    with Hold(mine, beside=True):
+        remove_leftovers(mine.parent, mine.name)
+    assert value_of(mine) == {7.0}, "the old one is back"
+    assert sorted(tmp_path.iterdir()) == sorted([mine, other])

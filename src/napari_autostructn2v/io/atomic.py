@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import hashlib
 import os
 import secrets
 import shutil
@@ -15,6 +16,10 @@ from napari_autostructn2v.errors import DiskFullError, FileError
 
 FULL_BYTES = 2**16
 """With less room than this a disk counts as full where a library does not say why it could not write."""
+
+MAX_LABEL_BYTES = 100
+"""Longest name that an unfinished file bears in full. With what is put before it, it stays far below the 255
+bytes, on encrypted disks 143, that a name may have."""
 
 
 @contextmanager
@@ -72,10 +77,10 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
 
     Only for whoever holds the folder or the file: another program's writing may be under way.
     """
-    ending = glob.escape(name[-40:]) or "*"
-    for left in folder.glob(f".partial-????????-{ending}"):
+    label = glob.escape(_label(name)) if name else "*"
+    for left in folder.glob(f".partial-????????-{label}"):
         _remove(left)
-    for old in folder.glob(f".old-????????-{ending}") if name else ():
+    for old in folder.glob(f".old-????????-{label}") if name else ():
         if os.path.lexists(folder / name):
             _remove(old)
         else:  # it was killed between the two renamings
@@ -120,8 +125,18 @@ def check_place(target: Path, *, overwrite: bool) -> None:
 
 
 def _neighbour(target: Path, purpose: str) -> Path:
-    # Libraries choose their format by the end of the name; only the end is kept, to stay within its limit.
-    return target.with_name(f".{purpose}-{secrets.token_hex(4)}-{target.name[-40:]}")
+    return target.with_name(f".{purpose}-{secrets.token_hex(4)}-{_label(target.name)}")
+
+
+def _label(name: str) -> str:
+    """What stands for a name in those of its unfinished files: no other name has the same.
+
+    It ends as the name does, since libraries choose their format by that.
+    """
+    encoded = os.fsencode(name)
+    if len(encoded) <= MAX_LABEL_BYTES:
+        return name
+    return f"{hashlib.sha256(encoded).hexdigest()[:16]}-{name[-20:]}"
 
 
 def flush(written: Path) -> None:
