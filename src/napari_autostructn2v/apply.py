@@ -15,10 +15,9 @@ from napari_autostructn2v.io import (
     MRC_SUFFIXES,
     TIFF_SUFFIXES,
     ZARR_SUFFIXES,
-    Hold,
     VoxelSize,
     check_stack_place,
-    remove_leftovers,
+    hold_output,
     write_stack,
 )
 from napari_autostructn2v.io.slice_file import ScratchStack
@@ -70,9 +69,7 @@ def denoise_to_file(
     """
     check_stack_place(target, overwrite=overwrite)
     stack = as_stack(array, model.mode)
-    # a folder of slices or a Zarr as well is locked by a file beside it
-    with Hold(target, beside=True), ScratchStack(stack.input_shape, target) as scratch:
-        remove_leftovers(target.parent, target.name)
+    with hold_output(target), ScratchStack(stack.input_shape, target) as scratch:
         yield from denoise_with(stack, model, recovery=recovery, average=average, device=device, out=scratch)
         write = partial(write_stack, target, scratch, voxel_size=voxel_size, overwrite=overwrite)
         return (yield from when_there_is_room(write, target.parent))

@@ -147,7 +147,7 @@ def run(
     by torchrun, the processes train together.
     """
     from napari_autostructn2v import pipeline, processes
-    from napari_autostructn2v.io import check_stack_place, read_stack
+    from napari_autostructn2v.io import check_stack_place, hold_output, read_stack
     from napari_autostructn2v.kernel import load_kernel
     from napari_autostructn2v.training import train_along
 
@@ -160,7 +160,7 @@ def run(
             train_along(image.array, device)
             return
         folder = run_dir or output.with_name(f"{output.name.split('.')[0]}_run")
-        with _held(output):
+        with hold_output(output):
             events = pipeline.run(
                 image.array,
                 mode=mode,
@@ -196,7 +196,7 @@ def resume(
     At most half a minute of training is done again, and the result is the same as without the interruption.
     """
     from napari_autostructn2v import pipeline
-    from napari_autostructn2v.io import check_stack_place
+    from napari_autostructn2v.io import check_stack_place, hold_output
     from napari_autostructn2v.run_folder import RunFolder
 
     run_folder = RunFolder(folder)
@@ -206,7 +206,7 @@ def resume(
     check_stack_place(target, overwrite=overwrite)
     image = run_folder.read_input()
     _refuse_own_input(target, image.path)
-    with _held(target):
+    with hold_output(target):
         events = pipeline.resume(folder, device=device)
         _finish(events, folder, target, image.voxel_size, overwrite, quiet)
 
@@ -233,17 +233,6 @@ def _finish(
     if not quiet:
         stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
         console.print(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.", sep="\n")
-
-
-@contextmanager
-def _held(output: Path) -> Iterator[None]:
-    """Keep others off an output, and clear away what a killed process has left of it."""
-    from napari_autostructn2v.io import Hold, remove_leftovers
-
-    # a folder of slices or a Zarr as well is locked by a file beside it
-    with Hold(output, beside=True):
-        remove_leftovers(output.parent, output.name)
-        yield
 
 
 @app.command()

@@ -18,7 +18,7 @@ from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import BusyError
 from napari_autostructn2v.events import TrainingStarted, finish
-from napari_autostructn2v.io import Hold, read_stack, remove_leftovers, write_stack
+from napari_autostructn2v.io import Hold, hold_output, read_stack, write_stack
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.pipeline import resume, run
@@ -96,6 +96,40 @@ def test_a_file_that_is_not_there_yet_is_held_too(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("network_disk", [False, True])
+def test_a_lock_that_is_released_while_another_takes_it_passes_to_that_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network_disk: bool
+) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="Windows deletes no file that is open")
+    target, lock, flock = tmp_path / "a.tif", tmp_path / ".a.tif.lock", fcntl.flock
+    holds = [Hold(target)]
+
+    def late(descriptor: int, how: int) -> None:
+        if how & fcntl.LOCK_EX and holds:  # the file is open, and is deleted before it is locked
+            if network_disk:
+                os.link(lock, tmp_path / ".nfs0001")  # what NFS does to a file that is open and deleted
+            holds.pop().release()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    second = Hold(target)
+    assert not holds
+    with pytest.raises(BusyError):
+        Hold(target)
+    second.release()
+    assert not lock.exists()
+
+
+def test_two_names_of_one_file_have_one_writer(tmp_path: Path) -> None:
+    for name in ("link.mrc", "other.mrc"):
+        (tmp_path / name).symlink_to(tmp_path / "a.mrc")
+    (tmp_path / ".partial-12345678-a.mrc").write_bytes(b"left by a killed one")
+    with hold_output(tmp_path / "link.mrc"):
+        assert not list(tmp_path.glob(".partial-*"))
+        with pytest.raises(BusyError), hold_output(tmp_path / "other.mrc"):
+            pass
+
+
 def test_resume_says_what_is_missing(tmp_path: Path) -> None:
     stack = np.random.default_rng(0).normal(1000, 30, (3, 40, 40)).astype(np.float32)
     finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
@@ -130,7 +164,7 @@ WRITER = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from napari_autostructn2v.io import Hold, remove_leftovers, write_stack
+from napari_autostructn2v.io import hold_output, write_stack
 
 class Slow:
     shape, dtype = (3, 40, 40), np.dtype(np.float32)
@@ -144,8 +178,7 @@ target, value, half_way = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3] == 
 if sys.argv[3] == "killed between the renamings":
     replace = os.replace
     os.replace = lambda a, b: os.kill(os.getpid(), signal.SIGKILL) if Path(b) == target else replace(a, b)
-with Hold(target, beside=True):
-    remove_leftovers(target.parent, target.name)
+with hold_output(target):
     write_stack(target, Slow(), overwrite=True)
 """
 
@@ -195,7 +228,7 @@ def test_what_a_killed_one_left_is_taken_up_by_the_same_output_only(tmp_path: Pa
     assert process.returncode == -signal.SIGKILL and not mine.exists()
     assert start_writing(other, 9, "whole").wait(60) == 0
     assert value_of(other) == {9.0} and not mine.exists()
-    with Hold(mine, beside=True):
-        remove_leftovers(mine.parent, mine.name)
+    with hold_output(mine):
+        pass
     assert value_of(mine) == {7.0}, "the old one is back"
     assert sorted(tmp_path.iterdir()) == sorted([mine, other])

@@ -13,7 +13,7 @@ from superqt.utils import create_worker
 
 from napari_autostructn2v._napari.jobs import Job, drive
 from napari_autostructn2v.events import Event
-from napari_autostructn2v.io import Hold
+from napari_autostructn2v.io import hold_output
 from napari_autostructn2v.problem import told
 
 NICENESS = 10
@@ -62,5 +62,5 @@ def held(path: Path, write: Callable[..., Any], *args: Any, **options: Any) -> N
     BusyError
         If another process writes it.
     """
-    with Hold(path, beside=True):
+    with hold_output(path):
         write(*args, **options)

@@ -20,7 +20,7 @@ from napari_autostructn2v.io.atomic import (
     write_atomically,
 )
 from napari_autostructn2v.io.image import ImageFile, Unit, VoxelSize
-from napari_autostructn2v.io.lock import Hold
+from napari_autostructn2v.io.lock import Hold, hold_output
 
 __all__ = [
     "MRC_SUFFIXES",
@@ -32,6 +32,7 @@ __all__ = [
     "VoxelSize",
     "check_place",
     "check_stack_place",
+    "hold_output",
     "make_folder",
     "read_stack",
     "remove_leftovers",
