@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from napari_autostructn2v import cli, cluster, recovery, units
 from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.apply import denoise_to_file
-from napari_autostructn2v.bundle import Model
+from napari_autostructn2v.bundle import Model, load_model
 from napari_autostructn2v.cluster import SlurmJob, Workers
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.distributed_apply import denoise_divided, denoise_many
@@ -33,7 +33,7 @@ from napari_autostructn2v.errors import (
     StackError,
 )
 from napari_autostructn2v.events import Notice, SliceDone, finish
-from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
+from napari_autostructn2v.io import VoxelSize, file_state, read_stack, write_stack
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.recovery import Recovery
@@ -79,7 +79,7 @@ def untrained(mode: str, notch: NotchRule | None) -> Model:
 
 
 def by_one_process(task: Task, folder: Path) -> bytes:
-    image, _, model = task.open()
+    image, model = read_stack(task.source), load_model(task.model)
     path = finish(
         denoise_to_file(image.array, model, folder / "one.zarr", recovery=task.recovery, device="cpu")
     )
@@ -203,6 +203,86 @@ def test_work_is_not_mixed_up(client: Any, task: Task, monkeypatch: pytest.Monke
     other.target.mkdir()
     with pytest.raises(FileError, match="exists already"):
         finish(denoise_divided(other, client))
+
+
+@pytest.mark.parametrize("name", ["stack.mrc", "stack.zarr"])
+def test_a_source_that_was_replaced_is_read_anew_by_workers_that_live_on(
+    client: Any, task: Task, noisy: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    task = replace(task, source=write_stack(tmp_path / name, noisy), recovery=0.0)
+    finish(denoise_divided(task, client))
+    write_stack(task.source, noisy[:12, :, ::-1], overwrite=True)
+    again = replace(task, target=task.target.with_name("again.zarr"))
+    finish(denoise_divided(again, client))
+    assert written(again.target) == by_one_process(task, tmp_path)
+
+
+@pytest.mark.parametrize("changed", ["source", "model"])
+def test_what_is_replaced_while_it_is_worked_on_is_told(
+    client: Any,
+    task: Task,
+    noisy: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: str,
+) -> None:
+    monkeypatch.setattr(units, "MAX_UNIT_DEPTH", 1)
+    task = replace(task, source=write_stack(tmp_path / "a.mrc", noisy), recovery=0.0)
+    events = denoise_divided(task, client)
+    while (event := next(events)) and not (isinstance(event, SliceDone) and event.done):
+        pass
+    if changed == "source":
+        write_stack(task.source, noisy[:, ::-1], overwrite=True)
+    else:
+        untrained("2d", None).save(task.model, overwrite=True)
+    with pytest.raises(FileError, match=f"{getattr(task, changed).name} was changed while"):
+        list(events)
+    assert not task.target.exists(), "a result of two states would be of neither"
+
+
+def test_a_folder_of_slices_is_another_one_when_a_slice_is(tmp_path: Path, noisy: np.ndarray) -> None:
+    (tmp_path / "slices").mkdir()
+    files = [write_stack(tmp_path / "slices" / f"{z}.tif", noisy[z]) for z in range(3)]
+    before = file_state(tmp_path / "slices")
+    (tmp_path / "slices" / ".work-slices.zarr").mkdir()
+    assert file_state(tmp_path / "slices") == before, "results may be written beside the slices"
+    with files[1].open("r+b") as file:  # in its place: the folder itself does not change
+        file.write(file.read())
+    os.utime(files[1], (0, 0))
+    assert file_state(tmp_path / "slices") != before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no such signal")
+def test_a_worker_that_dies_with_its_result_in_place_ends_nothing(
+    client: Any, task: Task, tmp_path: Path
+) -> None:
+    died = tmp_path / "died"
+
+    def die_before_saying_so() -> None:
+        from napari_autostructn2v.work_folder import WorkFolder
+
+        say_so = WorkFolder.mark_done
+
+        def die(folder: WorkFolder) -> None:
+            if not died.exists():
+                died.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            say_so(folder)
+
+        WorkFolder.mark_done = die  # type: ignore[method-assign]
+
+    client.run(die_before_saying_so)
+    assert finish(denoise_many([replace(task, recovery=0.0)], client)) == [task.target]
+    assert died.exists() and written(task.target) == by_one_process(replace(task, recovery=0.0), tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_damaged_record_of_the_work_is_told(client: Any, task: Task, content: str) -> None:
+    work = task.target.with_name(f".work-{task.target.name}")
+    work.mkdir()
+    (work / "task.json").write_text(content)
+    with pytest.raises(RunFolderError, match="Delete its folder"):
+        finish(denoise_divided(task, client))
 
 
 def test_what_a_worker_refuses_is_told(client: Any, task: Task, noisy: np.ndarray, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def denoise_many(tasks: Sequence[Task], client: Any) -> Generator[Event, Any, li
     AutoStructN2VError
         As of :func:`~napari_autostructn2v.apply.denoise_to_file`; the other stacks can be gone on with.
     """
-    folders = [WorkFolder(task) for task in tasks]
+    folders = [WorkFolder(task.as_seen()) for task in tasks]
     missing = [folder for folder in folders if not folder.open()]
     if before := len(folders) - len(missing):
         yield Notice(f"{before} of {len(folders)} stacks were done before.")
@@ -96,6 +96,7 @@ def denoise_divided(task: Task, client: Any) -> Generator[Event, Any, Path]:
         As of :func:`~napari_autostructn2v.apply.denoise_to_file`; ``RunFolderError`` if the work that was
         begun is on something else.
     """
+    task = task.as_seen()
     folder = WorkFolder(task)
     if not folder.open():
         yield from _measure(folder, client)
@@ -158,7 +159,8 @@ def _depth(box: Box) -> int:
 
 
 def _work_on_whole(folder: WorkFolder) -> None:
-    denoise_whole(folder.task)
+    if not folder.is_done:  # else another worker has died right after it
+        denoise_whole(folder.task)
     folder.mark_done()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ import torch
 from napari_autostructn2v.apply import denoise_to_file
 from napari_autostructn2v.bundle import Model, load_model
 from napari_autostructn2v.device import choose_device, keep_freed_memory
+from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
-from napari_autostructn2v.io import ImageFile, read_stack
+from napari_autostructn2v.io import ImageFile, file_state, read_stack
 from napari_autostructn2v.notch import Notch, NotchedArray
 from napari_autostructn2v.prediction import Averaged, Inputs, denoise_images, network_tiles
 from napari_autostructn2v.recovery import SIDE, Recovery
@@ -49,6 +50,8 @@ class Task:
         Of a worker; None leaves it as it is. Sums in another order differ in the last bit.
     overwrite
         Whether a result that exists is replaced.
+    seen
+        In which state whoever gives the task away saw ``source`` and ``model``, see :meth:`as_seen`.
     """
 
     model: Path
@@ -59,6 +62,17 @@ class Task:
     device: str = "auto"
     threads: int | None = None
     overwrite: bool = False
+    seen: tuple[str, str] | None = None
+
+    def as_seen(self) -> Task:
+        """The task as it is given to others: of the very files that are there now.
+
+        Raises
+        ------
+        FileError
+            If they are not there.
+        """
+        return replace(self, seen=(file_state(self.source), file_state(self.model)))
 
     def open(self) -> tuple[ImageFile, Stack, Model]:
         """The stack as a file, the same checked, and the model.
@@ -66,10 +80,30 @@ class Task:
         Raises
         ------
         AutoStructN2VError
-            If they cannot be read or do not suit each other.
+            If they cannot be read, do not suit each other, or are not those that were seen.
         """
-        image, model = _opened(self.source), _loaded(self.model, self.model.stat().st_mtime_ns)
+        seen = self.check_unchanged()
+        image, model = _opened(self.source, seen[0]), _loaded(self.model, seen[1])
         return image, as_stack(image.array, model.mode), model
+
+    def check_unchanged(self) -> tuple[str, str]:
+        """The states of ``source`` and ``model``, which must be those that were seen.
+
+        A result of two states would be of neither.
+
+        Raises
+        ------
+        FileError
+            If one of them was changed or is not there any more.
+        """
+        now = (file_state(self.source), file_state(self.model))
+        for path, state, before in zip((self.source, self.model), now, self.seen or now, strict=True):
+            if state != before:
+                raise FileError(
+                    f"{path} was changed while the work on it was under way. Bring back what it was and give "
+                    "the same command again, or start anew with what it is now."
+                )
+        return now
 
     def identity(self) -> dict[str, Any]:
         """What decides the result: by it a task that was begun is known again."""
@@ -77,7 +111,7 @@ class Task:
         return {
             "model": hashlib.sha256(self.model.read_bytes()).hexdigest(),
             "source": str(self.source.resolve()),
-            "changed": self.source.stat().st_mtime_ns,
+            "changed": file_state(self.source),
             "stack": [*stack.input_shape, str(image.array.dtype)],
             "recovery": self.recovery,
             "average": self.average,
@@ -85,12 +119,12 @@ class Task:
 
 
 @lru_cache(maxsize=2)
-def _opened(source: Path) -> ImageFile:
+def _opened(source: Path, state: str) -> ImageFile:
     return read_stack(source)
 
 
 @lru_cache(maxsize=2)
-def _loaded(model: Path, changed: int) -> Model:
+def _loaded(model: Path, state: str) -> Model:
     return load_model(model)
 
 

@@ -68,15 +68,13 @@ class WorkFolder:
         """
         identity, record = self.task.identity(), self.path / "task.json"
         if record.exists():
-            before = json.loads(record.read_text())
-            if before != identity:
-                different = [key for key in identity if before.get(key) != identity[key]]
+            before = self._read(record)
+            if different := [key for key in identity if before.get(key) != identity[key]]:
                 raise RunFolderError(
                     f"{self.path} holds the work on another task: {', '.join(different)} differ. "
                     "Choose another folder for the results, or delete this one."
                 )
-            # when the folder was made there was no such file, unless it was to be overwritten
-            if self._done.exists() or (self.task.target.exists() and not self.task.overwrite):
+            if self.is_done:
                 return True
         check_stack_place(self.task.target, overwrite=self.task.overwrite)
         if not record.exists():
@@ -85,9 +83,25 @@ class WorkFolder:
                 beside.write_text(json.dumps(identity, indent=1))
         return False
 
+    @staticmethod
+    def _read(record: Path) -> dict[str, Any]:
+        try:
+            before = json.loads(record.read_text())
+        except (OSError, ValueError):
+            before = None
+        if not isinstance(before, dict):
+            raise RunFolderError(f"{record} is damaged. Delete its folder to begin the work anew.")
+        return before
+
     @property
     def _done(self) -> Path:
         return self.path / "done"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the result is in its place, also if nobody came to say so."""
+        # when the folder was made there was no such file, unless it was to be overwritten
+        return self._done.exists() or (self.task.target.exists() and not self.task.overwrite)
 
     def mark_done(self) -> None:
         """Say that the result is in its place."""
@@ -133,7 +147,14 @@ class WorkFolder:
         return [box for box in boxes if _marker(path, box).name not in done]
 
     def put_into_place(self) -> None:
-        """Move the complete result to where it belongs."""
+        """Move the complete result to where it belongs.
+
+        Raises
+        ------
+        FileError
+            If that cannot be done, or the stack was changed since the work began.
+        """
+        self.task.check_unchanged()
         for left in self.result.rglob("*.partial"):  # of workers that died while writing
             left.unlink()
         move_into_place(self.result, self.task.target, overwrite=self.task.overwrite)

@@ -5,6 +5,7 @@ The format libraries are imported when a file of theirs is opened, so importing 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ __all__ = [
     "VoxelSize",
     "check_place",
     "check_stack_place",
+    "file_state",
     "hold_output",
     "make_folder",
     "read_stack",
@@ -78,12 +80,42 @@ def read_stack(path: str | Path) -> ImageFile:
     except FileError:
         raise
     except OSError as error:
-        raise FileError(
-            f"{path} cannot be read: {error.strerror or error}. Check that you may read it and that its disk "
-            "is connected."
-        ) from error
+        raise _unreadable(path, error) from error
     _check(image)
     return image
+
+
+def file_state(path: Path) -> str:
+    """A fingerprint that changes when a file, or a stack that is a folder, is replaced or written to.
+
+    It is made of sizes and times, not of values. Of a folder of slices it covers each slice; of an OME-Zarr
+    its metadata and levels, but no chunks that are rewritten in their place.
+
+    Raises
+    ------
+    FileError
+        If it is missing or cannot be read.
+    """
+    try:
+        if path.is_dir():
+            files, all_of_it = sorted(path.iterdir()), _is_zarr(path)
+            # among slices may be what others put there, such as results that are being written
+            files = [file for file in files if all_of_it or (file.is_file() and file.name[0] != ".")]
+            found = [(file.name, file.stat()) for file in files]
+        else:
+            with path.open("rb") as opened:  # network disks know then what is there, and not before
+                found = [(path.name, os.fstat(opened.fileno()))]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    facts = [(name, status.st_size, status.st_mtime_ns) for name, status in found]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> FileError:
+    return FileError(
+        f"{path} cannot be read: {error.strerror or error}. Check that you may read it and that its disk is "
+        "connected."
+    )
 
 
 def _read(path: Path) -> ImageFile:
