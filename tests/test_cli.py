@@ -11,10 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_autostructn2v import __version__, cli
+from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import DeviceError, FileError, KernelError, StackError
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
-from napari_autostructn2v.kernel import load_kernel
+from napari_autostructn2v.kernel import POINT, load_kernel
+from napari_autostructn2v.network import UNet
+from napari_autostructn2v.stack import Normalisation
 from napari_autostructn2v.synthetic import sample
 
 TINY = TrainingConfig(steps=6, batch_size=2, patch_size=16, features=8, validation_interval=3)
@@ -37,6 +40,36 @@ def invoke(monkeypatch):
 def tomogram(tmp_path):
     stack = sample("scan_lines", shape=(4, 80, 80)).noisy
     return write_stack(tmp_path / "tomogram.mrc", stack, voxel_size=VoxelSize(2.0, 1.0, 1.0))
+
+
+def test_each_output_has_a_run_folder_of_its_own(invoke, tomogram, tmp_path):
+    first, second = tmp_path / "tomo.v1.mrc", tmp_path / "tomo.v2.ome.tif"
+    for seed, output in enumerate((first, second)):
+        assert invoke("run", tomogram, output, "--seed", seed, "--quiet").exit_code == 0
+    assert {path.name for path in tmp_path.glob("*_run")} == {"tomo.v1_run", "tomo.v2_run"}
+
+    # as an earlier version named it; its model would be another after a training of its own
+    earlier = (tmp_path / "tomo.v1_run").rename(tmp_path / "tomo_run")
+    model = (earlier / "stage1" / "model.zip").stat().st_mtime_ns
+    again = invoke("run", tomogram, first, "--seed", 0, "--overwrite", "--quiet")
+    assert again.exit_code == 0 and not (tmp_path / "tomo.v1_run").exists(), "that one is gone on with"
+    assert (earlier / "stage1" / "model.zip").stat().st_mtime_ns == model
+    assert invoke("run", tomogram, tmp_path / "tomo.v3.mrc", "--seed", 3, "--quiet").exit_code == 0
+    assert (tmp_path / "tomo.v3_run").exists(), "it was of another output"
+
+
+def test_a_folder_of_slices_may_have_dots_in_its_name(invoke, tmp_path):
+    stack = sample("scan_lines", shape=(2, 40, 40)).noisy
+    (tmp_path / "tomo_1.5um").mkdir()
+    for z in range(2):
+        write_stack(tmp_path / "tomo_1.5um" / f"{z}.tif", stack[z])
+    untrained = Model(
+        UNet(1, 8, 1).eval(), POINT, None, TINY.model_copy(update={"depth": 1}), Normalisation(0, 1)
+    )
+    model = untrained.save(tmp_path / "model.zip")
+    applied = invoke("apply", model, tmp_path / "tomo_1.5um", "--out", tmp_path / "out", "--quiet")
+    assert applied.exit_code == 0
+    assert read_stack(tmp_path / "out" / "tomo_1.5um.tif").array.shape == (2, 40, 40)
 
 
 def test_run_analyze_apply_info(invoke, tomogram, tmp_path):

@@ -149,6 +149,7 @@ def run(
     from napari_autostructn2v import pipeline, processes
     from napari_autostructn2v.io import check_stack_place, hold_output, read_stack
     from napari_autostructn2v.kernel import load_kernel
+    from napari_autostructn2v.run_folder import RunFolder
     from napari_autostructn2v.training import train_along
 
     check_stack_place(output, overwrite=overwrite)
@@ -159,7 +160,7 @@ def run(
         if not processes.lead():
             train_along(image.array, device)
             return
-        folder = run_dir or output.with_name(f"{output.name.split('.')[0]}_run")
+        folder = run_dir or RunFolder.beside(output).path
         with hold_output(output):
             events = pipeline.run(
                 image.array,
@@ -322,7 +323,7 @@ def apply(
     """
     import torch
 
-    from napari_autostructn2v.apply import denoise_to_file
+    from napari_autostructn2v.apply import denoise_to_file, result_path
     from napari_autostructn2v.bundle import load_model
     from napari_autostructn2v.cluster import SlurmJob, Workers
     from napari_autostructn2v.io import check_stack_place, make_folder, read_stack
@@ -332,13 +333,12 @@ def apply(
     shared = Workers.asked_for(workers, job, scheduler, cores)
     trained = load_model(model)
     folder = make_folder(out)
-    # a folder of slices has no suffix of its own
-    targets = [folder / (path.name if path.suffix else f"{path.name}.tif") for path in inputs]
+    images = [read_stack(path) for path in inputs]  # lazily: a bad one is found before the first is done
+    targets = [result_path(image.name, image.path, folder, "") for image in images]
     if len(set(targets)) < len(targets):
         raise FileError(
             "Two of the inputs have the same name, and so would their outputs. Apply them in turn."
         )
-    images = [read_stack(path) for path in inputs]  # lazily: a bad one is found before the first is done
     if shared is not None and len(images) == 1:
         targets = [folder / f"{images[0].name}.zarr"]
     for image, target in zip(images, targets, strict=True):

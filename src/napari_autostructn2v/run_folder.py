@@ -52,6 +52,7 @@ from napari_autostructn2v.io import (
     write_atomically,
     write_stack,
 )
+from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.io.lock import LOCK
 from napari_autostructn2v.io.slice_file import KeptStack, delete_kept, slices_done
 from napari_autostructn2v.kernel import Edits, save_kernel, validate_kernel
@@ -101,6 +102,23 @@ class RunFolder:
     """The folder of one run."""
 
     path: Path
+
+    @classmethod
+    def beside(cls, output: Path) -> RunFolder:
+        """The folder of the run that writes ``output``, where no other is named: its name + _run.
+
+        Earlier versions took the name up to its first dot. Such a folder is gone on with if it is of this
+        very output.
+        """
+        folder = cls(output.with_name(f"{stack_name(output)}_run"))
+        earlier = cls(output.with_name(f"{output.name.split('.')[0]}_run"))
+        return earlier if earlier._writes(output) and not folder._record.exists() else folder
+
+    def _writes(self, output: Path) -> bool:
+        try:
+            return self.read_settings().output == output.resolve()
+        except RunFolderError:  # there is none
+            return False
 
     def hold(self) -> Hold:
         """Make the folder if it is not there, and keep others off it until this is released.
