@@ -1,14 +1,17 @@
 """Does recovery bring detail back, and noise never?"""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.events import SliceDone, finish
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import denoise
-from napari_autostructn2v.recovery import find_recovery, recover
+from napari_autostructn2v.recovery import Recovery, find_recovery, recover
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import sample
 
@@ -95,3 +98,30 @@ def test_the_share_is_a_setting():
     )
     assert not np.array_equal(whole, none)
     np.testing.assert_allclose(half, (whole + none) / 2, atol=1e-5)
+
+
+def test_each_filter_of_a_large_slice_is_computed_once(monkeypatch):
+    """Tiles at the border have other sizes than those inside, and come again in each slice."""
+    monkeypatch.setattr("napari_autostructn2v.recovery.SIDE", 64)
+    found = Recovery(np.pad(np.ones((1, 1)), 3), (1.0,) * 4)
+    residual = np.random.default_rng(0).normal(size=(200, 330)).astype(np.float32)
+    expected = found.detail(residual)
+    transforms, transform = [], fft.rfft2
+    monkeypatch.setattr(
+        "napari_autostructn2v.recovery.fft.rfft2", lambda *args: transforms.append(1) or transform(*args)
+    )
+    np.testing.assert_array_equal(found.detail(residual), expected)
+    assert len(transforms) == len(list(found.tiles(residual.shape))), "those of the residual alone"
+
+
+def test_two_threads_look_at_slices_of_two_sizes():
+    found = Recovery(np.pad(np.ones((1, 1)), 3), (1.0,) * 4)
+    shapes = [(64, 64), (80, 64)] * 400
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # in turns as fast as can be
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            made = list(pool.map(found._response, shapes))
+    finally:
+        sys.setswitchinterval(before)
+    assert [response.shape for response in made] == [(height, width // 2 + 1) for height, width in shapes]

@@ -141,13 +141,14 @@ class Recovery:
 
     def _response(self, shape: tuple[int, ...]) -> np.ndarray:
         """The share of each frequency that the first step takes, as ``rfft2`` lays them out."""
-        if shape not in self._responses:
-            self._responses.clear()  # of one size alone: they are as large as a slice
+        response = self._responses.get(shape)
+        if response is None:  # two threads may both compute it: that is cheaper than waiting in turn
             gain = np.zeros(shape, np.float32)
             gain[: len(self.gain), : len(self.gain)] = self.gain
             half = len(self.gain) // 2
-            self._responses[shape] = fft.rfft2(np.roll(gain, (-half, -half), axis=(0, 1))).real
-        return self._responses[shape]
+            response = fft.rfft2(np.roll(gain, (-half, -half), axis=(0, 1))).real
+            self._responses[shape] = response
+        return response
 
 
 def sampled_slices(stack: Stack) -> list[int]:
