@@ -153,12 +153,34 @@ def test_held_out_pixels_are_never_the_answer(stack):
 
 
 def test_losses_of_two_moments_can_be_compared(stack):
+    """They differ by the network alone, whatever was drawn in between and in however many parts."""
     from napari_autostructn2v.stack import as_stack
 
     data = TrainingData(as_stack(stack), LINE, TINY, torch.device("cpu"), seed=0)
-    network = UNet(1, 8, 2).eval()
+    network, other = UNet(1, 8, 2).eval(), UNet(1, 8, 2).eval()
     with torch.inference_mode():
-        assert data.loss(network, data.validation) == data.loss(network, data.validation)
+        before, of_other = data.validate(network), data.validate(other)
+        for step in range(3):
+            data.draw(torch.Generator().manual_seed(step))
+        assert torch.equal(data.validate(network), before)
+        torch.testing.assert_close(data.validate(network, parts=3), before)
+    assert before.shape == (TINY.validation_patches,)
+    assert (before != of_other).all()
+
+
+def test_validation_asks_for_hidden_pixels_by_their_squared_error(stack):
+    from napari_autostructn2v.stack import as_stack
+
+    data = TrainingData(as_stack(stack), LINE, TINY, torch.device("cpu"), seed=0)
+    masked, target, sites, *_ = data.validation
+    expected = [
+        np.mean([(image[0, y, x] - truth[y, x]).item() ** 2 for y, x in where])
+        for image, truth, where in zip(masked, target, sites, strict=True)
+    ]
+    shown = data.validate(lambda image: image[:, 0])
+    np.testing.assert_allclose(shown, expected, rtol=1e-5)
+    assert (shown > 0.1).all(), "who copies what is shown is wrong by the noise at least"
+    assert (data.validate(lambda image: target) == 0).all()
 
 
 def test_the_latest_network_is_kept_unless_it_is_clearly_worse():
