@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_autostructn2v.blindspot import allowed_flips, choose_sites
-from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import DeviceError, KernelError, RunFolderError, StackError
 from napari_autostructn2v.events import (
     CheckpointWritten,
@@ -18,7 +18,9 @@ from napari_autostructn2v.events import (
 )
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.network import UNet, halo
+from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.prediction import predict
+from napari_autostructn2v.stack import Box
 from napari_autostructn2v.tiling import least_work, tiles
 from napari_autostructn2v.training import StopTraining, train
 from napari_autostructn2v.training_data import TrainingData
@@ -54,6 +56,15 @@ def test_other_random_numbers_are_left_alone(stack):
     torch.manual_seed(5)
     finish(train(stack, POINT, TINY))
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_any_whole_number_is_a_seed(stack):
+    negative, largest, beyond = (
+        finish(train(stack, LINE, TINY, seed=seed)) for seed in (-1, 2**64 - 1, 2**65 - 1)
+    )
+    assert torch.equal(weights(negative), weights(largest))
+    assert torch.equal(weights(negative), weights(beyond))
+    assert negative.provenance["seed"] == -1
 
 
 def test_the_stream_of_events(stack):
@@ -207,6 +218,26 @@ def test_any_size_down_to_the_smallest(shape):
     stack = np.random.default_rng(0).normal(size=shape)
     denoised = finish(predict(stack, finish(train(stack, LINE, TINY))))
     assert denoised.shape == shape and np.isfinite(denoised).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 40), (3, 31, 31)])
+def test_slices_too_small_for_a_deep_network_are_refused(shape, tmp_path):
+    deep = TINY.model_copy(update={"depth": 5})
+    small = np.random.default_rng(0).normal(size=shape)
+    large = np.random.default_rng(0).normal(size=(2, 64, 64))
+    box = Box((0, 1), (0, shape[1]), (0, shape[2]))
+    model = finish(train(large, POINT, deep))
+    config = Config(stage1=TINY, stage2=deep)
+    for refused in (
+        train(small, POINT, deep),
+        train(large, POINT, deep, box=box),
+        predict(small, model),
+        run(small, mode="2d", config=config, folder=tmp_path / "run"),
+        run(large, mode="2d", config=config, box=box, folder=tmp_path / "run"),
+    ):
+        with pytest.raises(StackError, match="depth 5: at least 32 × 32 are needed"):
+            finish(refused)
+    assert not (tmp_path / "run" / "run.json").exists(), "nothing is begun that cannot be finished"
 
 
 def test_flips_do_not_change_what_is_asked(stack):

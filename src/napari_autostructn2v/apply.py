@@ -68,7 +68,7 @@ def denoise_to_file(
         If the stack does not suit the model or holds values that are not finite.
     """
     check_stack_place(target, overwrite=overwrite)
-    stack = as_stack(array, model.mode)
+    stack = as_stack(array, model.mode, model.config.depth)
     with hold_output(target), ScratchStack(stack.input_shape, target) as scratch:
         yield from denoise_with(stack, model, recovery=recovery, average=average, device=device, out=scratch)
         write = partial(write_stack, target, scratch, voxel_size=voxel_size, overwrite=overwrite)

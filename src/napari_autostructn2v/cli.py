@@ -342,7 +342,7 @@ def apply(
     if shared is not None and len(images) == 1:
         targets = [folder / f"{images[0].name}.zarr"]
     for image, target in zip(images, targets, strict=True):
-        as_stack(image.array, trained.mode)
+        as_stack(image.array, trained.mode, trained.config.depth)
         _refuse_own_input(target, image.path)
         if shared is None:  # else what is there may be of the work that goes on
             check_stack_place(target, overwrite=overwrite)

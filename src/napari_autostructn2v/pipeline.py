@@ -212,7 +212,8 @@ def run(
     BusyError
         If another process works in the folder.
     """
-    stack = as_stack(stack, mode)
+    levels = max(config.stage1.depth, config.stage2.depth)
+    stack = as_stack(stack, mode, levels)
     choose_device(device)  # all that can be refused is refused before anything is written
     if kernel is not None:
         kernel = validate_kernel(kernel, mode)
@@ -225,7 +226,7 @@ def run(
                 f"The part to train on reaches beyond the stack, which has {stack.shape[0]} slices of "
                 f"{stack.shape[1]} × {stack.shape[2]} pixels. Choose a part of it."
             )
-        as_stack(stack.cropped(box), mode)
+        as_stack(stack.cropped(box), mode, levels)
     if (notice := few_slices_notice(stack, mode)) is not None:
         yield Notice(notice)
     if folder is None:

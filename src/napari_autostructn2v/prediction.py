@@ -92,7 +92,7 @@ def predict(
     StackError
         If the stack does not suit the model or holds values that are not finite.
     """
-    stack = as_stack(stack, model.mode)
+    stack = as_stack(stack, model.mode, model.config.depth)
     if out is None:
         out = np.empty(stack.input_shape, dtype=np.float32)
     if first == stack.shape[0]:

@@ -40,7 +40,7 @@ class Record(BaseModel):
     config: Config
     kernel: list[Any] | None = None
     box: Spans | None = None
-    seed: int = Field(0, ge=-(2**63), lt=2**64)  # as PyTorch takes them
+    seed: int = 0
     started: str | None = None
     output: str | None = Field(None, pattern=_NO_NUL)
 

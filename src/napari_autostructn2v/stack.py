@@ -189,7 +189,7 @@ class _Cropped(ComputedArray):
         return self._stack.plane(self._box.z[0] + z)[self._box.field]
 
 
-def as_stack(array: Any, mode: Mode = "2d") -> Stack:
+def as_stack(array: Any, mode: Mode = "2d", depth: int = 0) -> Stack:
     """Check that an array can be denoised, without reading its values.
 
     Parameters
@@ -198,6 +198,8 @@ def as_stack(array: Any, mode: Mode = "2d") -> Stack:
         Shape (Y, X) or (Z, Y, X), any integer or float type; NumPy, memory map, Dask or Zarr.
     mode
         ``"2.5d"`` needs at least three slices.
+    depth
+        How many times the network that is to see it halves the resolution; 0 if there is none.
 
     Raises
     ------
@@ -231,6 +233,11 @@ def as_stack(array: Any, mode: Mode = "2d") -> Stack:
         raise StackError(
             f"Slices of {shape[-2]} × {shape[-1]} pixels are too small: "
             f"at least {MIN_SIDE} × {MIN_SIDE} are needed."
+        )
+    if min(shape[-2:]) < 2**depth:
+        raise StackError(
+            f"Slices of {shape[-2]} × {shape[-1]} pixels are too small for a network of depth {depth}: at "
+            f"least {2**depth} × {2**depth} are needed. Take larger slices, or a network of a smaller depth."
         )
     if mode == "2.5d" and stack.shape[0] < 3:
         raise StackError(

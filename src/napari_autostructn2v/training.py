@@ -14,7 +14,7 @@ import torch
 
 from napari_autostructn2v import __version__, processes
 from napari_autostructn2v.bundle import Model
-from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.config import Mode, TrainingConfig
 from napari_autostructn2v.device import (
     choose_device,
     describe_device,
@@ -44,6 +44,9 @@ from napari_autostructn2v.training_data import Batch, TrainingData
 from napari_autostructn2v.training_state import Best, TrainingState, gone_wrong
 
 CHECKPOINT_SECONDS = 30.0
+
+SEEDS = 2**64
+"""As many as PyTorch tells apart."""
 
 ANOTHER = 104_729
 """From the seed of a process to that of the next; on the CPU PyTorch looks at the lower 32 bits alone."""
@@ -81,7 +84,7 @@ def train(
     device
         As for :func:`~napari_autostructn2v.device.choose_device`.
     seed
-        The same seed gives the same model on the same processor.
+        The same seed gives the same model on the same processor. Of a whole number, 64 bits count.
     preview
         Slice to show after each validation; None shows none. Sending a slice number into the generator
         changes it.
@@ -118,7 +121,8 @@ def train(
         If the loss grows without bounds, and does so again after going back.
     """
     kernel = validate_kernel(kernel)
-    stack = as_stack(stack, "2.5d" if kernel.ndim == 3 else "2d")
+    mode: Mode = "2.5d" if kernel.ndim == 3 else "2d"
+    stack = as_stack(stack, mode, config.depth)
     if processes.lead():
         processes.tell(
             dict(kernel=kernel, config=config, seed=seed, checkpoint=checkpoint, notch=notch, box=box)
@@ -127,11 +131,11 @@ def train(
         stack = notch.apply(stack)
     whole = stack
     if box is not None:
-        stack = as_stack(stack.cropped(box), "2.5d" if kernel.ndim == 3 else "2d")
+        stack = as_stack(stack.cropped(box), mode, config.depth)
     torch_device = choose_device(device)
     keep_freed_memory()
     kept, failed = _Kept(), False
-    job = _Job(whole, stack, kernel, config, seed, checkpoint)
+    job = _Job(whole, stack, kernel, config, seed % SEEDS, checkpoint)
     try:
         while True:
             try:
@@ -221,7 +225,7 @@ def _steps(
         torch.manual_seed(job.seed)
         network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
     network.to(device).channels_last()
-    dice = job.seed + ANOTHER * processes.number()
+    dice = (job.seed + ANOTHER * processes.number()) % SEEDS
     generator = torch.Generator(device).manual_seed(dice)
     state = TrainingState(network, config, generator, identity=_identity(stack, kernel, config, job.seed))
     if job.checkpoint is not None and job.checkpoint.exists():

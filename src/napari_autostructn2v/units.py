@@ -84,7 +84,7 @@ class Task:
         """
         seen = self.check_unchanged()
         image, model = _opened(self.source, seen[0]), _loaded(self.model, seen[1])
-        return image, as_stack(image.array, model.mode), model
+        return image, as_stack(image.array, model.mode, model.config.depth), model
 
     def check_unchanged(self) -> tuple[str, str]:
         """The states of ``source`` and ``model``, which must be those that were seen.
