@@ -1,5 +1,7 @@
 """Training: repeatable, comparable, cancelled without loss, resumed to the same end."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -359,3 +361,33 @@ def test_prediction_writes_where_it_is_told_slice_by_slice(stack, tmp_path):
     assert np.isfinite(out[0]).all() and np.isnan(out[-1]).all()
     finish(events)
     np.testing.assert_array_equal(out, finish(predict(stack, model)))
+
+
+def test_a_model_is_moved_by_nobody_under_another(stack, monkeypatch):
+    """One thread predicts on another device, and in the middle of that a second one on the processor."""
+    model = finish(train(stack, LINE, TINY))
+    alone = finish(predict(stack, model))
+    before = weights(model)
+    beside = []
+
+    def computing_elsewhere(images, network, scale, device, **options):
+        assert {weight.device.type for weight in network.parameters()} == {"meta"}
+        assert {weight.device.type for weight in model.network.parameters()} == {"cpu"}
+        monkeypatch.undo()
+        with ThreadPoolExecutor(1) as other:
+            beside.append(other.submit(finish, predict(stack, model)).result())
+        raise InterruptedError
+
+    monkeypatch.setattr("napari_autostructn2v.prediction.denoise_images", computing_elsewhere)
+    with pytest.raises(InterruptedError):
+        finish(predict(stack, model, device="meta"))
+    np.testing.assert_array_equal(beside[0], alone)
+    assert torch.equal(weights(model), before)
+
+
+def test_two_threads_predict_what_one_does(stack):
+    model = finish(train(stack, LINE, TINY))
+    alone = finish(predict(stack, model))
+    with ThreadPoolExecutor(2) as pool:
+        for made in pool.map(lambda _: finish(predict(stack, model)), range(4)):
+            np.testing.assert_array_equal(made, alone)

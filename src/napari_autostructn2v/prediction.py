@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -101,9 +102,7 @@ def predict(
         stack = model.notch.apply(stack)
     torch_device = choose_device(device)
     keep_freed_memory()
-    kept = model.network.state_dict()  # in the computer's memory, whatever becomes of the card
-    network = model.network.to(torch_device).channels_last().eval()
-    shown = Averaged(network, model.kernel) if average else network
+    network = network_on(torch_device, model, average=average)
     depth, height, width = stack.shape
     at_once = (
         max(1, BATCH_VALUES // (height * width * network.head.in_channels))
@@ -121,21 +120,20 @@ def predict(
             for begin in range(first, depth, at_once):
                 batch = np.stack([next(images) for _ in range(begin, min(begin + at_once, depth))])
                 try:
-                    planes = denoise_images(batch, shown, model.normalisation, torch_device, mixed=mixed)
+                    planes = denoise_images(batch, network, model.normalisation, torch_device, mixed=mixed)
                     reason = ""
                 except RuntimeError as error:
                     if not is_lost(error):
                         raise
                     reason = str(error).splitlines()[0]
                 if reason:
-                    network.load_state_dict(kept, assign=True)  # nothing is read from the card
-                    network.channels_last()
-                    torch_device = torch.device("cpu")
+                    torch_device = torch.device("cpu")  # nothing is read from the card
+                    network = network_on(torch_device, model, average=average)
                     yield Notice(
                         f"The graphics card has failed ({reason}). The prediction goes on on the processor, "
                         "from the slice it was at; that takes longer."
                     )
-                    planes = denoise_images(batch, shown, model.normalisation, torch_device, mixed=mixed)
+                    planes = denoise_images(batch, network, model.normalisation, torch_device, mixed=mixed)
                 for z, plane in enumerate(planes, begin):
                     written.append((z, writer.submit(write, z, plane)))
                     while len(written) > (AHEAD if z + 1 < depth else 0):
@@ -143,7 +141,7 @@ def predict(
                         future.result()
                         yield SliceDone(z=done, done=done + 1, total=depth)
     finally:
-        network.to("cpu")
+        network.to("meta")  # which takes no memory: an error may hold on to the network
         give_back_memory(torch_device)
     return out
 
@@ -173,6 +171,22 @@ class Averaged(nn.Module):
 
 
 Network = UNet | Averaged
+
+
+def network_on(device: torch.device, model: Model, *, average: bool = False) -> Network:
+    """A copy of a model's network on a device, to predict with: the model's own is others' too, and stays.
+
+    Parameters
+    ----------
+    device
+        Where it is to compute.
+    model
+        Trained.
+    average
+        As for :func:`predict`.
+    """
+    network = copy.deepcopy(model.network).to(device).channels_last().eval()
+    return Averaged(network, model.kernel) if average else network
 
 
 def predict_plane(

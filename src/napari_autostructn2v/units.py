@@ -24,7 +24,7 @@ from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import ImageFile, file_state, read_stack
 from napari_autostructn2v.notch import Notch, NotchedArray
-from napari_autostructn2v.prediction import Averaged, Inputs, denoise_images, network_tiles
+from napari_autostructn2v.prediction import Inputs, denoise_images, network_on, network_tiles
 from napari_autostructn2v.recovery import SIDE, Recovery
 from napari_autostructn2v.stack import Box, Stack, as_stack
 from napari_autostructn2v.tiling import Field, Tile, around, inside, overlap
@@ -173,8 +173,7 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     if notch is not None:
         stack = Stack(NotchedArray(stack, notch))
     device = choose_device(task.device)
-    network = model.network.to(device).channels_last().eval()
-    shown = Averaged(network, model.kernel) if task.average else network
+    network = network_on(device, model, average=task.average)
     # in the tiles of the whole slice, as sums in another order differ in the last bit
     details = [] if recovery is None else _touching(recovery.tiles(stack.shape[1:]), box.field)
     needed = around([box.field, *(tile.source for tile in details)])
@@ -185,22 +184,19 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     parts = [tile.within(seen) for tile in parts]
     inputs = Inputs(stack, model.mode == "2.5d")
     made = np.empty(box.shape, np.float32)
-    try:
-        for i, z in enumerate(range(*box.z)):
-            image = inputs(z)
-            plane = denoise_images(image[None], shown, model.normalisation, device, parts=parts)[0]
-            made[i] = plane[inside(box.field, seen)]
-            if recovery is not None:
-                residual = image[len(image) // 2] - plane  # slice z is the middle one
-                for tile in details:
-                    here = tile.within(seen)
-                    found = recovery.detail_around(residual[here.source])[here.inner]
-                    shared = overlap(tile.target, box.field)
-                    made[i][inside(shared, box.field)] += (
-                        np.float32(task.recovery) * found[inside(shared, tile.target)]
-                    )
-    finally:
-        network.to("cpu")  # GPU memory is other programs' too
+    for i, z in enumerate(range(*box.z)):
+        image = inputs(z)
+        plane = denoise_images(image[None], network, model.normalisation, device, parts=parts)[0]
+        made[i] = plane[inside(box.field, seen)]
+        if recovery is not None:
+            residual = image[len(image) // 2] - plane  # slice z is the middle one
+            for tile in details:
+                here = tile.within(seen)
+                found = recovery.detail_around(residual[here.source])[here.inner]
+                shared = overlap(tile.target, box.field)
+                made[i][inside(shared, box.field)] += (
+                    np.float32(task.recovery) * found[inside(shared, tile.target)]
+                )
     return made
 
 
