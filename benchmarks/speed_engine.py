@@ -17,7 +17,7 @@ from torch import Tensor
 from napari_autostructn2v import synthetic
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import PRESETS, Config, Preset, TrainingConfig
-from napari_autostructn2v.device import choose_device, has_fast_bfloat16, keep_freed_memory, mixed_precision
+from napari_autostructn2v.device import choose_device, freed_memory_kept, has_fast_bfloat16, mixed_precision
 from napari_autostructn2v.events import Event, Step, Validation, finish
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.metrics import psnr
@@ -105,24 +105,24 @@ def training(quick: bool, peers: Path | None) -> Iterator[Row]:
     """Presets and kernels."""
     stack = synthetic.sample("scan_lines", shape=(8, 256, 256)).noisy
     chunk, rounds = (5, 3) if quick else (10, 10)
-    keep_freed_memory()
-    for preset in PRESETS:
-        for name, kernel in KERNELS.items():
-            config = Config.from_preset(preset).stage2
-            channels = 3 if kernel.ndim == 3 else 1
-            steps, bare = Steps(stack, kernel, config, chunk), BareSteps(channels, config, chunk)
-            turns = Turns({"training": steps, "bare": bare}, rounds)
-            steps.close()
-            step, alone = turns.seconds("training"), turns.faster("training", "bare")
-            validation = float(np.median(steps.validations)) / config.validation_interval
-            yield {
-                "preset": preset,
-                "kernel": name,
-                "ms a step": 1000 * step,
-                "ms bare": 1000 * turns.seconds("bare"),
-                "share of the bare network": alone,
-                "with validations": alone * step / (step + validation),
-            }
+    with freed_memory_kept(choose_device()):
+        for preset in PRESETS:
+            for name, kernel in KERNELS.items():
+                config = Config.from_preset(preset).stage2
+                channels = 3 if kernel.ndim == 3 else 1
+                steps, bare = Steps(stack, kernel, config, chunk), BareSteps(channels, config, chunk)
+                turns = Turns({"training": steps, "bare": bare}, rounds)
+                steps.close()
+                step, alone = turns.seconds("training"), turns.faster("training", "bare")
+                validation = float(np.median(steps.validations)) / config.validation_interval
+                yield {
+                    "preset": preset,
+                    "kernel": name,
+                    "ms a step": 1000 * step,
+                    "ms bare": 1000 * turns.seconds("bare"),
+                    "share of the bare network": alone,
+                    "with validations": alone * step / (step + validation),
+                }
 
 
 def precision(quick: bool, peers: Path | None) -> Iterator[Row]:
@@ -131,48 +131,48 @@ def precision(quick: bool, peers: Path | None) -> Iterator[Row]:
         return
     stack = synthetic.sample("scan_lines", shape=(8, 256, 256)).noisy
     chunk, rounds = (5, 3) if quick else (10, 10)
-    keep_freed_memory()
-    config = Config().stage2
-    trainings = {mixed: Steps(stack, POINT, config, chunk, mixed=mixed) for mixed in (True, False)}
-    networks = {mixed: BareSteps(1, config, chunk, mixed=mixed) for mixed in (True, False)}
-    for what, pair in (("training", trainings), ("bare network", networks)):
-        turns = Turns({"bfloat16": pair[True], "float32": pair[False]}, rounds)
-        yield {
-            "what": f"{what}, balanced, 1 × 1",
-            "bfloat16, ms": 1000 * turns.seconds("bfloat16"),
-            "float32, ms": 1000 * turns.seconds("float32"),
-            "times faster": turns.faster("bfloat16", "float32"),
-        }
-    for one in trainings.values():
-        one.close()
+    with freed_memory_kept(choose_device()):
+        config = Config().stage2
+        trainings = {mixed: Steps(stack, POINT, config, chunk, mixed=mixed) for mixed in (True, False)}
+        networks = {mixed: BareSteps(1, config, chunk, mixed=mixed) for mixed in (True, False)}
+        for what, pair in (("training", trainings), ("bare network", networks)):
+            turns = Turns({"bfloat16": pair[True], "float32": pair[False]}, rounds)
+            yield {
+                "what": f"{what}, balanced, 1 × 1",
+                "bfloat16, ms": 1000 * turns.seconds("bfloat16"),
+                "float32, ms": 1000 * turns.seconds("float32"),
+                "times faster": turns.faster("bfloat16", "float32"),
+            }
+        for one in trainings.values():
+            one.close()
 
 
 def prediction(quick: bool, peers: Path | None) -> Iterator[Row]:
     """Stacks and network sizes, without and with the recovery."""
     device = choose_device()
-    keep_freed_memory()
-    for shape in STACKS[: 2 if quick else None]:
-        stack = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        for features in (16, 32):
-            config = TrainingConfig(features=features)
-            network = UNet(1, features, config.depth)
-            model = Model(network.eval(), POINT, None, config, Normalisation(0, 1), {})
-            bare = BareForward(stack, features, config.depth, device)
-            turns = Turns(
-                {
-                    "bare": bare,
-                    "prediction": partial(_seconds, lambda s=stack, m=model: predict(s, m)),
-                    "with recovery": partial(_seconds, lambda s=stack, m=model: denoise_with(s, m)),
-                },
-                2 if quick else 7,
-            )
-            yield {
-                "stack": " × ".join(map(str, shape)),
-                "features": str(features),
-                "megapixels a second": stack.size / 1e6 / turns.seconds("prediction"),
-                "prediction ÷ bare network": turns.faster("prediction", "bare"),
-                "with recovery ÷ bare network": turns.faster("with recovery", "bare"),
-            }
+    with freed_memory_kept(device):
+        for shape in STACKS[: 2 if quick else None]:
+            stack = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+            for features in (16, 32):
+                config = TrainingConfig(features=features)
+                network = UNet(1, features, config.depth)
+                model = Model(network.eval(), POINT, None, config, Normalisation(0, 1), {})
+                bare = BareForward(stack, features, config.depth, device)
+                turns = Turns(
+                    {
+                        "bare": bare,
+                        "prediction": partial(_seconds, lambda s=stack, m=model: predict(s, m)),
+                        "with recovery": partial(_seconds, lambda s=stack, m=model: denoise_with(s, m)),
+                    },
+                    2 if quick else 7,
+                )
+                yield {
+                    "stack": " × ".join(map(str, shape)),
+                    "features": str(features),
+                    "megapixels a second": stack.size / 1e6 / turns.seconds("prediction"),
+                    "prediction ÷ bare network": turns.faster("prediction", "bare"),
+                    "with recovery ÷ bare network": turns.faster("with recovery", "bare"),
+                }
 
 
 class BareForward:

@@ -1,6 +1,9 @@
 """Training: repeatable, comparable, cancelled without loss, resumed to the same end."""
 
+import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -391,3 +394,18 @@ def test_two_threads_predict_what_one_does(stack):
     with ThreadPoolExecutor(2) as pool:
         for made in pool.map(lambda _: finish(predict(stack, model)), range(4)):
             np.testing.assert_array_equal(made, alone)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nothing is told to the allocator")
+def test_the_allocator_is_left_as_it_is_found_to_work(stack):
+    """Whoever frees a large array after a training gives its memory back to the system."""
+    finish(predict(stack, finish(train(stack, LINE, TINY))))
+    large = np.ones(2**26, np.float32)
+    held = resident()
+    del large
+    assert held - resident() > 2**27
+
+
+def resident():
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -19,10 +19,10 @@ from napari_autostructn2v.blindspot import allowed_flips, through_flip
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.device import (
     choose_device,
+    freed_memory_kept,
     give_back_memory,
     is_lost,
     is_out_of_memory,
-    keep_freed_memory,
     mixed_precision,
 )
 from napari_autostructn2v.events import Notice, SliceDone
@@ -101,7 +101,6 @@ def predict(
     if model.notch is not None:
         stack = model.notch.apply(stack)
     torch_device = choose_device(device)
-    keep_freed_memory()
     network = network_on(torch_device, model, average=average)
     depth, height, width = stack.shape
     at_once = (
@@ -116,7 +115,11 @@ def predict(
     images = in_background(Inputs(stack, model.mode == "2.5d"), range(first, depth))
     written: deque[tuple[int, Future[None]]] = deque()
     try:
-        with closing(images), ThreadPoolExecutor(1, "writing") as writer:
+        with (
+            freed_memory_kept(torch_device),
+            closing(images),
+            ThreadPoolExecutor(1, "writing") as writer,
+        ):
             for begin in range(first, depth, at_once):
                 batch = np.stack([next(images) for _ in range(begin, min(begin + at_once, depth))])
                 try:

@@ -19,10 +19,10 @@ from napari_autostructn2v.device import (
     choose_device,
     describe_device,
     free_memory,
+    freed_memory_kept,
     give_back_memory,
     is_lost,
     is_out_of_memory,
-    keep_freed_memory,
 )
 from napari_autostructn2v.events import (
     CheckpointWritten,
@@ -133,26 +133,26 @@ def train(
     if box is not None:
         stack = as_stack(stack.cropped(box), mode, config.depth)
     torch_device = choose_device(device)
-    keep_freed_memory()
     kept, failed = _Kept(), False
     job = _Job(whole, stack, kernel, config, seed % SEEDS, checkpoint)
-    try:
-        while True:
-            try:
-                network, best, steps = yield from _steps(job, torch_device, preview, kept)
-                break
-            except RuntimeError as error:
-                if failed or not is_lost(error):
-                    raise
-                failed = True
-                reason = str(error).splitlines()[0]
-            yield Notice(
-                f"The graphics card has failed ({reason}). The training goes on on the processor, from what "
-                "was kept last; that takes longer."
-            )
-            torch_device = torch.device("cpu")
-    finally:
-        give_back_memory(torch_device)
+    with freed_memory_kept(torch_device):
+        try:
+            while True:
+                try:
+                    network, best, steps = yield from _steps(job, torch_device, preview, kept)
+                    break
+                except RuntimeError as error:
+                    if failed or not is_lost(error):
+                        raise
+                    failed = True
+                    reason = str(error).splitlines()[0]
+                yield Notice(
+                    f"The graphics card has failed ({reason}). The training goes on on the processor, from "
+                    "what was kept last; that takes longer."
+                )
+                torch_device = torch.device("cpu")
+        finally:
+            give_back_memory(torch_device)
 
     if best is not None:
         network.load_state_dict(best.weights)

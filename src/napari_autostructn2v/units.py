@@ -19,7 +19,7 @@ import torch
 
 from napari_autostructn2v.apply import denoise_to_file
 from napari_autostructn2v.bundle import Model, load_model
-from napari_autostructn2v.device import choose_device, keep_freed_memory
+from napari_autostructn2v.device import choose_device, freed_memory_kept
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import ImageFile, file_state, read_stack
@@ -168,7 +168,8 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     notch, recovery
         Found in the whole stack; None if there are none.
     """
-    _prepare(task)
+    if task.threads is not None:
+        torch.set_num_threads(task.threads)
     _, stack, model = task.open()
     if notch is not None:
         stack = Stack(NotchedArray(stack, notch))
@@ -184,25 +185,27 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     parts = [tile.within(seen) for tile in parts]
     inputs = Inputs(stack, model.mode == "2.5d")
     made = np.empty(box.shape, np.float32)
-    for i, z in enumerate(range(*box.z)):
-        image = inputs(z)
-        plane = denoise_images(image[None], network, model.normalisation, device, parts=parts)[0]
-        made[i] = plane[inside(box.field, seen)]
-        if recovery is not None:
-            residual = image[len(image) // 2] - plane  # slice z is the middle one
-            for tile in details:
-                here = tile.within(seen)
-                found = recovery.detail_around(residual[here.source])[here.inner]
-                shared = overlap(tile.target, box.field)
-                made[i][inside(shared, box.field)] += (
-                    np.float32(task.recovery) * found[inside(shared, tile.target)]
-                )
+    with freed_memory_kept(device):
+        for i, z in enumerate(range(*box.z)):
+            image = inputs(z)
+            plane = denoise_images(image[None], network, model.normalisation, device, parts=parts)[0]
+            made[i] = plane[inside(box.field, seen)]
+            if recovery is not None:
+                residual = image[len(image) // 2] - plane  # slice z is the middle one
+                for tile in details:
+                    here = tile.within(seen)
+                    found = recovery.detail_around(residual[here.source])[here.inner]
+                    shared = overlap(tile.target, box.field)
+                    made[i][inside(shared, box.field)] += (
+                        np.float32(task.recovery) * found[inside(shared, tile.target)]
+                    )
     return made
 
 
 def denoise_whole(task: Task) -> None:
     """Denoise a stack into its file, in one go."""
-    _prepare(task)
+    if task.threads is not None:
+        torch.set_num_threads(task.threads)
     image, _, model = task.open()
     finish(
         denoise_to_file(
@@ -216,12 +219,6 @@ def denoise_whole(task: Task) -> None:
             overwrite=task.overwrite,
         )
     )
-
-
-def _prepare(task: Task) -> None:
-    keep_freed_memory()
-    if task.threads is not None:
-        torch.set_num_threads(task.threads)
 
 
 def _touching(tiles: Iterable[Tile], field: Field) -> list[Tile]:
