@@ -46,17 +46,109 @@ cli.main()
 """
 
 
-def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
-    made = sample("scan_lines", shape=(4, 64, 64))
-    source = write_stack(tmp_path / "noisy.tif", made.noisy)
-    (tmp_path / "program.py").write_text(PROGRAM)
-    outcome = subprocess.run(
+IN_TROUBLE = """
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_autostructn2v import processes
+from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.events import Notice, finish
+from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.network import UNet
+from napari_autostructn2v.problem import told
+from napari_autostructn2v.training import train
+
+folder, trouble = Path(sys.argv[1]), sys.argv[2]
+stack = np.load(folder / "stack.npy")
+config = TrainingConfig(steps=12, batch_size=8, patch_size=32, features=8, validation_interval=4)
+sound, steps = UNet.forward, 0
+
+
+def forward(self, image):
+    global steps
+    steps += self.training
+    if processes.number() == 1 and self.training and trouble == "memory" and len(image) > 1:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    if processes.number() == 1 and trouble == "card" and steps == 3:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+    return sound(self, image)
+
+
+UNet.forward = forward
+
+
+def note(model, seen):
+    weights = torch.cat([p.flatten() for p in model.network.state_dict().values()])
+    np.save(folder / f"weights_{processes.number()}.npy", weights.numpy())
+    (folder / f"notices_{processes.number()}.txt").write_text("\\n".join(seen))
+
+
+def notice(seen):
+    return lambda event: seen.append(event.message) if isinstance(event, Notice) else None
+
+
+limit = timedelta(seconds=8 if trouble == "waiting" else 120)
+try:
+    with processes.together(limit):
+        seen = []
+        if processes.lead():
+            if trouble == "waiting":
+                time.sleep(12)  # it predicts, longer than the others wait for a step
+            note(finish(train(stack, POINT, config, device="cpu"), notice(seen)), seen)
+            processes.tell(None)
+        else:
+            for order in processes.told():
+                note(finish(train(stack, device="cpu", **order), notice(seen)), seen)
+except Exception as error:
+    sys.exit(told(error))
+"""
+
+
+def by_two(program: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What became of a program that ``torchrun`` has started twice."""
+    (folder / "program.py").write_text(program)
+    return subprocess.run(
         [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-            str(tmp_path / "program.py"), "run", str(source), str(tmp_path / "out.tif"), "--quiet",
+            str(folder / "program.py"), *arguments,
         ],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("trouble", ["waiting", "memory"])
+def test_trouble_of_one_is_borne_by_both(tmp_path: Path, trouble: str) -> None:
+    """One that leads and predicts longer than others wait for a step; one that runs out of memory."""
+    np.save(tmp_path / "stack.npy", sample("scan_lines", shape=(2, 64, 64)).noisy)
+    outcome = by_two(IN_TROUBLE, tmp_path, str(tmp_path), trouble)
+    assert outcome.returncode == 0, outcome.stderr
+    first, second = (np.load(tmp_path / f"weights_{n}.npy") for n in range(2))
+    np.testing.assert_array_equal(first, second)
+    notices = [(tmp_path / f"notices_{n}.txt").read_text().splitlines() for n in range(2)]
+    assert notices[0] == notices[1]
+    # 4 patches each, then 2, then 1
+    expected = ["in 2 parts", "in 4 parts"] if trouble == "memory" else []
+    assert len(notices[0]) == len(expected)
+    assert all(words in notice for words, notice in zip(expected, notices[0], strict=True))
+
+
+def test_a_card_that_fails_ends_the_training_of_all_with_words(tmp_path: Path) -> None:
+    np.save(tmp_path / "stack.npy", sample("scan_lines", shape=(2, 64, 64)).noisy)
+    outcome = by_two(IN_TROUBLE, tmp_path, str(tmp_path), "card")
+    assert outcome.returncode != 0
+    assert "The graphics card of process 1 has failed (CUDA error: unspecified launch" in outcome.stderr
+    assert not (tmp_path / "weights_0.npy").exists()
+
+
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    made = sample("scan_lines", shape=(4, 64, 64))
+    source = write_stack(tmp_path / "noisy.tif", made.noisy)
+    outcome = by_two(PROGRAM, tmp_path, "run", str(source), str(tmp_path / "out.tif"), "--quiet")
     assert outcome.returncode == 0, outcome.stderr
     first, second = ((tmp_path / f"drawn_{n}.txt").read_text().splitlines() for n in range(2))
     assert len(first) == len(second) >= 60

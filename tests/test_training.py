@@ -63,6 +63,16 @@ def test_other_random_numbers_are_left_alone(stack):
     assert torch.equal(torch.rand(1), expected)
 
 
+def test_a_training_on_the_processor_asks_no_graphics_card(stack, monkeypatch):
+    """Asking opens a context there: hundreds of megabytes on each card, by each process."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("get_rng_state", "set_rng_state", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, lambda *args, name=name: asked.append(name))
+    finish(train(stack, POINT, TINY, device="cpu"))
+    assert asked == []
+
+
 def test_any_whole_number_is_a_seed(stack):
     negative, largest, beyond = (
         finish(train(stack, LINE, TINY, seed=seed)) for seed in (-1, 2**64 - 1, 2**65 - 1)

@@ -22,8 +22,8 @@ from napari_autostructn2v.device import (
     freed_memory_kept,
     give_back_memory,
     is_lost,
-    is_out_of_memory,
 )
+from napari_autostructn2v.errors import DeviceError
 from napari_autostructn2v.events import (
     CheckpointWritten,
     Event,
@@ -119,6 +119,8 @@ def train(
         If the checkpoint belongs to another input or other settings.
     TrainingError
         If the loss grows without bounds, and does so again after going back.
+    DeviceError
+        If the device is not there, or fails while several processes train together.
     """
     kernel = validate_kernel(kernel)
     mode: Mode = "2.5d" if kernel.ndim == 3 else "2d"
@@ -146,6 +148,11 @@ def train(
                         raise
                     failed = True
                     reason = str(error).splitlines()[0]
+                    if processes.count() > 1:
+                        raise DeviceError(
+                            f"The graphics card of process {processes.number()} has failed ({reason}). Start "
+                            "the same command without that card: it goes on from what was kept last."
+                        ) from error
                 yield Notice(
                     f"The graphics card has failed ({reason}). The training goes on on the processor, from "
                     "what was kept last; that takes longer."
@@ -221,8 +228,9 @@ def _steps(
     """
     config, kernel, stack = job.config, job.kernel, job.stack
     data = TrainingData(stack, kernel, config, device, job.seed)
-    with torch.random.fork_rng():  # weights depend on the seed alone, and other code's dice stay as they were
-        torch.manual_seed(job.seed)
+    # weights depend on the seed alone; other code's dice stay as they were, and no graphics card is asked
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(job.seed)
         network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
     network.to(device).channels_last()
     dice = (job.seed + ANOTHER * processes.number()) % SEEDS
@@ -293,15 +301,10 @@ def _steps(
 
 def _learn(state: TrainingState, data: TrainingData, batch: Batch) -> Generator[Notice, Any, float]:
     """A step, in smaller pieces where memory does not hold the batch; returns its loss."""
-    while True:
-        try:
-            return state.learn(data, batch)
-        except RuntimeError as error:
-            if not is_out_of_memory(error) or not state.halve():
-                raise
-        # after the except: the error holds on to the memory of the step that failed
+    while (loss := state.learn(data, batch)) is None:
         give_back_memory(batch.masked.device)
         yield _in_parts(state.parts)
+    return loss
 
 
 def _in_parts(parts: int) -> Notice:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from torch import Tensor
 
 from napari_autostructn2v.checkpoint import read_checkpoint, write_checkpoint
 from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.device import is_out_of_memory
 from napari_autostructn2v.errors import TrainingError
 from napari_autostructn2v.network import UNet
-from napari_autostructn2v.processes import lead, mean_of_all, shared
+from napari_autostructn2v.processes import average, lead, take_from_lead
 from napari_autostructn2v.run_record import of_another_run
 from napari_autostructn2v.training_data import Batch, TrainingData
 
@@ -90,36 +90,45 @@ class TrainingState:
     optimizer: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
+        take_from_lead(list(self.network.parameters()))
         self._first = _on_cpu(self.network)
-        self._shared = shared(self.network)
         self._new_optimizer()
 
-    def learn(self, data: TrainingData, batch: Batch) -> float:
+    def learn(self, data: TrainingData, batch: Batch) -> float | None:
         """Make a step with a batch; return its loss, mean squared error at the blind spots that count.
 
-        No step is made if the loss says that the training has gone wrong.
+        No step is made if the loss says that the training has gone wrong. None is returned if memory did not
+        hold the batch, here or where another process trains along: the next try is in pieces half as large.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * self.rate * one_cycle(self.step, self.config.steps)
         self.network.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        pieces = data.pieces(batch, self.parts)
-        losses: list[Tensor] = []
-        for i, piece in enumerate(pieces):
-            last = i == len(pieces) - 1
-            with nullcontext() if last or self._shared is self.network else self._shared.no_sync():
-                part = data.loss(self._shared, piece)
-                losses.append(part.detach())
-                if last:
-                    of_all = mean_of_all(torch.stack(losses).sum())
-                part.backward()
-        loss = of_all()
+        parameters = list(self.network.parameters())
+        loss = average(self._gradients(data, batch), parameters)
+        if loss is None:
+            self.parts *= 2
+            return None
         if gone_wrong(loss):
             return loss
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         self.optimizer.step()
         self.step += 1
         return loss
+
+    def _gradients(self, data: TrainingData, batch: Batch) -> Tensor | None:
+        """Compute the gradients of a batch; return its loss, None if memory may hold smaller pieces alone."""
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        try:
+            for piece in data.pieces(batch, self.parts):
+                loss = data.loss(self.network, piece)
+                loss.backward()
+                losses.append(loss.detach())
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or self.parts >= len(batch.masked):
+                raise
+            return None
+        return torch.stack(losses).sum()
 
     def keep_unless_worse(self, losses: Tensor) -> bool:
         """Keep the network as the best if the losses of the validation patches do not speak against it.
@@ -173,11 +182,6 @@ class TrainingState:
         while free is not None and whole / self.parts > free / 2 and self.parts < config.batch_size:
             self.parts *= 2
         return self.parts > wanted
-
-    def halve(self) -> bool:
-        """Compute a batch in twice as many pieces; False if they cannot be smaller."""
-        self.parts *= 2
-        return self.parts < 2 * self.config.batch_size
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
