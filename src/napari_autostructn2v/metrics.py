@@ -26,6 +26,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from napari_autostructn2v.analysis import NoiseAnalysis, analyze
+from napari_autostructn2v.background import THREADS
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.kernel import embed_kernel
@@ -35,14 +36,16 @@ from napari_autostructn2v.spectrum import (
     BackgroundSpectrum,
     Tiles,
     background_spectrum,
+    batches,
     choose_tiles,
     complete,
     departure,
     find_peaks,
     frequency_radius,
+    power,
     ring_median,
     tile_corners,
-    tile_powers,
+    tile_spectra,
 )
 from napari_autostructn2v.stack import ComputedArray, Stack, as_stack
 
@@ -190,14 +193,20 @@ def appraise(
     tiles = choose_tiles(raw, made, analysis.config.model_copy(update={"flat_share": FLAT_SHARE}))
     slices = sorted({z for z, _, _ in tiles.corners})
     slices = [slices[i] for i in np.unique(np.linspace(0, len(slices) - 1, MAX_SLICES).astype(int))]
-    leakage, reach = _Leakage(tiles, raw.shape[1:]), _Reach(analysis)
+    corners = tile_corners(raw, tiles.side)
+    leakage, reach = _Leakage(tiles, corners), _Reach(analysis, raw.shape[1:])
     half = np.zeros((tiles.side, tiles.side // 2 + 1))
     for done, z in enumerate(slices, start=1):
-        shown = made.plane(z)
-        removed = given.plane(z) - shown
+        shown, removed = made.plane(z), given.plane(z)
+        removed -= shown
         leakage.add(z, shown, removed)
         reach.add(removed)
-        half += tile_powers(raw.plane(z) - shown, leakage.corners, tiles.side).mean(axis=0) / len(slices)
+        if analysis.notch:
+            removed = raw.plane(z)
+            removed -= shown
+        for some in batches(corners):
+            powers = power(tile_spectra(removed, corners[some], tiles.side))
+            half += powers.sum(axis=0) / (len(corners) * len(slices))
         yield SliceDone(z=z, done=done, total=len(slices))
     if not half.any():
         raise StackError("The two stacks are the same: nothing was removed. Choose the original first.")
@@ -247,23 +256,22 @@ class _Leakage:
     removed, (1 - H)². Noise does the same, so what flat background shows is subtracted first.
     """
 
-    def __init__(self, tiles: Tiles, shape: tuple[int, ...]) -> None:
-        self.corners = tile_corners(shape, tiles.side)
-        self._side = tiles.side
+    def __init__(self, tiles: Tiles, corners: list[tuple[int, int]]) -> None:
+        self._corners, self._side = corners, tiles.side
         self._flat = set(tiles.corners)
         self._sums = np.zeros((2, 3, tiles.side, tiles.side // 2 + 1))
         self._counts = np.zeros(2)
 
     def add(self, z: int, denoised: np.ndarray, removed: np.ndarray) -> None:
         """Take in a slice."""
-        shown, taken, both = (
-            tile_powers(plane, self.corners, self._side) for plane in (denoised, removed, denoised + removed)
-        )
-        cross = (both - shown - taken) / 2
-        flat = np.array([(z, *corner) in self._flat for corner in self.corners])
-        for which, chosen in enumerate((flat, ~flat)):
-            self._sums[which] += [powers[chosen].sum(axis=0) for powers in (cross, shown, taken)]
-            self._counts[which] += chosen.sum()
+        for some in batches(self._corners):
+            corners = self._corners[some]
+            image, noise = (tile_spectra(plane, corners, self._side) for plane in (denoised, removed))
+            cross, shown, taken = np.real(image * noise.conj()), power(image), power(noise)
+            flat = np.array([(z, *corner) in self._flat for corner in corners])
+            for which, chosen in enumerate((flat, ~flat)):
+                self._sums[which] += [powers[chosen].sum(axis=0) for powers in (cross, shown, taken)]
+                self._counts[which] += chosen.sum()
 
     def share(self) -> float:
         """0 to 1; 0 where all is flat or nothing is."""
@@ -284,28 +292,27 @@ class _Leakage:
 class _Reach:
     """Autocorrelation of what was removed, pooled over slices, and what of it lies beyond the kernel."""
 
-    def __init__(self, analysis: NoiseAnalysis) -> None:
+    def __init__(self, analysis: NoiseAnalysis, shape: tuple[int, ...]) -> None:
         kernel = analysis.kernel if analysis.kernel.ndim == 2 else analysis.kernel[1]
         self._reach = analysis.config.max_lag + 1
         # beside a neighbour that shares noise there is always a little more of it
         grid = ndimage.binary_dilation(embed_kernel(kernel, 2 * self._reach + 1), np.ones((3, 3)))
         self._within = np.asarray(grid)
-        self._sum = np.zeros(grid.shape)
+        self._shape = [fft.next_fast_len(n + self._reach, real=True) for n in shape]
+        self._power = np.zeros((self._shape[0], self._shape[1] // 2 + 1), np.float32)
         self._pixels = 0
 
     def add(self, removed: np.ndarray) -> None:
         """Take in a slice."""
-        centred = removed - removed.mean(dtype=np.float64)
-        padded = [fft.next_fast_len(n + self._reach, real=True) for n in centred.shape]
-        power = np.square(np.abs(fft.rfft2(centred, padded)))
-        lags = np.arange(-self._reach, self._reach + 1)
-        self._sum += fft.irfft2(power, padded)[np.ix_(lags, lags)]
-        self._pixels += centred.size
+        # in single precision, for slices may be large
+        self._power += power(fft.rfft2(removed - removed.mean(), self._shape, workers=THREADS))
+        self._pixels += removed.size
 
     def beyond(self) -> tuple[float, float]:
         """Share of the lags that chance does not explain, and the largest correlation among them."""
-        zero = self._sum[self._reach, self._reach]
-        correlation = self._sum / max(zero, np.finfo(float).tiny)
+        lags = np.arange(-self._reach, self._reach + 1)
+        pooled = fft.irfft2(self._power, self._shape, workers=THREADS)[np.ix_(lags, lags)].astype(np.float64)
+        correlation = pooled / max(pooled[self._reach, self._reach], np.finfo(float).tiny)
         # Bartlett: correlations within the kernel make those beyond it scatter more
         error = np.sqrt(np.square(correlation[self._within]).sum() / self._pixels)
         beyond = np.abs(correlation[~self._within])

@@ -14,14 +14,16 @@ Moisan, L. Periodic plus smooth image decomposition. Journal of Mathematical Ima
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy import fft, ndimage
 
+from napari_autostructn2v.background import THREADS, in_background
 from napari_autostructn2v.config import NotchChoice
+from napari_autostructn2v.spectrum import power
 from napari_autostructn2v.stack import ComputedArray, Stack
 
 MAX_SLICES = 32
@@ -129,7 +131,9 @@ class Wave:
 
     def pattern(self, plane: np.ndarray) -> np.ndarray:
         """The wave in a slice, (Y, X), float32."""
-        return np.float32(self.share) * self.envelope(plane if self.common is None else self.common)
+        pattern = self.envelope(plane if self.common is None else self.common)
+        pattern *= np.float32(self.share)
+        return pattern
 
     @property
     def share(self) -> float:
@@ -142,7 +146,7 @@ class Wave:
         return not self.slant and -0.5 in self.frequency
 
     def envelope(self, plane: np.ndarray) -> np.ndarray:
-        """All of the slice that is near the frequency, (Y, X).
+        """All of the slice that is near the frequency, (Y, X), float32.
 
         The slice is brought down to zero frequency and smoothed there, by as much less at its borders as
         there is less of it: no leakage, whatever the frequency.
@@ -151,17 +155,21 @@ class Wave:
             np.exp(2j * np.pi * f * np.arange(n)) for f, n in zip(self.frequency, plane.shape, strict=True)
         ]
         # single precision and in place: of a large slice this is what takes the most memory
-        slow = _times((plane - plane.mean()).astype(np.complex64), [c.conj() for c in carriers])
+        slow = np.zeros(plane.shape, np.complex64)
+        np.subtract(plane, plane.mean(), out=slow.real)
+        slow = _times(slow, [c.conj() for c in carriers])
         for axis in (0, 1):
             slow = _smoothed(slow, self.reach, axis)
         weights = [_smoothed(np.ones(n), self.reach, 0) for n in plane.shape]
         slow = _times(slow, [c / weight for c, weight in zip(carriers, weights, strict=True)])
         # a wave has its other half at -f, unless that is the same frequency
         halves = 1 if all((2 * f) % 1 == 0 for f in self.frequency) else 2
-        return np.asarray(halves * slow.real)
+        near = slow.real
+        near *= halves
+        return near
 
 
-def _times(image: np.ndarray, factors: list[np.ndarray]) -> np.ndarray:
+def _times(image: np.ndarray, factors: Sequence[np.ndarray]) -> np.ndarray:
     """Multiply an image in place by a factor for each row and one for each column."""
     rows, columns = (factor.astype(image.dtype) for factor in factors)
     image *= rows[:, None]
@@ -198,23 +206,21 @@ class Notch:
     def __bool__(self) -> bool:
         return bool(self.offsets or self.waves)
 
-    def pattern(self, plane: np.ndarray) -> np.ndarray:
-        """What is taken away from a slice (Y, X), float32."""
-        # in single precision, for slices may be large, and without the mean, which would cost digits
-        left = (plane - plane.mean()).astype(np.float32, copy=False)
-        pattern = np.zeros_like(left)
-
-        def take(part: np.ndarray) -> None:
-            np.subtract(left, part, out=left)
-            np.add(pattern, part, out=pattern)
-
+    def take_from(self, plane: np.ndarray) -> np.ndarray:
+        """Take the patterns away from a slice (Y, X), float32, in place; returned is the slice."""
+        if not self:
+            return plane
+        # slices may be large: no second copy, and without the mean, which would cost digits
+        mean = plane.mean()
+        plane -= mean
         for offsets in self.offsets:
-            take(offsets.pattern(left))
-        take(self._fixed)
+            plane -= offsets.pattern(plane)
+        plane -= self._fixed
         for wave in self.waves:
             if wave.common is None:
-                take(wave.pattern(left))
-        return pattern
+                plane -= wave.pattern(plane)
+        plane += mean
+        return plane
 
     @cached_property
     def _fixed(self) -> np.ndarray:
@@ -314,8 +320,8 @@ class NotchRule:
         return Stack(NotchedArray(stack, notch))
 
 
-class PatternArray(ComputedArray):
-    """What a notch takes away from a stack, computed slice by slice as it is read.
+class NotchedArray(ComputedArray):
+    """A stack without what a notch takes away, computed slice by slice as it is read.
 
     Parameters
     ----------
@@ -330,15 +336,15 @@ class PatternArray(ComputedArray):
         self._stack, self._notch = stack, notch
 
     def _computed(self, z: int) -> np.ndarray:
-        return self._notch.pattern(self._stack.plane(z))
+        return self._notch.take_from(self._stack.plane(z))
 
 
-class NotchedArray(PatternArray):
-    """A stack without the pattern, likewise."""
+class PatternArray(NotchedArray):
+    """What it takes away, likewise."""
 
     def _computed(self, z: int) -> np.ndarray:
         plane = self._stack.plane(z)
-        return plane - self._notch.pattern(plane)
+        return plane - self._notch.take_from(plane.copy())
 
 
 def find_notch(stack: Stack) -> Notch:
@@ -351,20 +357,11 @@ def find_notch(stack: Stack) -> Notch:
     Parameters
     ----------
     stack
-        The raw data; up to 32 slices of it are read, one at a time and some of them again.
+        The raw data; up to 32 slices of it are read, some at a time and each of them again.
     """
     chosen = _chosen(stack.shape[0])
-    pairs = [(i, i + 1) for i in range(len(chosen) - 1) if chosen[i + 1] == chosen[i] + 1]
-
-    def raw() -> Iterator[np.ndarray]:
-        return (stack.plane(z).astype(np.float64) for z in chosen)
-
-    lines = Notch(_find_offsets(raw()))
-
-    def without_lines() -> Iterator[np.ndarray]:
-        return (plane - lines.pattern(plane) for plane in raw()) if lines else raw()
-
-    return Notch(lines.offsets, _find_waves(without_lines, (len(chosen), *stack.shape[1:]), pairs))
+    lines = Notch(_find_offsets(stack, chosen))
+    return replace(lines, waves=_find_waves(Stack(NotchedArray(stack, lines)), chosen))
 
 
 def _chosen(depth: int) -> list[int]:
@@ -375,19 +372,33 @@ def _chosen(depth: int) -> list[int]:
     return sorted({int(z) for z in (*first, *(first + 1))})
 
 
-def _find_offsets(planes: Iterable[np.ndarray]) -> tuple[Offsets, ...]:
+def _level(stack: Stack, z: int) -> np.ndarray:
+    """A slice less its mean, which would leak from zero frequency into its surroundings."""
+    plane = stack.plane(z)
+    plane -= plane.mean()
+    return plane
+
+
+def _find_offsets(stack: Stack, chosen: list[int]) -> tuple[Offsets, ...]:
     """Offsets of rows and of columns."""
-    profiles: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for plane in planes:
-        # the mean would leak from zero frequency into its surroundings
-        level = plane - plane.mean()
-        for axis, oriented in ((0, level), (1, level.T)):
-            x = np.arange(oriented.shape[1]) / oriented.shape[1]
-            # the line of the spectrum on which the other frequency is zero, and two on each side
-            waves = [np.exp(2j * np.pi * k * x) for k in (1, 2, -1, -2)]
-            profiles[axis].append(oriented @ np.stack([np.ones(x.size), *waves], axis=1) / x.size)
-    found = (_offsets(np.array(lines), axis) for axis, lines in enumerate(profiles))
+
+    def profiles(z: int) -> tuple[np.ndarray, np.ndarray]:
+        level = _level(stack, z)
+        return _line_spectrum(level), _line_spectrum(level.T)
+
+    of_slices = list(in_background(profiles, chosen, threads=THREADS))
+    found = (_offsets(np.array(lines), axis) for axis, lines in enumerate(zip(*of_slices, strict=True)))
     return tuple(part for part in found if part is not None)
+
+
+def _line_spectrum(plane: np.ndarray) -> np.ndarray:
+    """Of each row, its amplitude at zero frequency along X and at two frequencies on each side, (Y, 5)."""
+    width = plane.shape[1]
+    angle = 2 * np.pi * np.outer(np.arange(width) / width, (1, 2))
+    basis = np.concatenate([np.ones((width, 1)), np.cos(angle), np.sin(angle)], axis=1)
+    parts = (plane @ (basis / width).astype(np.float32)).astype(np.float64)
+    beside = parts[:, 1:3] + 1j * parts[:, 3:]
+    return np.concatenate([parts[:, :1], beside, beside.conj()], axis=1)
 
 
 def _offsets(profiles: np.ndarray, axis: int) -> Offsets | None:
@@ -434,72 +445,95 @@ def _periodic_spectrum(profile: np.ndarray) -> np.ndarray:
     return np.asarray(fft.rfft(profile) - smooth * jump)
 
 
-def _find_waves(
-    planes: Callable[[], Iterator[np.ndarray]], shape: tuple[int, int, int], pairs: list[tuple[int, int]]
-) -> tuple[Wave, ...]:
-    """Single peaks of slices, which are gone through a second time for the phases of what is found."""
-    count, height, width = shape
-    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    mean = np.zeros((height, width), np.float32)
-    powers, logs = np.zeros((2, height, width // 2 + 1))
-    for plane in planes():
-        power = np.square(np.abs(fft.rfft2(window * (plane - plane.mean())))) + np.finfo(float).tiny
-        mean += plane / count
-        powers += power / count
-        logs += np.log(power) / count
-    power = fft.fftshift(_whole(powers, width))
-    log_power = fft.fftshift(_whole(logs, width))
-    surroundings = _local_median(log_power)
-    excess = log_power - surroundings
-    fy, fx = (fft.fftshift(fft.fftfreq(n)) for n in mean.shape)
+def _find_waves(stack: Stack, chosen: list[int]) -> tuple[Wave, ...]:
+    """Single peaks of slices, which are gone through again for the phases of what is found."""
+    shape = stack.shape[1:]
+    window = tuple(np.hanning(n + 2)[1:-1] for n in shape)
+    found = _single_peaks(stack, chosen, window)
+    if not found:
+        return ()
+    waves, places = zip(*found, strict=True)
+    rows, columns = (
+        weights[:, None] * np.exp(-2j * np.pi * np.outer(np.arange(weights.size) / weights.size, bins))
+        for weights, bins in zip(window, np.array(places).T, strict=True)
+    )
+
+    def phases(z: int) -> np.ndarray:
+        """Of each wave in a slice, its bin of the transform."""
+        along_x = _level(stack, z) @ np.hstack([columns.real, columns.imag]).astype(np.float32)
+        return np.asarray((rows * (along_x[:, : len(waves)] + 1j * along_x[:, len(waves) :])).sum(axis=0))
+
+    phasors = np.array(list(in_background(phases, chosen, threads=THREADS)))
+    pairs = [(i, i + 1) for i in range(len(chosen) - 1) if chosen[i + 1] == chosen[i] + 1]
+    fixed = [bool(_coherent(list(of_wave))) for of_wave in phasors.T]
+    mean = None
+    if any(fixed):
+        mean = np.zeros(shape, np.float32)
+        for z in chosen:
+            plane = stack.plane(z)
+            plane /= len(chosen)
+            mean += plane
+    return tuple(
+        replace(
+            wave,
+            through=_coherent([of_wave[b] * of_wave[a].conj() for a, b in pairs]),
+            common=mean if same else None,
+        )
+        for wave, of_wave, same in zip(waves, phasors.T, fixed, strict=True)
+    )
+
+
+def _single_peaks(
+    stack: Stack, chosen: list[int], window: tuple[np.ndarray, ...]
+) -> list[tuple[Wave, tuple[int, int]]]:
+    """Single peaks of the averaged spectrum, the highest first, each with its bin from zero frequency."""
+    count, (height, width) = len(chosen), stack.shape[1:]
+    shape = (height, width)
+    # slices may be large: single precision, halves of spectra, and threads that share one slice
+    powers, logs = np.zeros((2, height, width // 2 + 1), np.float32)
+    for z in chosen:
+        of_slice = power(fft.rfft2(_times(_level(stack, z), window), workers=THREADS))
+        powers += of_slice
+        of_slice += np.finfo(np.float32).tiny
+        logs += np.log(of_slice, out=of_slice)
+    powers /= count
+    logs /= count
+    excess = fft.fftshift(_whole(logs, width))
+    del logs
+    surroundings = _local_median(excess)
+    excess -= surroundings
     certain = max(NARROW, CERTAIN * np.pi / np.sqrt(6 * count))
     tops = (excess == ndimage.maximum_filter(excess, size=7, mode="wrap")) & (excess >= certain)
-    tops &= np.hypot(fy[:, None], fx) >= PROTECTED
-    waves: list[Wave] = []
-    places: list[tuple[int, int]] = []
+    found: list[tuple[Wave, tuple[int, int]]] = []
     seen: set[tuple[int, int]] = set()
     for y, x in sorted(map(tuple, np.argwhere(tops).tolist()), key=lambda top: -excess[top]):
-        if (y, x) in seen or len(waves) == MAX_WAVES:
+        if (y, x) in seen or len(found) == MAX_WAVES:
+            continue
+        if np.hypot((y - height // 2) / height, (x - width // 2) / width) < PROTECTED:
             continue
         # seen from zero frequency, what is at -f is the same wave
         seen |= {(y, x), ((2 * (height // 2) - y) % height, (2 * (width // 2) - x) % width)}
         rows, columns = np.arange(y - 2, y + 3), np.arange(x - 2, x + 3)
         near = np.ix_(rows % height, columns % width)
-        weight = np.maximum(power[near] - np.exp(surroundings[near]), 0)
-        at = np.stack(
-            np.meshgrid((rows - height // 2) / height, (columns - width // 2) / width, indexing="ij")
-        )
+        bins = np.stack(np.meshgrid(rows - height // 2, columns - width // 2, indexing="ij"))
+        weight = np.maximum(powers[_in_half(bins, shape)] - np.exp(surroundings[near]), 0)
+        at = np.stack([bins[0] / height, bins[1] / width])
         frequency = (weight * at).sum(axis=(1, 2)) / weight.sum()
-        on_axis = np.abs(frequency) * mean.shape < ON_AXIS
+        on_axis = np.abs(frequency) * shape < ON_AXIS
         frequency[on_axis] = 0
-        frequency[(0.5 - np.abs(frequency)) * mean.shape < ON_AXIS] = -0.5
+        frequency[(0.5 - np.abs(frequency)) * shape < ON_AXIS] = -0.5
         spread = np.sqrt((weight * np.square(at - frequency[:, None, None])).sum() / weight.sum())
         of_the_window = 0.9 * np.hypot(1 / height, 1 / width) / np.sqrt(2)
         own = np.sqrt(max(spread**2 - of_the_window**2, 1e-18))
-        half = (int(fft.ifftshift(np.arange(height))[y]), int(fft.ifftshift(np.arange(width))[x]))
-        if half[1] > width // 2:
-            half = (-half[0] % height, width - half[1])
         wave = Wave(
             frequency=(float(frequency[0]), float(frequency[1])),
-            reach=float(np.clip(1 / (2 * np.pi * own), 12, min(mean.shape) / 8)),
+            reach=float(np.clip(1 / (2 * np.pi * own), 12, min(shape) / 8)),
             height=float(excess[y, x]),
             slant=not on_axis.any(),
             through=None,
         )
-        waves.append(wave)
-        places.append(half)
-    if not waves:
-        return ()
-    at_places = tuple(np.array(places).T)
-    phasors = np.array([fft.rfft2(window * (plane - plane.mean()))[at_places] for plane in planes()])
-    return tuple(
-        replace(
-            wave,
-            through=_coherent([phases[b] * phases[a].conj() for a, b in pairs]),
-            common=mean if _coherent(list(phases)) else None,
-        )
-        for wave, phases in zip(waves, phasors.T, strict=True)
-    )
+        found.append((wave, (y - height // 2, x - width // 2)))
+    return found
 
 
 def _coherent(phasors: list[complex]) -> bool | None:
@@ -509,6 +543,13 @@ def _coherent(phasors: list[complex]) -> bool | None:
     alone = np.square(np.abs(phasors)).sum()
     # the pairs of different ones only: chance adds nothing to them
     return bool(np.abs(np.sum(phasors)) ** 2 - alone > COHERENT * (np.sum(np.abs(phasors)) ** 2 - alone))
+
+
+def _in_half(bins: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Where the ``rfft2`` half has these bins, counted from zero frequency along Y and X, (2, ...)."""
+    mirrored = bins[1] % shape[1] > shape[1] // 2
+    y, x = np.where(mirrored, -bins, bins)
+    return y % shape[0], x % shape[1]
 
 
 def _whole(half: np.ndarray, width: int) -> np.ndarray:
@@ -522,11 +563,11 @@ def _local_median(spectrum: np.ndarray) -> np.ndarray:
 
     Of large slices, first the median of small blocks: a sort of thousands of values for each bin is slow.
     """
-    shape = spectrum.shape
-    block = [max(1, round(SURROUNDINGS * n / 9)) for n in shape]
-    padded = np.pad(spectrum, [(0, -n % b) for n, b in zip(shape, block, strict=True)], mode="wrap")
-    pieces = padded.reshape(padded.shape[0] // block[0], block[0], padded.shape[1] // block[1], block[1])
-    coarse = ndimage.median_filter(np.median(pieces, axis=(1, 3)), size=9, mode="wrap")
-    return np.asarray(
-        np.repeat(np.repeat(coarse, block[0], axis=0), block[1], axis=1)[: shape[0], : shape[1]]
+    block = [max(1, round(SURROUNDINGS * n / 9)) for n in spectrum.shape]
+    rows, columns = (
+        np.arange(-(-n // b) * b).reshape(-1, b) % n for n, b in zip(spectrum.shape, block, strict=True)
     )
+    medians = np.array([np.median(spectrum[some][:, columns], axis=(0, 2)) for some in rows])
+    coarse = ndimage.median_filter(medians, size=9, mode="wrap")
+    wide = np.repeat(coarse, block[1], axis=1)[:, : spectrum.shape[1]]
+    return np.asarray(np.repeat(wide, block[0], axis=0)[: spectrum.shape[0]])

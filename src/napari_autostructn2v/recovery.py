@@ -28,14 +28,16 @@ from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.notch import NotchRule
 from napari_autostructn2v.spectrum import (
-    TILES_AT_ONCE,
+    Tiles,
+    batches,
     choose_tiles,
     complete,
     frequency_radius,
     looked_at,
+    power,
     tile_corners,
-    tile_powers,
     tile_side,
+    tile_spectra,
 )
 from napari_autostructn2v.stack import ComputedArray, Stack, as_stack
 from napari_autostructn2v.tiling import Tile, tiles
@@ -169,31 +171,28 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     background = choose_tiles(stack, denoised, _BACKGROUND)
     side, count = background.side, len(background.corners)
     flat_tiles = set(background.corners)
-    corners = tile_corners(stack.shape[1:], side)
+    corners = tile_corners(stack, side)
     slices = sorted({z for z, _, _ in background.corners})
 
-    def measured(z: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Power of all tiles, of the flat ones, and where these are."""
-        residual = stack.plane(z) - denoised.plane(z)
+    def measured(z: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Power of all tiles, of the flat ones, and whether nothing else was looked at."""
+        residual = _residual(stack, denoised, z)
         here = np.array([(z, *corner) in flat_tiles for corner in corners])
         whole, noise = np.zeros((2, side, side // 2 + 1))
-        for first in range(0, len(corners), TILES_AT_ONCE):
-            some = slice(first, first + TILES_AT_ONCE)
-            powers = tile_powers(residual, corners[some], side)
+        for some in batches(corners):
+            powers = power(tile_spectra(residual, corners[some], side))
             whole += powers.sum(axis=0)
             noise += powers[here[some]].sum(axis=0)
-        mask = np.zeros(residual.shape, dtype=bool)
-        for y, x in np.array(corners)[here]:
-            mask[y : y + side, x : x + side] = True
-        return whole, noise, mask
+        _, rest = _places(background, z, corners, residual.shape)
+        return whole, noise, not rest.any()
 
     whole, noise = np.zeros((2, side, side // 2 + 1))
-    masks = []  # one byte a pixel, while residuals are computed again: slices may be large
-    for of_all, of_flat, mask in in_background(measured, slices, threads=THREADS):
+    all_flat = True
+    for of_all, of_flat, nothing_else in in_background(measured, slices, threads=THREADS):
         whole += of_all / (len(corners) * len(slices))
         noise += of_flat / count
-        masks.append(mask)
-    if all(mask.all() for mask in masks) or not noise.any():
+        all_flat &= nothing_else
+    if all_flat or not noise.any():
         return None
     whole, noise = (ndimage.uniform_filter(complete(half), 3, mode="wrap") for half in (whole, noise))
     noise *= 1 + SAFETY / np.sqrt(2 * count)
@@ -201,7 +200,7 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     noise *= max(1.0, float(np.median((whole / noise)[frequency_radius(side) > 0.4])))
     response = fft.ifft2(fft.ifftshift(np.clip(1 - noise / whole, 0, 1))).real
     first_step = Recovery(fft.fftshift(response), ())
-    energies, flat = _energies(first_step, stack, denoised, dict(zip(slices, masks, strict=True)))
+    energies, flat = _energies(first_step, stack, denoised, background)
     calm, ratio = [], None
     for energy in energies:
         if ratio is None:
@@ -210,28 +209,50 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     return Recovery(first_step.gain, tuple(calm))
 
 
+def _residual(stack: Stack, denoised: Stack, z: int) -> np.ndarray:
+    residual = stack.plane(z)
+    residual -= denoised.plane(z)
+    return residual
+
+
+def _places(
+    background: Tiles, z: int, corners: list[tuple[int, int]], shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where a slice is flat, and where else its tiles lie, bool (Y, X)."""
+    flat, seen = np.zeros((2, *shape), dtype=bool)
+    flat_tiles = [(y, x) for of, y, x in background.corners if of == z]
+    for mask, some in ((flat, flat_tiles), (seen, corners)):
+        for y, x in some:
+            mask[y : y + background.side, x : x + background.side] = True
+    return flat, seen & ~flat
+
+
 def _energies(
-    first_step: Recovery, stack: Stack, denoised: Stack, masks: dict[int, np.ndarray]
+    first_step: Recovery, stack: Stack, denoised: Stack, background: Tiles
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energy of each band in what the first step leaves, (bands, places), and which places are flat."""
-    places = len(masks) * math.prod(stack.shape[1:]) / POOL**2
-    step = 2 ** max(0, math.ceil(math.log2(places / ENOUGH_PLACES) / 2))
+    corners = tile_corners(stack, background.side)
+    slices = sorted({z for z, _, _ in background.corners})
+    seen = min(math.prod(stack.shape[1:]), len(corners) * background.side**2)
+    step = 2 ** max(0, math.ceil(math.log2(len(slices) * seen / POOL**2 / ENOUGH_PLACES) / 2))
 
     def measured(z: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        residual = stack.plane(z) - denoised.plane(z)
-        energies, flat = [], []
+        residual = _residual(stack, denoised, z)
+        flat, rest = _places(background, z, corners, residual.shape)
+        energies, which = [], []
         for tile in first_step.tiles(residual.shape):
             _, bands = first_step.split(residual[tile.source])
             inner = tuple(slice(side.start // POOL, -(-side.stop // POOL), step) for side in tile.inner)
-            energies.append(np.array([energy[inner].ravel() for _, energy in bands]))
-            flat.append(masks[z][tile.target][:: POOL * step, :: POOL * step].ravel())
-        return energies, flat
+            here, other = (mask[tile.target][:: POOL * step, :: POOL * step] for mask in (flat, rest))
+            energies.append(np.array([energy[inner][here | other] for _, energy in bands]))
+            which.append(here[here | other])
+        return energies, which
 
-    energies, flat = [], []
-    for some, where in in_background(measured, masks, threads=THREADS):
+    energies, which = [], []
+    for some, of_some in in_background(measured, slices, threads=THREADS):
         energies += some
-        flat += where
-    return np.concatenate(energies, axis=1), np.concatenate(flat)
+        which += of_some
+    return np.concatenate(energies, axis=1), np.concatenate(which)
 
 
 @lru_cache(maxsize=64)
@@ -359,6 +380,6 @@ def _details(
     def detail(z: int) -> np.ndarray:
         if recovery is None:
             return np.zeros(stack.shape[1:], dtype=np.float32)
-        return recovery.detail(stack.plane(z) - made.plane(z))
+        return recovery.detail(_residual(stack, made, z))
 
     yield from zip(slices, in_background(detail, slices, threads=THREADS), strict=True)

@@ -6,6 +6,7 @@ Spectra have odd sides, with zero frequency in the middle, so that seeing one th
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
@@ -35,7 +36,8 @@ REGIONS = 4
 """The field is divided into this many regions along Y and along X, to see whether they agree."""
 
 MIN_SLICES, MAX_SLICES, ENOUGH_TILES = 16, 64, 6000
-"""Slices looked at, by the tiles in them: noise is alike all over a stack, and more only cost time."""
+"""Slices and tiles looked at: noise is alike all over a stack, and more only cost time. With so many tiles,
+errors are far below the smallest departure that is a peak, and below the smallest correlation in a kernel."""
 
 TILES_AT_ONCE = 32
 """Tiles transformed together: as many of the usual size as a processor's cache holds."""
@@ -141,21 +143,28 @@ def choose_tiles(
     region = check_region(region, stack)
     smallest = min(SMALLEST_TILE, side)
     while True:
-        inside = [
-            (z, y, x)
-            for z in looked_at(stack, side)
-            for y, x in tile_corners(stack.shape[1:], side)
-            if (region if region.ndim == 2 else region[z])[y : y + side, x : x + side].mean() > INSIDE
-        ]
+        inside = _tiles_inside(region, stack, side, _step(side))
         if len(inside) >= config.min_tiles or side == smallest:
             break
         side = max(side // 3 * 2 + 1, smallest)
+    if len(inside) > ENOUGH_TILES:
+        inside = _tiles_inside(region, stack, side, _step(side, len(inside)))
     if not inside:
         raise StackError(
             f"The outlined background is too small: it holds no square of {smallest} × {smallest} pixels. "
             "Outline more of it."
         )
     return Tiles(side, tuple(inside), len(inside) * _novelty(stack, side), True)
+
+
+def _tiles_inside(region: np.ndarray, stack: Stack, side: int, step: int) -> list[tuple[int, int, int]]:
+    """Corners (z, y, x) of the tiles in an outlined background, in the order of the slices."""
+    return [
+        (z, y, x)
+        for z in looked_at(stack, side)
+        for y, x in _grid(stack.shape[1:], side, step)
+        if (region if region.ndim == 2 else region[z])[y : y + side, x : x + side].mean() > INSIDE
+    ]
 
 
 def tile_side(stack: Stack, config: AnalysisConfig) -> int:
@@ -193,48 +202,91 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
         Its background.
     """
     side = tiles.side
-    window = _window(side)
-    log_power = np.zeros((REGIONS**2, side, side))
+    log_power = np.zeros((REGIONS**2, side, side // 2 + 1))
     members = np.zeros(REGIONS**2)
-    power = np.zeros((side, side))
-    cross = np.zeros((side, side))
-    for z, group in groupby(tiles.corners, key=lambda tile: tile[0]):
-        corners = [(y, x) for _, y, x in group]
-        spectra = fft.fft2(window * _detrended(_cut(stack.plane(z), corners, side)))
-        powers = np.abs(spectra) ** 2 + np.finfo(float).tiny
-        scale = 1 / powers.mean(axis=(1, 2), keepdims=True)
+    total, cross = np.zeros((2, side, side // 2 + 1))
+    for corners, own, beside in _with_neighbours(stack, tiles):
         regions = [_region(corner, stack.shape[1:], side) for corner in corners]
-        np.add.at(log_power, regions, np.log(powers))
         np.add.at(members, regions, 1)
-        power += (powers * scale).sum(axis=0)
-        neighbours = [n for n in (z - 1, z + 1) if 0 <= n < stack.shape[0]]
-        for neighbour in neighbours:
-            beside = fft.fft2(window * _detrended(_cut(stack.plane(neighbour), corners, side)))
-            cross += (np.real(spectra * beside.conj()) * scale).sum(axis=0) / len(neighbours)
+        for some in batches(corners):
+            spectra = _spectra(own[some])
+            powers = power(spectra) + np.finfo(float).tiny
+            # all columns but the first stand for two
+            scale = side**2 / (2 * powers.sum(axis=(1, 2)) - powers[:, :, 0].sum(axis=1))[:, None, None]
+            for region, log in zip(regions[some], np.log(powers), strict=True):
+                log_power[region] += log
+            total += (powers * scale).sum(axis=0)
+            for neighbour in beside:
+                shared = np.real(spectra * _spectra(neighbour[some]).conj())
+                cross += (shared * scale).sum(axis=0) / len(beside)
     count = len(tiles.corners)
+    mean, cross = complete(total / count), complete(cross / count)
     # where the image is weakest, at high frequency, what two slices share is noise
-    high = fft.ifftshift(frequency_radius(side)) > 0.2
+    high = frequency_radius(side) > 0.2
     # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap tell less than they count
     standard_error = float(np.pi / np.sqrt(6 * max(1.0, 0.76 * tiles.independent)))
     return BackgroundSpectrum(
-        log_power=fft.fftshift(log_power.sum(axis=0) / count) + EULER_GAMMA,
+        log_power=complete(log_power.sum(axis=0) / count) + EULER_GAMMA,
         standard_error=standard_error,
         regional_error=np.maximum(_regional_error(log_power, members), standard_error),
-        power=fft.fftshift(power / count),
-        coherence=float(cross[high].sum() / power[high].sum()),
-        cross_power=fft.fftshift(cross / count) if stack.shape[0] > 1 else None,
+        power=mean,
+        coherence=float(cross[high].sum() / mean[high].sum()),
+        cross_power=cross if stack.shape[0] > 1 else None,
         tiles=round(tiles.independent),
     )
 
 
-def tile_powers(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
-    """Power spectra of tiles of a slice, (n, T, T // 2 + 1): the half that ``rfft2`` gives."""
-    spectra = fft.rfft2(_window(side) * _detrended(_cut(plane, corners, side)))
-    return np.asarray(np.square(spectra.real) + np.square(spectra.imag))
+def _with_neighbours(
+    stack: Stack, tiles: Tiles
+) -> Iterator[tuple[list[tuple[int, int]], np.ndarray, list[np.ndarray]]]:
+    """Of each slice with tiles: their corners, the tiles (n, T, T), and the same of the slices beside it.
+
+    Each slice is read once, since it may have to be computed, and nothing but its tiles is kept.
+    """
+    corners = {
+        z: [(y, x) for _, y, x in group] for z, group in groupby(tiles.corners, key=lambda tile: tile[0])
+    }
+    last = stack.shape[0] - 1
+    read = sorted({n for z in corners for n in (z - 1, z, z + 1) if 0 <= n <= last})
+
+    def cut(z: int) -> dict[int, np.ndarray]:
+        plane = stack.plane(z)
+        return {of: _cut(plane, corners[of], tiles.side) for of in (z - 1, z, z + 1) if of in corners}
+
+    pieces: dict[int, dict[int, np.ndarray]] = {z: {} for z in corners}
+    for z, cuts in zip(read, in_background(cut, read, threads=THREADS), strict=True):
+        for of, piece in cuts.items():
+            pieces[of][z] = piece
+        for of in (z - 1, z):
+            if of in corners and z == min(of + 1, last):
+                beside = pieces.pop(of)
+                yield corners[of], beside.pop(of), list(beside.values())
+
+
+def batches(corners: Sequence[tuple[int, int]]) -> Iterator[slice]:
+    """The tiles of a slice, so many at a time that their transforms need little memory."""
+    return (slice(first, first + TILES_AT_ONCE) for first in range(0, len(corners), TILES_AT_ONCE))
+
+
+def tile_spectra(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
+    """Transforms of tiles of a slice, (n, T, T // 2 + 1): the half that ``rfft2`` gives."""
+    return _spectra(_cut(plane, corners, side))
+
+
+def _spectra(tiles: np.ndarray) -> np.ndarray:
+    return np.asarray(fft.rfft2(_window(tiles.shape[-1]) * _detrended(tiles)))
+
+
+def power(spectrum: np.ndarray) -> np.ndarray:
+    """Square of the absolute value."""
+    return np.asarray(np.square(spectrum.real) + np.square(spectrum.imag))
 
 
 def complete(half: np.ndarray) -> np.ndarray:
-    """The centred power spectrum (T, T), T odd, of which :func:`tile_powers` gives the half."""
+    """The centred power spectrum (T, T), T odd, of which ``rfft2`` gives the half.
+
+    What two real tiles have in common, the real part of their cross-spectrum, is as symmetric.
+    """
     other = np.roll(np.flip(half[:, 1:]), 1, axis=0)
     return np.asarray(fft.fftshift(np.concatenate([half, other], axis=1)))
 
@@ -254,16 +306,16 @@ def _regional_error(log_power: np.ndarray, members: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     log_power
-        Sum over the tiles of each region, (regions, T, T), not shifted.
+        Sum over the tiles of each region, (regions, T, T // 2 + 1), as ``rfft2`` lays it out.
     members
         Tiles of each region.
     """
     count = members.sum()
     used = members > 0
     if used.sum() < 2:
-        return np.zeros(log_power.shape[1:])
-    means = [fft.fftshift(total / n) for total, n in zip(log_power[used], members[used], strict=True)]
-    excess = np.array([_symmetric(mean - ring_median(mean)) for mean in means])
+        return np.zeros((log_power.shape[1],) * 2)
+    means = [complete(total / n) for total, n in zip(log_power[used], members[used], strict=True)]
+    excess = np.array([mean - ring_median(mean) for mean in means])
     weights = (members[used] / count)[:, None, None]
     deviation = excess - (weights * excess).sum(axis=0)
     variance = (weights**2 * deviation**2).sum(axis=0) * used.sum() / (used.sum() - 1)
@@ -279,13 +331,18 @@ def _flattest_tiles(
     stack: Stack, denoised: Stack | None, side: int, config: AnalysisConfig
 ) -> list[tuple[int, int, int]]:
     """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
-    corners = tile_corners(stack.shape[1:], side)
+    corners = tile_corners(stack, side)
     slices = looked_at(stack, side)
 
     def spreads(z: int) -> list[float]:
-        smooth = ndimage.gaussian_filter((denoised or stack).plane(z).astype(np.float64), 2.0)
-        chunks = (corners[first : first + TILES_AT_ONCE] for first in range(0, len(corners), TILES_AT_ONCE))
-        return [spread for some in chunks for spread in _detrended(_cut(smooth, some, side)).std(axis=(1, 2))]
+        level = (denoised or stack).plane(z)
+        level -= level.mean()  # which would cost digits
+        smooth = ndimage.gaussian_filter(level, 2.0)
+        return [
+            spread
+            for some in batches(corners)
+            for spread in _detrended(_cut(smooth, corners[some], side)).std(axis=(1, 2))
+        ]
 
     rough = in_background(spreads, slices, threads=THREADS)
     roughness = [
@@ -299,7 +356,7 @@ def _flattest_tiles(
 
 def looked_at(stack: Stack, side: int) -> list[int]:
     """Slices spread over the stack, fewer of them where each has many tiles."""
-    tiles = len(tile_corners(stack.shape[1:], side))
+    tiles = len(_grid(stack.shape[1:], side, _step(side)))
     count = int(np.clip(ENOUGH_TILES // tiles, MIN_SLICES, MAX_SLICES))
     return np.unique(
         np.linspace(0, stack.shape[0] - 1, min(stack.shape[0], count)).round().astype(int)
@@ -308,19 +365,32 @@ def looked_at(stack: Stack, side: int) -> list[int]:
 
 def _novelty(stack: Stack, side: int) -> float:
     """Share of a tile that is new to it, over that of tiles which overlap by half, at most 1."""
-    step = max(1, side // 2)
+    step = _step(side)
     shares = ((1 + (size - side) / step) / len(_starts(size, side, step)) for size in stack.shape[1:])
     return math.prod(min(1.0, share) for share in shares)
 
 
-def tile_corners(shape: tuple[int, ...], side: int) -> list[tuple[int, int]]:
-    """First row and column of each of the overlapping tiles of a slice (Y, X)."""
-    rows, columns = (_starts(size, side, max(1, side // 2)) for size in shape)
+def tile_corners(stack: Stack, side: int) -> list[tuple[int, int]]:
+    """First row and column of the tiles at which each of the slices is looked at.
+
+    They overlap by half. Where these are more than enough, they lie farther apart, all over the slice.
+    """
+    overlapping = _grid(stack.shape[1:], side, _step(side))
+    return _grid(stack.shape[1:], side, _step(side, len(overlapping) * len(looked_at(stack, side))))
+
+
+def _step(side: int, tiles: int = 0) -> int:
+    """Pixels from tile to tile, of so many in all if they overlapped by half."""
+    return math.ceil(max(1, side // 2) * math.sqrt(max(1.0, tiles / ENOUGH_TILES)))
+
+
+def _grid(shape: tuple[int, ...], side: int, step: int) -> list[tuple[int, int]]:
+    rows, columns = (_starts(size, side, step) for size in shape)
     return [(y, x) for y in rows for x in columns]
 
 
 def _starts(size: int, side: int, step: int) -> list[int]:
-    """First pixels of overlapping tiles from end to end, the same seen from either end."""
+    """First pixels of tiles from end to end, about ``step`` apart, the same seen from either end."""
     last = size - side
     if last == 0:
         return [0]
