@@ -185,14 +185,33 @@ class Edits:
     erased: frozenset[Offset] = frozenset()
 
     def apply(self, automatic: np.ndarray) -> np.ndarray:
-        """A copy of ``automatic`` (boolean, odd sizes) with the edits on top; those off the grid wait."""
+        """A copy of ``automatic`` (boolean, odd sizes) with the edits on top; those off the grid wait.
+
+        Raises
+        ------
+        KernelError
+            If an edit has another number of axes than ``automatic``.
+        """
         edited = automatic.copy()
         for offsets, value in ((self.added, True), (self.erased, False)):
             for offset in offsets:
+                if len(offset) != edited.ndim:
+                    raise KernelError(
+                        f"An edit at {offset} has {len(offset)} axes, and what it is an edit of has "
+                        f"{edited.ndim}. Bring edits of a kernel into its mode first: 2D or 2.5D."
+                    )
                 index = tuple(o + m for o, m in zip(offset, centre(edited.shape), strict=True))
                 if all(0 <= i < n for i, n in zip(index, edited.shape, strict=True)):
                     edited[index] = value
         return edited
+
+    def in_mode(self, mode: Mode) -> Edits:
+        """The edits of a kernel as those of a kernel in ``mode``.
+
+        A single slice is the middle one of three, and the other way round: edits of the two beside it have
+        no place in 2D and are left out.
+        """
+        return Edits(_in_mode(self.added, mode), _in_mode(self.erased, mode))
 
     def updated(self, before: np.ndarray, after: np.ndarray, automatic: np.ndarray) -> Edits:
         """These edits and what a stroke changed from ``before`` to ``after``; the last stroke wins.
@@ -217,3 +236,10 @@ class Edits:
     def from_json(cls, data: dict[str, list[list[int]]]) -> Edits:
         """The edits that :meth:`to_json` wrote."""
         return cls(*(frozenset(tuple(map(int, o)) for o in data[key]) for key in ("added", "erased")))
+
+
+def _in_mode(offsets: frozenset[Offset], mode: Mode) -> frozenset[Offset]:
+    in_three = (offset if len(offset) == 3 else (0, *offset) for offset in offsets)
+    if mode == "2.5d":
+        return frozenset(in_three)
+    return frozenset((y, x) for z, y, x in in_three if z == 0)

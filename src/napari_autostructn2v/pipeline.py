@@ -328,7 +328,7 @@ def _both_stages(
     )
     approved = None
     if folder is not None:
-        analysis = with_edits(analysis, *folder.read_edits())
+        analysis = with_edits(analysis, *folder.read_edits(mode))
         approved = folder.read_approval()
     if kernel is not None:
         analysis = analysis.with_kernel(kernel)

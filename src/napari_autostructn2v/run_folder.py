@@ -134,7 +134,7 @@ class RunFolder:
         FileError
             If it cannot be made.
         """
-        if not self._record.exists() and any(map(self._is_other, self.path.rglob("*"))):
+        if not self.begun and any(map(self._is_other, self.path.rglob("*"))):
             raise RunFolderError(
                 f"{self.path} holds other files. Choose an empty or a new folder for the run."
             )
@@ -147,6 +147,11 @@ class RunFolder:
         """Whether a file is none of those that are written before the record is."""
         ours = path.name.startswith((LOCK, ".partial-")) or path == self._region
         return not ours and not path.is_dir()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run in it: its record is written first of all."""
+        return self._record.exists()
 
     @property
     def _region(self) -> Path:
@@ -188,15 +193,15 @@ class RunFolder:
             "input_mean": stack.normalisation.mean,
             "input_std": stack.normalisation.std,
             "input_slices": slices_digest(stack),
-            "mode": mode,
             "seed": seed,
         }
         settings = {
+            "mode": mode,
             "kernel": None if kernel is None else kernel.astype(int).tolist(),
             "box": None if box is None else [list(span) for span in (box.z, box.y, box.x)],
             "config": config.model_dump(),
         }
-        before = self.read_record() if self._record.exists() else {}
+        before = self.read_record() if self.begun else {}
         asked = image if rewrite else image | settings
         # records of earlier versions have fewer entries
         different = [key for key, value in asked.items() if before.get(key, value) != value]
@@ -221,11 +226,48 @@ class RunFolder:
         }
         self._write_json(self._record, {**image, **settings, **circumstances})
 
-    def configure(self, config: Config, region: np.ndarray | None, *, skipped: bool) -> None:
-        """Write down other settings for what is still to come, and whether Stage 2 is not wanted."""
+    def write_review(
+        self,
+        mode: Mode,
+        config: Config,
+        region: np.ndarray | None,
+        peaks: Edits,
+        kernel: Edits,
+        *,
+        skipped: bool,
+    ) -> None:
+        """Write down what a person has chosen and edited by now, for what is still to come.
+
+        Parameters
+        ----------
+        mode, config
+            In place of those that the run was asked. A kernel that was given for the other mode goes.
+        region
+            Where noise is measured, bool (Y, X) or (Z, Y, X); None if that is found by itself.
+        peaks, kernel
+            Edits; those of the kernel in ``mode``.
+        skipped
+            Whether Stage 2 is not wanted.
+
+        Raises
+        ------
+        RunFolderError
+            If there is no record, or it is damaged.
+        FileError
+            If it cannot be written.
+        """
+        record = self.read_record()
+        if record["mode"] != mode:
+            record["kernel"] = None
+        record |= {"mode": mode, "config": config.model_dump(), "skipped": skipped}
         self.write_region(region)
-        changes = {"config": config.model_dump(), "skipped": skipped}
-        self._write_json(self._record, self.read_record() | changes)
+        # Edits of one slice can be read in either mode, those of three in 2.5D alone: with the record first
+        # on the way into 2.5D and last on the way out, they go together whenever the program ends.
+        if mode == "2.5d":
+            self._write_json(self._record, record)
+        self.write_edits(peaks, kernel)
+        if mode == "2d":
+            self._write_json(self._record, record)
 
     def read_record(self) -> dict[str, Any]:
         """What ``run.json`` says.
@@ -298,22 +340,34 @@ class RunFolder:
             self.path / "analysis" / "edits.json", {"peaks": peaks.to_json(), "kernel": kernel.to_json()}
         )
 
-    def read_edits(self) -> tuple[Edits, Edits]:
+    def read_edits(self, mode: Mode) -> tuple[Edits, Edits]:
         """The edits of the peaks and of the kernel; none if none were kept.
+
+        Parameters
+        ----------
+        mode
+            Of the run, and so of the kernel.
 
         Raises
         ------
         RunFolderError
-            If the file is damaged.
+            If the file is damaged, or edits of the kernel have no place in the mode.
         """
         file = self.path / "analysis" / "edits.json"
         if not file.exists():
             return Edits(), Edits()
         try:
             content = EditsFile.model_validate_json(file.read_text()).model_dump()
-            return Edits.from_json(content["peaks"]), Edits.from_json(content["kernel"])
         except (OSError, ValueError) as error:
             raise RunFolderError(f"The edits in {file} are damaged. Delete that file to go on.") from error
+        kept = Edits.from_json(content["kernel"])
+        kernel = kept.in_mode(mode)
+        if len(kernel.added) + len(kernel.erased) < len(kept.added) + len(kept.erased):
+            raise RunFolderError(
+                f"The edits in {file} are of a kernel in three slices, and the run is in 2D. To go on with "
+                f'them, set "mode" to "2.5d" in {self._record}; to go on without, delete that file.'
+            )
+        return Edits.from_json(content["peaks"]), kernel
 
     def write_region(self, region: np.ndarray | None) -> None:
         """Keep where noise was measured, bool (Y, X) or (Z, Y, X); nothing if it was found by itself."""

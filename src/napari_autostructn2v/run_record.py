@@ -45,7 +45,14 @@ class Record(BaseModel):
     output: str | None = Field(None, pattern=_NO_NUL)
 
 
-class _Edited(BaseModel):
+class _EditedPeaks(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    added: list[tuple[int, int]]
+    erased: list[tuple[int, int]]
+
+
+class _EditedKernel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     added: list[tuple[int, int] | tuple[int, int, int]]
@@ -57,5 +64,5 @@ class EditsFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    peaks: _Edited
-    kernel: _Edited
+    peaks: _EditedPeaks
+    kernel: _EditedKernel

@@ -48,7 +48,10 @@ STACKS = {
     "empty": np.zeros((0, 48, 48)),
 }
 NEVER = {"rgb", "tiny", "4d", "empty"}
-DEPTHS = ["data", "stage 1", "review", "edits", "analysis", "stage 2", "result", "attempts", "reopened"]
+DEPTHS = [
+    "data", "stage 1", "review", "edits", "analysis", "other mode", "stage 2", "result", "attempts",
+    "reopened",
+]  # fmt: skip
 """Where sequences begin."""
 BUTTONS = ["start_stage1", "pause", "proceed", "stop_early", "cancel", "approve", "skip"]
 REACHED: Counter[str] = Counter()
@@ -109,11 +112,37 @@ class SessionMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.session.cancel()
-        self.session.let_go()
         for _, stream in [*self.dropped, (self.job, self.events)]:
             if stream is not None:
                 stream.close()
-        self._folder.cleanup()
+        write = self.session.keep()
+        if write is not None:
+            write()
+        self.session.let_go()
+        try:
+            if write is not None:
+                self._resume()
+        finally:
+            self._folder.cleanup()
+
+    def _resume(self) -> None:
+        """The next window goes on with the run as it is kept: all that was edited is there again."""
+        run, review = self.session.run, self.session.review
+        self.session = Session()
+        self.session.job_started.connect(self._take)
+        saved = open_run(run.folder.path)
+        self.session.reopen(saved, Source(saved.image.name, saved.image.array, path=saved.image.path))
+        while self.session.job is not None and self.session.review is None:
+            self._pump(1)
+        again = self.session.review
+        assert not self.session.error and again is not None, self.session.error
+        assert self.session.run.mode == self.session.settings.mode == run.mode
+        assert (again.peak_edits, again.kernel_edits) == (review.peak_edits, review.kernel_edits)
+        np.testing.assert_array_equal(again.analysis.kernel, review.analysis.kernel)
+        self._reach(f"resumed in {run.mode}{', edited' if again.edited else ''}")
+        self.session.cancel()
+        self.session.let_go()
+        self.events.close()
 
     def _note_edits(self) -> None:
         review = self.session.review
@@ -131,8 +160,12 @@ class SessionMachine(RuleBasedStateMachine):
             return
         self.session.start_stage1()
         self._pump(3 if depth == "stage 1" else 1000)
-        if depth in ("edits", "analysis", "stage 2", "attempts", "reopened"):
+        if depth in ("edits", "analysis", "other mode", "stage 2", "attempts", "reopened"):
             self._paint(0, 3)
+        if depth == "other mode":
+            self.session.regenerate("2.5d")
+            self._pump(1000)
+            self._paint(2, 1)
         if depth == "analysis":
             self.session.regenerate()
         if depth in ("stage 2", "result", "attempts", "reopened"):
@@ -316,7 +349,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.saved.append(path)
         write = self.session.save_to(path)
         write()
-        self.session.saved(path, review)
+        self.session.saved(path, self.session.run, review)
         assert not self.session.unsaved
         saved = open_run(path)
         self._reach(f"opened a run of {len(self.session.attempts)} attempts")
@@ -417,6 +450,7 @@ EVERYWHERE = {
     "cancelled stage1", "cancelled analysis with edits", "cancelled stage2", "cancelled stage2 with edits",
     "cancelled reopen", "took one of 1 attempts", "took one of 2 attempts", "forgot one of 1 attempts",
     "forgot one of 2 attempts", "opened a run of 1 attempts", "opened a run of 2 attempts",
+    "resumed in 2d", "resumed in 2d, edited", "resumed in 2.5d, edited",
 }  # fmt: skip
 
 

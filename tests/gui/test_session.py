@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -13,9 +19,17 @@ import pytest
 from napari_autostructn2v._napari.jobs import Cancelled, Job, drive
 from napari_autostructn2v._napari.review import Mark, Review
 from napari_autostructn2v._napari.review_layers import from_side_by_side, side_by_side
+from napari_autostructn2v._napari.run_files import open_run
 from napari_autostructn2v._napari.session import Session
 from napari_autostructn2v._napari.state import Phase, Settings, Source, StageOutput
+from napari_autostructn2v.approval import Approval
+from napari_autostructn2v.errors import BusyError, RunFolderError
 from napari_autostructn2v.events import Event, Step, finish
+from napari_autostructn2v.io import Hold, write_stack
+from napari_autostructn2v.kernel import Edits
+from napari_autostructn2v.pipeline import resume
+from napari_autostructn2v.run_folder import RunFolder
+from napari_autostructn2v.run_store import RunStore
 from napari_autostructn2v.stack import as_stack
 
 
@@ -336,6 +350,278 @@ def test_only_what_is_chosen_is_trained_on(session: Session, noisy: np.ndarray) 
     assert model.provenance["trained_on"] == [(1, 3), (0, 40), (20, 80)]
     assert model.normalisation == as_stack(noisy[1:3, :40, 20:]).normalisation
     assert session.run.denoised is not None and session.run.denoised.shape == noisy.shape
+
+
+# ---------------------------------------------------------------------- runs in folders
+
+
+@pytest.fixture
+def file(noisy: np.ndarray, tmp_path: Path) -> Path:
+    return write_stack(tmp_path / "tiny.mrc", noisy)
+
+
+def another_session(store: Path | None = None) -> Session:
+    """As a window has it; its jobs run in place."""
+    session = Session(None if store is None else RunStore(store))
+    session.configure(preset="fast")
+    session.configure_training(steps=4, features=8, batch_size=2, patch_size=32)
+    run_jobs_here(session)
+    return session
+
+
+@pytest.fixture
+def kept(file: Path, noisy: np.ndarray, tmp_path: Path) -> Session:
+    """A session in review of a run that it keeps."""
+    session = another_session(tmp_path / "runs")
+    session.choose(Source("tiny", noisy, path=file))
+    session.start_stage1()
+    assert session.phase is Phase.REVIEW, session.error
+    return session
+
+
+def folder_of(session: Session) -> RunFolder:
+    assert session.run is not None and session.run.folder is not None
+    return session.run.folder
+
+
+def note(session: Session) -> None:
+    """What the window does a moment after each change."""
+    write = session.keep()
+    assert write is not None
+    write()
+
+
+def opened(folder: Path) -> Session:
+    """A session that goes on with the run in a folder."""
+    session = another_session()
+    saved = open_run(folder)
+    session.reopen(saved, Source(saved.image.name, saved.image.array, path=saved.image.path))
+    return session
+
+
+def paint_beside(session: Session) -> None:
+    """Hide a pixel of the slice above, and its mirror image below; in 2D two of the slice itself."""
+    grid = review_of(session).kernel_grid.copy()
+    middle = grid.shape[-1] // 2
+    grid[..., middle + 1, middle + 2] ^= True
+    if grid.ndim == 3:
+        grid[1:, middle + 1, middle + 2] ^= True
+    session.edit_kernel(grid)
+
+
+def test_a_run_taken_to_25d_in_the_review_resumes_to_the_same_result(kept: Session, tmp_path: Path) -> None:
+    kept.regenerate("2.5d")
+    paint_beside(kept)
+    note(kept)
+    left = tmp_path / "left in the review", tmp_path / "left in Stage 2"
+    shutil.copytree(folder_of(kept).path, left[0])
+    kept.job_started.disconnect()
+    run_jobs_here(
+        kept,
+        lambda job, event: (
+            shutil.copytree(folder_of(kept).path, left[1], dirs_exist_ok=True)
+            if isinstance(event, Step) and event.step == 2
+            else None
+        ),
+    )
+    kept.approve()
+    assert kept.run is not None and kept.run.stage2 is not None, kept.error
+
+    first = opened(left[0])
+    assert first.phase is Phase.REVIEW and not first.error
+    assert first.run is not None and first.run.mode == first.settings.mode == "2.5d"
+    np.testing.assert_array_equal(review_of(first).kernel_grid, review_of(kept).kernel_grid)
+    assert review_of(first).kernel_edits == review_of(kept).kernel_edits
+    first.approve()
+    again = shutil.copytree(left[1], tmp_path / "left in Stage 2 as well")
+    second = opened(left[1])
+    third = finish(resume(again))
+    for run in (first.run, second.run):
+        assert run is not None
+        np.testing.assert_array_equal(run.denoised, kept.run.denoised)
+    np.testing.assert_array_equal(third.denoised, kept.run.denoised)
+    assert third.analysis.mode == "2.5d"
+    np.testing.assert_array_equal(third.analysis.kernel, review_of(kept).analysis.kernel)
+
+
+def test_a_run_taken_back_to_2d_resumes_in_2d(kept: Session) -> None:
+    kept.regenerate("2.5d")
+    paint_beside(kept)
+    note(kept)
+    kept.regenerate("2d")
+    paint_beside(kept)
+    note(kept)
+    kept.let_go()
+    again = opened(folder_of(kept).path)
+    assert again.run is not None and again.run.mode == "2d" and not again.error
+    np.testing.assert_array_equal(review_of(again).kernel_grid, review_of(kept).kernel_grid)
+
+
+@pytest.mark.parametrize("modes", [("2d", "2.5d"), ("2.5d", "2d")])
+def test_a_run_killed_while_its_mode_is_written_keeps_its_edits(
+    kept: Session, monkeypatch: pytest.MonkeyPatch, modes: Any
+) -> None:
+    before, after = modes
+    kept.regenerate(before)
+    paint_beside(kept)
+    note(kept)
+    kept.regenerate(after)
+    write, folder = RunFolder._write_json, folder_of(kept)
+    for spared in (0, 1):
+        written: list[Path] = []
+
+        def killed(path: Path, content: Any, spared: int = spared, written: list[Path] = written) -> None:
+            if len(written) == spared:
+                raise KeyboardInterrupt
+            written.append(path)
+            write(path, content)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "_write_json", staticmethod(killed))
+            with pytest.raises(KeyboardInterrupt):
+                note(kept)
+        mode = folder.read_settings().mode
+        assert folder.read_edits(mode)[1].in_mode(after) == review_of(kept).kernel_edits
+
+
+def test_edits_that_have_no_place_in_the_mode_are_told_and_stay(kept: Session) -> None:
+    """As an earlier version left them: the record said 2D, and the person had gone on in 2.5D."""
+    kept.regenerate("2.5d")
+    paint_beside(kept)
+    note(kept)
+    kept.let_go()
+    path = folder_of(kept).path
+    record, edits = path / "run.json", path / "analysis" / "edits.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps(content | {"mode": "2d"}))
+    before = edits.read_text()
+    with pytest.raises(RunFolderError, match="in three slices, and the run is in 2D"):
+        finish(resume(path))
+    with pytest.raises(RunFolderError, match="in three slices, and the run is in 2D"):
+        open_run(path)
+    assert edits.read_text() == before
+    record.write_text(json.dumps(content))
+    np.testing.assert_array_equal(review_of(opened(path)).kernel_grid, review_of(kept).kernel_grid)
+
+
+def test_edits_that_the_engine_refuses_end_the_opening_and_stay_in_the_folder(kept: Session) -> None:
+    kept.let_go()
+    folder = folder_of(kept)
+    folder.write_edits(Edits(), Edits(erased=frozenset({(0, 0)})))
+    again = opened(folder.path)
+    assert "centre" in again.error and again.phase is Phase.DATA
+    assert again.keep() is None and folder.read_edits("2d")[1] == Edits(erased=frozenset({(0, 0)}))
+    again.start_stage1()
+    assert again.phase is Phase.REVIEW and not again.error
+
+
+def test_a_kernel_given_for_the_other_mode_is_no_longer_asked_for(
+    kept: Session, tmp_path: Path, noisy: np.ndarray
+) -> None:
+    path = folder_of(kept).path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"kernel": [[1, 1, 1]]}))
+    note(kept)
+    assert folder_of(kept).read_settings().kernel is not None
+    kept.regenerate("2.5d")
+    note(kept)
+    kept.let_go()
+    finish(resume(folder_of(kept).path))
+
+
+def test_saved_again_in_another_mode(kept: Session, tmp_path: Path) -> None:
+    for mode in ("2d", "2.5d", "2d"):
+        kept.regenerate(mode)  # type: ignore[arg-type]
+        write = kept.save_to(tmp_path / "saved")
+        assert write is not None
+        write()
+        assert open_run(tmp_path / "saved").mode == mode
+
+
+def test_what_was_painted_in_one_mode_is_there_after_stage_1_in_the_other(kept: Session) -> None:
+    paint_beside(kept)
+    painted = review_of(kept).kernel_edits
+    kept.configure(mode="2.5d")
+    kept.start_stage1()
+    assert review_of(kept).kernel_edits == painted.in_mode("2.5d")
+
+
+def test_a_single_slice_opens_while_25d_is_chosen(tmp_path: Path, noisy: np.ndarray) -> None:
+    session = another_session(tmp_path / "runs")
+    session.choose(Source("one", noisy[0], path=write_stack(tmp_path / "one.tif", noisy[0])))
+    session.start_stage1()
+    session.let_go()
+    saved = open_run(folder_of(session).path)
+    again = another_session()
+    again.configure(mode="2.5d")
+    again.reopen(saved, Source("one", saved.image.array))
+    assert again.phase is Phase.REVIEW and not again.problem
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Iterator[Callable[[], Path]]:
+    """A disk; what is called takes away the right to write to it."""
+    place = tmp_path / "share"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(place)]
+    if sys.platform != "linux" or os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root mounts a disk")
+
+    def read_only() -> Path:
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        return place
+
+    yield read_only
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_run_on_a_read_only_share_opens_with_all_that_is_in_it(
+    kept: Session, share: Callable[[], Path], tmp_path: Path
+) -> None:
+    paint_beside(kept)
+    kept.approve()
+    write = kept.save_to(tmp_path / "share" / "run")
+    assert write is not None
+    write()
+    folder = share() / "run"
+    again = opened(folder)
+    assert again.phase is Phase.RESULT and not again.error
+    assert "cannot be written to" in again.notices[0]
+    assert again.run is not None and kept.run is not None and again.run.folder is None
+    np.testing.assert_array_equal(again.run.denoised, kept.run.denoised)
+    assert review_of(again).kernel_edits == review_of(kept).kernel_edits
+    assert not again.kept and not again.unsaved and not again.only_in_memory and again.keep() is None
+
+    paint_beside(again)
+    again.approve()
+    assert again.phase is Phase.RESULT and not again.error
+    assert again.only_in_memory and again.unsaved, "closing would lose it"
+
+
+def test_what_is_not_done_on_a_read_only_share_is_left_as_it_is(
+    kept: Session, file: Path, noisy: np.ndarray, share: Callable[[], Path], tmp_path: Path
+) -> None:
+    kept.let_go()
+    at_review = shutil.copytree(folder_of(kept).path, tmp_path / "share" / "Stage 2 begun")
+    RunFolder(at_review).approve(
+        Approval(review_of(kept).analysis.kernel, None, kept.settings.config().stage2, None)
+    )
+    begun = shutil.copytree(folder_of(kept).path, tmp_path / "share" / "Stage 1 begun")
+    (begun / "stage1" / "model.zip").unlink()
+    share()
+    again = opened(at_review)
+    assert again.phase is Phase.REVIEW and not again.error, "no training begins anew by itself"
+    refused = opened(begun)
+    assert refused.phase is Phase.DATA and "Copy it to a folder of your own" in refused.error
+
+
+def test_a_run_in_use_is_told_and_the_present_one_stays_ours(kept: Session, tmp_path: Path) -> None:
+    other = shutil.copytree(folder_of(kept).path, tmp_path / "other")
+    saved = open_run(other)
+    with Hold(other):
+        kept.reopen(saved, Source("other", saved.image.array))
+    assert "in use" in kept.error and kept.phase is Phase.REVIEW
+    with pytest.raises(BusyError):
+        folder_of(kept).hold()
 
 
 def test_half_a_turn_of_the_row_of_slices_is_the_point_mirror() -> None:

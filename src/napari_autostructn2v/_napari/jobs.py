@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from napari_autostructn2v._napari.review import Review
 from napari_autostructn2v._napari.run_files import SavedRun, write_record
 from napari_autostructn2v._napari.state import Run, StageOutput
 from napari_autostructn2v.analysis import analyze
@@ -128,44 +129,65 @@ def stage2(run: Run, order: Approval) -> Stream:
     """Train with the reviewed kernel, on what the notch leaves, and denoise the stack."""
     folder = run.folder
     if folder is not None:
-        try:  # there is no record where it could not be kept
-            folder.read_record()
-            yield from when_there_is_room(partial(folder.approve, order), folder.path)
-        except RunFolderError:
-            folder = None
+        yield from when_there_is_room(partial(folder.approve, order), folder.path)
     return (yield from _stage(run.stack, "stage2", order, run.source, folder))
 
 
 @dataclass(frozen=True, eq=False)
 class Reopened:
-    """The stages of a saved run, made anew from their models."""
+    """The stages of a saved run, made anew from their models, and its review with what was edited."""
 
     stage1: StageOutput
     stage2: StageOutput | None
+    review: Review
     approval: Approval | None
     """What a second stage that was begun and is not done is trained with."""
 
 
-def reopen(stack: Stack, saved: SavedRun) -> Stream:
-    """Finish the first stage of a saved run or denoise again with its models, and look at the noise again."""
-    folder = saved.folder
-    order = Approval(POINT, None, saved.config.stage1, saved.box)
-    first = yield from _stage(stack, "stage1", order, saved.image, folder, saved.seed)
-    second, approval = None, saved.approval
-    if folder.model("stage2").exists():
-        from napari_autostructn2v.bundle import load_model
-        from napari_autostructn2v.pipeline import apply_stage
+def reopen(run: Run, saved: SavedRun) -> Stream:
+    """Finish the first stage of a saved run or denoise again with its models, and look at the noise again.
 
-        yield StageStarted("stage2")
-        model = load_model(folder.model("stage2"))
-        made = yield from apply_stage(
-            stack, "stage2", model, folder=folder, voxel_size=saved.image.voxel_size
+    Where the folder cannot be written to, a stage that is done is denoised in memory, and one that is not
+    is left as it is.
+    """
+    trained = saved.folder.model("stage1").exists()
+    if run.folder is None:
+        if not trained:
+            raise RunFolderError(
+                f"Stage 1 of this run is not done, and {saved.folder.path} cannot be written to. Copy it to "
+                "a folder of your own, and open that."
+            )
+        yield Notice(
+            f"{saved.folder.path} cannot be written to: what you change or compute is not kept there. "
+            "Save run … takes all of it to a folder of your own."
         )
-        second = StageOutput(model, *made)
+    if trained:
+        first = yield from _made_again(run, saved, "stage1")
+    else:
+        order = Approval(POINT, None, saved.config.stage1, saved.box)
+        first = yield from _stage(run.stack, "stage1", order, saved.image, run.folder, saved.seed)
+    second, approval = None, None if run.folder is None else saved.approval
+    if saved.folder.model("stage2").exists():
+        second = yield from _made_again(run, saved, "stage2")
     analysis = yield from look_at_noise(
-        stack, first.predicted, saved.mode, saved.config.analysis, saved.region, saved.image.voxel_size
+        run.stack, first.predicted, saved.mode, saved.config.analysis, saved.region, saved.image.voxel_size
     )
-    return Reopened(replace(first, analysis=analysis), second, None if second else approval)
+    review = Review(analysis, saved.peak_edits, saved.kernel_edits)
+    review.analysis  # noqa: B018 - edits that the engine refuses end it here, and stay in the folder
+    return Reopened(replace(first, analysis=analysis), second, review, None if second else approval)
+
+
+def _made_again(run: Run, saved: SavedRun, stage: TrainingStage) -> Generator[Event, Any, StageOutput]:
+    """What the model of a stage that is done makes of the stack."""
+    from napari_autostructn2v.bundle import load_model
+    from napari_autostructn2v.pipeline import apply_stage
+
+    yield StageStarted(stage)
+    model = load_model(saved.folder.model(stage))
+    made = yield from apply_stage(
+        run.stack, stage, model, folder=run.folder, voxel_size=saved.image.voxel_size
+    )
+    return StageOutput(model, *made)
 
 
 def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int) -> Stream:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from napari_autostructn2v.analysis import NoiseAnalysis
-from napari_autostructn2v.config import AnalysisConfig, Mode
+from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.kernel import Edits, Offset, centre, embed_kernel, trim_kernel, validate_kernel
 
 
@@ -80,14 +80,8 @@ class Review:
         return replace(self, peak_edits=edits)
 
     def with_automatic(self, automatic: NoiseAnalysis) -> Review:
-        """The review of another analysis of the same data, in either mode; the edits stay on top.
-
-        Edits of a single slice are those of the middle one of three, and the other way round.
-        """
-        edits = self.kernel_edits
-        if automatic.mode != self.automatic.mode:
-            edits = Edits(*(_in_mode(offsets, automatic.mode) for offsets in (edits.added, edits.erased)))
-        return replace(self, automatic=automatic, kernel_edits=edits)
+        """The review of another analysis of the same data, in either mode; the edits stay on top."""
+        return replace(self, automatic=automatic, kernel_edits=self.kernel_edits.in_mode(automatic.mode))
 
     def with_config(self, config: AnalysisConfig) -> Review:
         """The review of the same measurement with other thresholds; the edits stay on top."""
@@ -113,10 +107,3 @@ class Review:
     def edited(self) -> bool:
         """Whether the person changed anything."""
         return self.peak_edits != Edits() or self.kernel_edits != Edits()
-
-
-def _in_mode(offsets: frozenset[Offset], mode: Mode) -> frozenset[Offset]:
-    """Offsets of a kernel of the other mode, as far as they lie in the middle slice."""
-    if mode == "2.5d":
-        return frozenset((0, *offset) for offset in offsets)
-    return frozenset(offset[1:] for offset in offsets if offset[0] == 0)

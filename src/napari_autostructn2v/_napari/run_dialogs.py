@@ -132,15 +132,15 @@ class RunDialogs:
         return Path(chosen) if chosen else None
 
     def _save(self, path: Path, *, close: bool) -> None:
-        write, review = self._session.save_to(path), self._session.review
-        if write is None or review is None:
+        write, run, review = self._session.save_to(path), self._session.run, self._session.review
+        if write is None or run is None or review is None:
             return
 
         def done(problem: str) -> None:
             if problem:
                 self._session.tell("", problem)
                 return
-            self._session.saved(path, review)
+            self._session.saved(path, run, review)
             if close:
                 self._answered = True
                 self._window.close()

@@ -123,7 +123,7 @@ def open_run(path: Path) -> SavedRun:
     """
     folder = RunFolder(path)
     asked, image = folder.read_settings(), folder.read_input()
-    peak_edits, kernel_edits = folder.read_edits()
+    peak_edits, kernel_edits = folder.read_edits(asked.mode)
     return SavedRun(
         folder=folder,
         image=image,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -44,7 +45,6 @@ from napari_autostructn2v.errors import (
     AutoStructN2VError,
     BusyError,
     FileError,
-    RunFolderError,
     StackError,
 )
 from napari_autostructn2v.events import (
@@ -92,6 +92,7 @@ class Session:
         self.store = store
         """Where each run is kept while it goes on; None keeps none."""
         self._hold: Hold | None = None
+        self._held: RunFolder | None = None
         self.settings = Settings()
         self.source: Source | None = None
         self.problem = ""
@@ -346,19 +347,13 @@ class Session:
     @property
     def kept(self) -> bool:
         """Whether the run is on this computer's disk, to be gone on with should the program end now."""
-        if self.run is None or self.run.folder is None:
-            return False
-        try:  # there is no record where it could not be kept
-            self.run.folder.read_record()
-        except RunFolderError:
-            return False
-        return True
+        return self.run is not None and self.run.folder is not None and self.run.folder.begun
 
     @property
     def only_in_memory(self) -> bool:
         """Whether there is a result that the person has saved nowhere."""
         output = None if self.run is None else self.run.stage2 or self.run.stage1
-        return output is not None and output is not self._in_file and self.folder is None
+        return output is not None and output is not self._in_file
 
     def saved_result(self, run: Run) -> None:
         """Take in that the result of the run, as it was then, is in a file."""
@@ -379,17 +374,15 @@ class Session:
         None if it is kept nowhere, or there is nothing to note yet.
         """
         run, review = self.run, self.review
-        if run is None or run.folder is None or run.stage1 is None or review is None or not self.kept:
+        if run is None or run.folder is None or run.stage1 is None or review is None:
             return None
         trained = run.stage1.model.config
         config = self.settings.config().model_copy(update={"stage1": trained})
-        region, folder = self._suitable_region(run.stack), run.folder
-
-        def write() -> None:
-            folder.configure(config, region, skipped=run.skipped)
-            folder.write_edits(review.peak_edits, review.kernel_edits)
-
-        return write
+        region, skipped = self._suitable_region(run.stack), run.skipped
+        return partial(
+            run.folder.write_review, run.mode, config, region, review.peak_edits, review.kernel_edits,
+            skipped=skipped,
+        )  # fmt: skip
 
     def let_go(self) -> None:
         """Leave the folder of the run to others; if the run is done, without what can be made again."""
@@ -399,26 +392,38 @@ class Session:
         if run is not None and run.folder is not None and (run.stage2 is not None or run.skipped):
             run.folder.forget_made()
         self._hold.release()
-        self._hold = None
+        self._hold = self._held = None
 
     def _hold_folder(self, folder: RunFolder | None) -> RunFolder | None:
-        """The folder if it can be written to, held until another run begins."""
+        """The folder if it can be written to, held until another run begins; then the one before is let go.
+
+        Raises
+        ------
+        BusyError
+            If another process works in it. The one before stays held.
+        """
+        held = self._held
+        if folder is not None and held is not None and folder.path.resolve() == held.path.resolve():
+            return folder
+        hold = None
+        if folder is not None:
+            try:
+                hold = folder.hold()
+            except FileError:
+                folder = None
         self.let_go()
-        if folder is None:
-            return None
-        try:
-            self._hold = folder.hold()
-        except FileError:
-            return None
+        self._hold, self._held = hold, folder
         return folder
 
-    def saved(self, path: Path, review: Review) -> None:
-        """Take in that the run was written with this review."""
+    def saved(self, path: Path, run: Run, review: Review) -> None:
+        """Take in that the run was written as it was then, with this review."""
         self.folder, self._saved = path, (review.peak_edits, review.kernel_edits)
+        self.saved_result(run)
         self.tell(f"Saved the run in {path}.")
 
     def reopen(self, saved: SavedRun, source: Source) -> None:
         """Go on with a saved run: denoise again with its models, put its edits on the analysis."""
+        self.settings = replace(self.settings, mode=saved.mode)  # which decides whether the data suit
         self.choose(source)
         if not self.ready:
             return
@@ -431,7 +436,6 @@ class Session:
         box = saved.box
         self.settings = replace(
             self.settings,
-            mode=saved.mode,
             training=saved.config.stage1,
             slices=None if box is None or box.z == (0, depth) else box.z,
             **{name: getattr(saved.config.analysis, name) for name in ANALYSIS_SETTINGS},
@@ -446,7 +450,7 @@ class Session:
         self._reopening = saved
         self.phase = Phase.STAGE1
         self.reviewed.emit()
-        self._start("reopen", lambda run: reopen(run.stack, saved))
+        self._start("reopen", lambda run: reopen(run, saved))
 
     # ------------------------------------------------------------------ the review
 
@@ -490,9 +494,9 @@ class Session:
             return review
         run, old = self._kept
         self._kept = None
-        if run.source.array is not self.run.source.array or run.mode != self.run.mode:
+        if run.source.array is not self.run.source.array:
             return review
-        return replace(review, peak_edits=old.peak_edits, kernel_edits=old.kernel_edits)
+        return old.with_automatic(review.automatic)
 
     # ------------------------------------------------------------------ what a job says
 
@@ -544,7 +548,8 @@ class Session:
         assert self.run is not None
         if kind == "stage1":
             assert output.analysis is not None
-            self.run = replace(self.run, stage1=output, stage2=None, skipped=False)
+            folder = self.run.folder if output.kept else None
+            self.run = replace(self.run, stage1=output, stage2=None, skipped=False, folder=folder)
             self.attempts = []
             self.review = self._with_kept_edits(Review(output.analysis))
             self.phase = Phase.REVIEW
@@ -576,14 +581,14 @@ class Session:
         self._kept = None
         self._take_in("stage1", outcome.stage1)
         self._saved = saved.peak_edits, saved.kernel_edits
-        self.folder = saved.folder.path
-        self._edit(
-            lambda review: replace(review, peak_edits=saved.peak_edits, kernel_edits=saved.kernel_edits)
-        )
+        self.folder = None if self.run is None or self.run.folder is None else saved.folder.path
+        self.review = outcome.review
+        self.reviewed.emit()
         if outcome.stage2 is not None:
             self.losses["stage2"] = Losses.read(saved.folder.losses("stage2"))
             self._approved = None
             self._take_in("stage2", outcome.stage2)
+        self._in_file = outcome.stage2 or outcome.stage1
 
     def _start(self, kind: JobKind, stream: Callable[[Run], Any]) -> None:
         assert self.run is not None

@@ -95,6 +95,11 @@ class StageOutput:
                 delete_kept(file.path)
 
     @property
+    def kept(self) -> bool:
+        """Whether what it made is in files, to be gone on with should the program end."""
+        return bool(self._files)
+
+    @property
     def _files(self) -> list[KeptStack]:
         return [made for made in (self.predicted, self.detail) if isinstance(made, KeptStack)]
 
