@@ -4,6 +4,7 @@
 
     python benchmarks/memory.py                # stacks of 1 and 4 GB; prints the table
     python benchmarks/memory.py apply 8        # one of them
+    python benchmarks/memory.py --quick        # the smallest form: only shows that it works
 
 Each is measured in a process of its own, as the highest memory above what the process held once its libraries
 were loaded. Pages of the memory-mapped input, which the system takes back whenever it likes, do not count
@@ -41,8 +42,9 @@ from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.stack import Normalisation
 from napari_autostructn2v.training import train
 
-SLICE = (4096, 4096)
-SIZES = (1.0, 4.0)
+QUICK = "--quick" in sys.argv
+SLICE = (128, 128) if QUICK else (4096, 4096)
+SIZES = (0.0002,) if QUICK else (1.0, 4.0)
 SETTINGS = TrainingConfig(features=8, depth=1, steps=2, batch_size=4)
 
 
@@ -114,16 +116,18 @@ def measure(what: str, gigabytes: float, folder: Path) -> str:
 
 def main() -> None:
     """Measure what is asked for, each in a process of its own."""
-    if sys.argv[1:2] == ["--alone"]:
+    arguments = [argument for argument in sys.argv[1:] if argument != "--quick"]
+    if arguments[:1] == ["--alone"]:
         with TemporaryDirectory() as folder:
-            print(measure(sys.argv[2], float(sys.argv[3]), Path(folder)))
+            print(measure(arguments[1], float(arguments[2]), Path(folder)))
         return
-    kinds = [sys.argv[1]] if len(sys.argv) > 1 else ["analyze", "train", "apply", "apply-notch", "run"]
-    sizes = [float(size) for size in sys.argv[2:]] or SIZES
+    kinds = arguments[:1] or ["analyze", "train", "apply", "apply-notch", "run"]
+    sizes = [float(size) for size in arguments[1:]] or SIZES
+    quick = ["--quick"] * QUICK
     print("| what | stack | peak above idle | peak in all | time |", "|---|---|---|---|---|", sep="\n")
     for kind in kinds:
         for size in sizes:
-            subprocess.run([sys.executable, __file__, "--alone", kind, str(size)], check=True)
+            subprocess.run([sys.executable, __file__, "--alone", kind, str(size), *quick], check=True)
 
 
 if __name__ == "__main__":

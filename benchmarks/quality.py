@@ -3,7 +3,7 @@
 ::
 
     python benchmarks/quality.py OUT            # everything; go on where it stopped
-    python benchmarks/quality.py OUT --quick    # one seed, small stacks, short trainings: under 10 minutes
+    python benchmarks/quality.py OUT --quick    # the smallest form: only shows that it works
     python benchmarks/quality.py OUT --sstem STACK.tif --peers FOLDER
 
 OUT gets one JSON file per measurement, the table (quality.md) and the picture (quality.png). ``--sstem``
@@ -311,19 +311,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path)
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="the smallest form")
     parser.add_argument("--sstem", type=Path, help="real sections, as a TIFF stack")
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--families", nargs="*", default=list(NOISE_FAMILIES), choices=list(NOISE_FAMILIES))
+    parser.add_argument("--families", nargs="*", choices=list(NOISE_FAMILIES), help="all if not given")
     parser.add_argument("--methods", nargs="*", default=[*OURS, *PEERS], choices=[*OURS, *PEERS])
     options = parser.parse_args()
-    training = Config.from_preset("fast" if options.quick else "balanced").stage1
-    shape = (8, 128, 128) if options.quick else (16, 192, 192)
+    training, shape, families = Config().stage1, (16, 192, 192), list(NOISE_FAMILIES)
+    if options.quick:
+        training = TrainingConfig(steps=2, features=8, batch_size=2, validation_patches=4)
+        shape, families = (8, 64, 64), ["lines_and_hum", "reconstruction"]
     blank = Case("", "generated", 0, "2d", shape, training, None)
     cases = []
     for seed in range(1 if options.quick else options.seeds):
-        for family in options.families:
+        for family in options.families or families:
             one = replace(blank, family=family, seed=seed)
             cases.append(one)
             if family in ("reconstruction", "repeated_lines"):

@@ -3,12 +3,13 @@
 ::
 
     python benchmarks/speed.py                                   # everything
-    python benchmarks/speed.py training prediction --quick       # sections by name, fewer repetitions
+    python benchmarks/speed.py training prediction               # sections by name
+    python benchmarks/speed.py --quick                           # the smallest form: only shows that it works
     python benchmarks/speed.py --careamics FOLDER --out speed.json
 
 It computes where the package would: on a GPU where there is one. FOLDER is what ``peers/install.sh FOLDER``
-made; without it, what needs another program is left out. The window of ``latency`` and ``start`` needs a
-screen: ``xvfb-run -a`` brings one.
+made; without it, what needs another program is left out. The window of ``latency``, ``answers`` and ``start``
+needs a screen: ``xvfb-run -a`` brings one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ import speed_processes
 import speed_window
 import torch
 
-from napari_autostructn2v.device import choose_device, describe_device, has_fast_bfloat16
+from napari_autostructn2v.device import choose_device, describe_device, freed_memory_kept, has_fast_bfloat16
 
 Row = dict[str, str | float]
 
@@ -66,7 +67,10 @@ SECTIONS = {
         speed_peers.race,
     ),
     "presets": Section("The whole way by preset, 16 × 256 × 256.", speed_engine.presets),
-    "latency": Section("From an edited peak to the kernel, slices of 512 × 512.", speed_window.latency),
+    "latency": Section("From an edit to what it gives, slices of 512 × 512.", speed_window.latency),
+    "answers": Section(
+        "How long the window keeps a person waiting while a network trains.", speed_window.answers
+    ),
     "start": Section("Fresh processes, until there is something to use.", speed_window.start),
 }
 
@@ -108,7 +112,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}")
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="the smallest form")
     parser.add_argument("--careamics", type=Path, help="folder of the peers' environments")
     parser.add_argument("--out", type=Path, default=Path("speed.json"))
     options = parser.parse_args()
@@ -119,7 +123,10 @@ def main() -> None:
     print("\n".join(f"- {key}: {value}" for key, value in record["machine"].items()))
     for name in options.sections or SECTIONS:
         section, started = SECTIONS[name], time.perf_counter()
-        rows = list(section.measure(options.quick, options.careamics))
+        with freed_memory_kept(
+            choose_device()
+        ):  # as training and prediction have it, for the bare networks too
+            rows = list(section.measure(options.quick, options.careamics))
         record["sections"][name] = rows
         print(f"\n## {name}\n\n{section.meaning}\n\n" + (table(rows) if rows else "Left out."), flush=True)
         print(f"\n({time.perf_counter() - started:.0f} s)", flush=True)

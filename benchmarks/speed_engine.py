@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -17,15 +16,17 @@ from torch import Tensor
 from napari_autostructn2v import synthetic
 from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import PRESETS, Config, Preset, TrainingConfig
-from napari_autostructn2v.device import choose_device, freed_memory_kept, has_fast_bfloat16, mixed_precision
+from napari_autostructn2v.device import choose_device, has_fast_bfloat16, mixed_precision
 from napari_autostructn2v.events import Event, Step, Validation, finish
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.network import UNet
 from napari_autostructn2v.pipeline import denoise_with, run
 from napari_autostructn2v.prediction import BATCH_VALUES, predict
-from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.stack import Normalisation, as_stack
 from napari_autostructn2v.training import train
+from napari_autostructn2v.training_data import TrainingData
+from napari_autostructn2v.training_state import TrainingState
 
 Row = dict[str, str | float]
 
@@ -46,44 +47,71 @@ class Steps:
         As for :func:`~napari_autostructn2v.training.train`, but it never ends and validates once a chunk.
     chunk
         Steps of a turn.
-    mixed
-        Whether bfloat16 is used where the hardware has it, as it is for everybody; if not, float32.
     """
 
-    def __init__(
-        self, stack: np.ndarray, kernel: np.ndarray, config: TrainingConfig, chunk: int, *, mixed: bool = True
-    ) -> None:
-        endless = config.model_copy(update={"steps": 1_000_000, "validation_interval": chunk})
-        self._events: Generator[Event, Any, Model] = train(stack, kernel, endless)
-        self._mixed = mixed
+    def __init__(self, stack: np.ndarray, kernel: np.ndarray, config: TrainingConfig, chunk: int) -> None:
+        self._events: Generator[Event, Any, Model] = train(stack, kernel, endless(config, chunk))
         self.validations: list[float] = []
 
     def __call__(self) -> float:
         """Go on to the next validation; median seconds of a step."""
         steps: list[float] = []
-        precision = partial(mixed_precision, wanted=self._mixed)
-        with mock.patch("napari_autostructn2v.training.mixed_precision", precision):
-            while True:
-                started = time.perf_counter()
-                event = next(self._events)
-                seconds = time.perf_counter() - started
-                if isinstance(event, Step):
-                    steps.append(seconds)
-                elif isinstance(event, Validation):
-                    self.validations.append(seconds)
-                    return float(np.median(steps))
+        while True:
+            started = time.perf_counter()
+            event = next(self._events)
+            seconds = time.perf_counter() - started
+            if isinstance(event, Step):
+                steps.append(seconds)
+            elif isinstance(event, Validation):
+                self.validations.append(seconds)
+                return float(np.median(steps))
 
     def close(self) -> None:
         """End the training."""
         self._events.close()
 
 
+def endless(config: TrainingConfig, chunk: int) -> TrainingConfig:
+    """The same training, but it never ends and validates once a chunk."""
+    return config.model_copy(update={"steps": 1_000_000, "validation_interval": chunk})
+
+
+class InFloat32(UNet):
+    """The network without bfloat16, whatever the hardware has."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Denoise (batch, channels, height, width); returns (batch, height, width)."""
+        with torch.autocast(image.device.type, enabled=False):
+            return super().forward(image)
+
+
+class StepsOf:
+    """Steps of a training with a single blind pixel, without its events: the network may be another."""
+
+    def __init__(self, network: type[UNet], stack: np.ndarray, config: TrainingConfig, chunk: int) -> None:
+        device, config = choose_device(), endless(config, chunk)
+        self._chunk = chunk
+        self._data = TrainingData(as_stack(stack), POINT, config, device, seed=0)
+        self._dice = torch.Generator(device).manual_seed(0)
+        made = network(1, config.features, config.depth).to(device).channels_last()
+        self._state = TrainingState(made, config, self._dice, identity={})
+
+    def __call__(self) -> float:
+        """Median seconds of a step."""
+        steps: list[float] = []
+        for _ in range(self._chunk):
+            started = time.perf_counter()
+            self._state.learn(self._data, self._data.draw(self._dice))
+            steps.append(time.perf_counter() - started)
+        return float(np.median(steps))
+
+
 class BareSteps:
     """Forward and backward passes of the same network on one batch that is there already."""
 
-    def __init__(self, channels: int, config: TrainingConfig, chunk: int, *, mixed: bool = True) -> None:
-        self._device, self._chunk, self._mixed = choose_device(), chunk, mixed
-        self._network = UNet(channels, config.features, config.depth).to(self._device).channels_last()
+    def __init__(self, network: type[UNet], channels: int, config: TrainingConfig, chunk: int) -> None:
+        self._device, self._chunk = choose_device(), chunk
+        self._network = network(channels, config.features, config.depth).to(self._device).channels_last()
         batch = torch.randn(config.batch_size, channels, config.patch_size, config.patch_size)
         self._batch = batch.to(self._device).contiguous(memory_format=torch.channels_last)
 
@@ -93,7 +121,7 @@ class BareSteps:
         for _ in range(self._chunk):
             started = time.perf_counter()
             self._network.zero_grad(set_to_none=True)
-            with mixed_precision(self._device, wanted=self._mixed):
+            with mixed_precision(self._device):
                 made = self._network(self._batch)
             made.square().mean().backward()
             computed(self._device)
@@ -104,75 +132,73 @@ class BareSteps:
 def training(quick: bool, peers: Path | None) -> Iterator[Row]:
     """Presets and kernels."""
     stack = synthetic.sample("scan_lines", shape=(8, 256, 256)).noisy
-    chunk, rounds = (5, 3) if quick else (10, 10)
-    with freed_memory_kept(choose_device()):
-        for preset in PRESETS:
-            for name, kernel in KERNELS.items():
-                config = Config.from_preset(preset).stage2
-                channels = 3 if kernel.ndim == 3 else 1
-                steps, bare = Steps(stack, kernel, config, chunk), BareSteps(channels, config, chunk)
-                turns = Turns({"training": steps, "bare": bare}, rounds)
-                steps.close()
-                step, alone = turns.seconds("training"), turns.faster("training", "bare")
-                validation = float(np.median(steps.validations)) / config.validation_interval
-                yield {
-                    "preset": preset,
-                    "kernel": name,
-                    "ms a step": 1000 * step,
-                    "ms bare": 1000 * turns.seconds("bare"),
-                    "share of the bare network": alone,
-                    "with validations": alone * step / (step + validation),
-                }
+    chunk, rounds = (2, 1) if quick else (10, 10)
+    for preset in PRESETS[: 1 if quick else None]:
+        for name, kernel in KERNELS.items():
+            config = Config.from_preset(preset).stage2
+            channels = 3 if kernel.ndim == 3 else 1
+            steps, bare = Steps(stack, kernel, config, chunk), BareSteps(UNet, channels, config, chunk)
+            turns = Turns({"training": steps, "bare": bare}, rounds)
+            steps.close()
+            step, alone = turns.seconds("training"), turns.faster("training", "bare")
+            validation = float(np.median(steps.validations)) / config.validation_interval
+            yield {
+                "preset": preset,
+                "kernel": name,
+                "ms a step": 1000 * step,
+                "ms bare": 1000 * turns.seconds("bare"),
+                "share of the bare network": alone,
+                "with validations": alone * step / (step + validation),
+            }
 
 
 def precision(quick: bool, peers: Path | None) -> Iterator[Row]:
     """What bfloat16 gives the training, and what the hardware would give its bare network."""
-    if not has_fast_bfloat16(choose_device()):
+    if not quick and not has_fast_bfloat16(choose_device()):
         return
     stack = synthetic.sample("scan_lines", shape=(8, 256, 256)).noisy
-    chunk, rounds = (5, 3) if quick else (10, 10)
-    with freed_memory_kept(choose_device()):
-        config = Config().stage2
-        trainings = {mixed: Steps(stack, POINT, config, chunk, mixed=mixed) for mixed in (True, False)}
-        networks = {mixed: BareSteps(1, config, chunk, mixed=mixed) for mixed in (True, False)}
-        for what, pair in (("training", trainings), ("bare network", networks)):
-            turns = Turns({"bfloat16": pair[True], "float32": pair[False]}, rounds)
-            yield {
-                "what": f"{what}, balanced, 1 × 1",
-                "bfloat16, ms": 1000 * turns.seconds("bfloat16"),
-                "float32, ms": 1000 * turns.seconds("float32"),
-                "times faster": turns.faster("bfloat16", "float32"),
-            }
-        for one in trainings.values():
-            one.close()
+    chunk, rounds = (2, 1) if quick else (10, 10)
+    config = Config.from_preset("fast" if quick else "balanced").stage2
+    networks = {"bfloat16": UNet, "float32": InFloat32}
+    contenders: dict[str, dict[str, Callable[[], float]]] = {
+        "training": {name: StepsOf(network, stack, config, chunk) for name, network in networks.items()},
+        "bare network": {name: BareSteps(network, 1, config, chunk) for name, network in networks.items()},
+    }
+    for what, pair in contenders.items():
+        turns = Turns(pair, rounds)
+        yield {
+            "what": f"{what}, {'fast' if quick else 'balanced'}, 1 × 1",
+            "bfloat16, ms": 1000 * turns.seconds("bfloat16"),
+            "float32, ms": 1000 * turns.seconds("float32"),
+            "times faster": turns.faster("bfloat16", "float32"),
+        }
 
 
 def prediction(quick: bool, peers: Path | None) -> Iterator[Row]:
     """Stacks and network sizes, without and with the recovery."""
     device = choose_device()
-    with freed_memory_kept(device):
-        for shape in STACKS[: 2 if quick else None]:
-            stack = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-            for features in (16, 32):
-                config = TrainingConfig(features=features)
-                network = UNet(1, features, config.depth)
-                model = Model(network.eval(), POINT, None, config, Normalisation(0, 1), {})
-                bare = BareForward(stack, features, config.depth, device)
-                turns = Turns(
-                    {
-                        "bare": bare,
-                        "prediction": partial(_seconds, lambda s=stack, m=model: predict(s, m)),
-                        "with recovery": partial(_seconds, lambda s=stack, m=model: denoise_with(s, m)),
-                    },
-                    2 if quick else 7,
-                )
-                yield {
-                    "stack": " × ".join(map(str, shape)),
-                    "features": str(features),
-                    "megapixels a second": stack.size / 1e6 / turns.seconds("prediction"),
-                    "prediction ÷ bare network": turns.faster("prediction", "bare"),
-                    "with recovery ÷ bare network": turns.faster("with recovery", "bare"),
-                }
+    for shape in ((2, 64, 64),) if quick else STACKS:
+        stack = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        for features in (16, 32):
+            config = TrainingConfig(features=features)
+            network = UNet(1, features, config.depth)
+            model = Model(network.eval(), POINT, None, config, Normalisation(0, 1), {})
+            bare = BareForward(stack, features, config.depth, device)
+            turns = Turns(
+                {
+                    "bare": bare,
+                    "prediction": partial(_seconds, lambda s=stack, m=model: predict(s, m)),
+                    "with recovery": partial(_seconds, lambda s=stack, m=model: denoise_with(s, m)),
+                },
+                1 if quick else 7,
+            )
+            yield {
+                "stack": " × ".join(map(str, shape)),
+                "features": str(features),
+                "megapixels a second": stack.size / 1e6 / turns.seconds("prediction"),
+                "prediction ÷ bare network": turns.faster("prediction", "bare"),
+                "with recovery ÷ bare network": turns.faster("with recovery", "bare"),
+            }
 
 
 class BareForward:
@@ -203,7 +229,7 @@ def _seconds(make: Any) -> float:
 
 def presets(quick: bool, peers: Path | None) -> Iterator[Row]:
     """Fast against balanced on noise of three kinds."""
-    shape = (16, 128, 128) if quick else (16, 256, 256)
+    shape = (4, 64, 64) if quick else (16, 256, 256)
     for family in ("scan_lines",) if quick else ("scan_lines", "lines_and_hum", "reconstruction"):
         sample = synthetic.sample(family, shape=shape)
         seconds: dict[Preset, float] = {}
@@ -211,7 +237,11 @@ def presets(quick: bool, peers: Path | None) -> Iterator[Row]:
         compared: tuple[Preset, ...] = ("fast", "balanced")
         for preset in compared:
             started = time.perf_counter()
-            result = finish(run(sample.noisy, mode="2d", config=Config.from_preset(preset)))
+            config = Config.from_preset(preset)
+            if quick:
+                short = config.stage1.model_copy(update={"steps": 2})
+                config = Config(stage1=short, stage2=short)
+            result = finish(run(sample.noisy, mode="2d", config=config))
             seconds[preset] = time.perf_counter() - started
             quality[preset] = psnr(result.denoised, sample.clean)
         yield {

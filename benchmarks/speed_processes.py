@@ -51,7 +51,7 @@ class Trainings:
 def by_processes(quick: bool, peers: Path | None) -> Iterator[Row]:
     """Presets; on a machine of two cores each process has one."""
     for preset in PRESETS[:1] if quick else PRESETS[:2]:
-        steps = 20 if quick else 100
+        steps = 3 if quick else 100
         alone, pair = Trainings(1, preset, steps), Trainings(2, preset, steps)
         turns = Turns({"alone": alone, "pair": pair}, 1 if quick else 5)
         yield {
