@@ -157,17 +157,16 @@ def test_exit_codes_and_messages_without_a_traceback(tmp_path):
 def test_ctrl_c_leaves_a_run_that_goes_on(tomogram, tmp_path):
     arguments = command("run", tomogram, tmp_path / "clean.mrc", steps=200)
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
     while not (tmp_path / "clean_run" / "stage1" / "losses.csv").exists():  # the first validation is done
-        assert time.monotonic() < deadline and process.poll() is None
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=60)
+    _, messages = process.communicate(timeout=600)
     assert process.returncode == cli.ExitCode.INTERRUPTED
     assert "goes on from here" in messages and "Traceback" not in messages
     assert (tmp_path / "clean_run" / "stage1" / "checkpoint.safetensors").exists()
     assert not (tmp_path / "clean.mrc").exists()
-    again = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    again = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
     assert again.returncode == 0, again.stderr
     assert read_stack(tmp_path / "clean.mrc").array.shape == (4, 80, 80)
 

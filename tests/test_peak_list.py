@@ -1,7 +1,5 @@
 """Peaks one by one: right place, right period, right strength, and quick."""
 
-import time
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -113,19 +111,6 @@ def test_periods_in_nanometres_follow_unit_and_direction(white, size, along_x, a
 
 def test_no_peaks_no_list(white):
     assert list_peaks(white, np.zeros_like(white.peaks), None) == []
-
-
-@pytest.mark.alone
-def test_the_list_is_quick_however_many_there_are(white):
-    peaks = np.zeros_like(white.peaks)
-    peaks[::3, ::3] = True
-    peaks |= mirrored(peaks)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        found = list_peaks(white, peaks, VoxelSize(1, 1, 1, "nm"))
-        times.append(time.perf_counter() - start)
-    assert len(found) > 50 and min(times) < 0.03
 
 
 def test_another_stack_is_measured_in_the_same_places():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,8 @@ from qtpy.QtWidgets import QApplication
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.state import Phase
 
-PATIENCE_S = 60
+PATIENCE_S = 300
+"""A ceiling against hanging, on the busiest machine: no test measures time."""
 
 
 def live() -> None:
@@ -88,14 +90,13 @@ class Hand:
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
         live()
 
-    def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE_S) -> float:
-        """Let the window live until ``condition``; return how long that took."""
+    def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
+        """Let the window live until ``condition``."""
         start = time.monotonic()
         while not condition():
             assert time.monotonic() - start < seconds, f"nothing came of it in {seconds} s"
             live()
             time.sleep(0.005)
-        return time.monotonic() - start
 
     def close_dock(self, widget: Any) -> None:
         """What the x of a dock does: the widget is destroyed."""
@@ -148,7 +149,44 @@ def through_stage1(hand: Hand, dock: StructuredDenoisingWidget) -> None:
 
 
 def threads_at_work() -> set[Any]:
-    """The threads that are still at work."""
+    """What is still at work in a thread: trainings and their like, and what is being written."""
     from superqt.utils._qthreading import WorkerBase
 
-    return {w for w in WorkerBase._worker_set if "drive" in repr(getattr(w, "_gen", ""))}
+    return set(WorkerBase._worker_set)
+
+
+class Gate:
+    """Where threads wait until it is opened, so that a test finds them in the middle of something.
+
+    Parameters
+    ----------
+    free
+        How many may pass before it closes.
+    """
+
+    def __init__(self, free: int = 0) -> None:
+        self.reached = threading.Event()
+        """Somebody waits."""
+        self._free, self._opened = free, threading.Event()
+
+    def open(self) -> None:
+        """Let all go on."""
+        self._opened.set()
+
+    def enter(self) -> None:
+        """Wait here. The window may not: it would stand still for as long as the work takes."""
+        if self._free > 0:
+            self._free -= 1
+        elif not self._opened.is_set():
+            assert threading.current_thread() is not threading.main_thread(), "the window waits for the work"
+            self.reached.set()
+            self._opened.wait()
+
+    def before(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, behind this gate."""
+
+        def held(*args: Any, **options: Any) -> Any:
+            self.enter()
+            return call(*args, **options)
+
+        return held

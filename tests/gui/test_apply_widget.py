@@ -323,7 +323,6 @@ def test_dock_closed_and_opened_again_while_it_works(
     hand: Any, viewer: Any, widget: Any, long: Entry
 ) -> None:
     hand.close_dock(widget)
-    hand.rest(0.2)
     assert long.state is State.RUNNING
     again = open_dock(viewer)
     assert states(again) == [("long", "running"), ("short", "waiting")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from hands import Hand, open_dock, threads_at_work, through_stage1
+from hands import Gate, Hand, live, open_dock, threads_at_work, through_stage1
 from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
@@ -22,7 +21,7 @@ from napari_autostructn2v._napari import jobs
 from napari_autostructn2v._napari.apply_widget import ApplyModelWidget
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v.config import TrainingConfig
-from napari_autostructn2v.io import write_stack
+from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.run_folder import RunFolder
 from napari_autostructn2v.run_store import RunStore
 
@@ -71,7 +70,7 @@ class Closing:
                 or (self.of_napari and not self.napari_may)
             )
         )
-        self.hand.rest(0.1)
+        live()
         return self.questions
 
     @property
@@ -100,20 +99,31 @@ def dock(viewer: Any, closing: Closing, noisy: np.ndarray, tmp_path: Path) -> St
     return dock
 
 
-def slowed(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, seconds: float) -> None:
-    quick = getattr(module, name)
+class Stops(pytest.MonkeyPatch):
+    """Holds work up in the middle, to be let go on in the end."""
 
-    def slow(*args: Any, **options: Any) -> Any:
-        time.sleep(seconds)
-        return quick(*args, **options)
+    def __init__(self) -> None:
+        super().__init__()
+        self._gates: list[Gate] = []
 
-    monkeypatch.setattr(module, name, slow)
+    def hold(self, module: Any, name: str, free: int = 0) -> Gate:
+        """Nobody gets through a function any more, but for the first calls."""
+        gate = Gate(free)
+        self._gates.append(gate)
+        self.setattr(module, name, gate.before(getattr(module, name)))
+        return gate
+
+    def let_go(self) -> None:
+        for gate in self._gates:
+            gate.open()
 
 
-def wait_for(hand: Hand, dock: StructuredDenoisingWidget, activity: str) -> None:
-    session = dock.session
-    hand.wait(lambda: (session.progress and session.progress.activity == activity) or session.error)
-    assert not session.error
+@pytest.fixture
+def stops() -> Iterator[Stops]:
+    stops = Stops()
+    yield stops
+    stops.let_go()
+    stops.undo()
 
 
 def edit(dock: StructuredDenoisingWidget) -> None:
@@ -124,64 +134,67 @@ def edit(dock: StructuredDenoisingWidget) -> None:
     dock.session.edit_kernel(grid)
 
 
-def to_training(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def to_training(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     dock.data.steps.value = 100_000
     hand.click(dock.stage1.run)
     hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
 
 
-def to_rest(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
-    to_training(hand, dock, patch)
+def to_rest(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
+    to_training(hand, dock, stops)
     hand.click(dock.stage1.pause)
 
 
-def to_prediction(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
-    slowed(patch, prediction, "denoise_images", 1.0)
+def to_prediction(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
+    gate = stops.hold(prediction, "denoise_images", free=4)  # the preview, and slices until the first is told
     hand.click(dock.stage1.run)
-    wait_for(hand, dock, "Denoising")
+    hand.wait(gate.reached.is_set)
+    hand.wait(lambda: dock.session.progress.activity == "Denoising")
 
 
-def to_analysis(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
-    slowed(patch, jobs, "analyze", 3.0)
+def to_analysis(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
+    gate = stops.hold(jobs, "analyze")
     hand.click(dock.stage1.run)
-    wait_for(hand, dock, "Analysing the noise")
+    hand.wait(gate.reached.is_set)
+    hand.wait(lambda: dock.session.progress.activity == "Analysing the noise")
 
 
-def to_review(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def to_review(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     through_stage1(hand, dock)
 
 
-def to_edits(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def to_edits(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     through_stage1(hand, dock)
     edit(dock)
 
 
-def to_another_analysis(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def to_another_analysis(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     through_stage1(hand, dock)
-    slowed(patch, jobs, "analyze", 3.0)
+    gate = stops.hold(jobs, "analyze")
     hand.click(dock.review.regenerate)
+    hand.wait(gate.reached.is_set)
 
 
-def to_quick_look(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(jobs, "QUICK_LOOK", FOR_LONG)
+def to_quick_look(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
+    stops.setattr(jobs, "QUICK_LOOK", FOR_LONG)
     through_stage1(hand, dock)
     hand.click(dock.review.quick_look)
     hand.wait(lambda: dock.workspace.quick_look.look.step > 0)
 
 
-def to_stage2(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def to_stage2(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     through_stage1(hand, dock)
     dock.session.configure_training(steps=100_000)
     hand.click(dock.review.approve)
     hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
 
 
-def to_stage2_with_edits(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
-    to_stage2(hand, dock, patch)
+def to_stage2_with_edits(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
+    to_stage2(hand, dock, stops)
     edit(dock)
 
 
-def to_result(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def to_result(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     through_stage1(hand, dock)
     hand.click(dock.review.skip)
 
@@ -190,19 +203,19 @@ def not_kept(dock: StructuredDenoisingWidget) -> None:
     dock.session.store = None
 
 
-def to_training_not_kept(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def to_training_not_kept(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     not_kept(dock)
-    to_training(hand, dock, patch)
+    to_training(hand, dock, stops)
 
 
-def to_result_not_kept(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def to_result_not_kept(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     not_kept(dock)
-    to_result(hand, dock, patch)
+    to_result(hand, dock, stops)
 
 
-def to_queue(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def to_queue(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     through_stage1(hand, dock)
-    slowed(patch, prediction, "denoise_images", 1.0)
+    stops.hold(prediction, "denoise_images", free=3)
     widget = ApplyModelWidget(dock.workspace.viewer)
     dock.workspace.viewer.window.add_dock_widget(widget, name="Apply trained model")
     dock.workspace.viewer.layers.selection = {dock.workspace.viewer.layers["tiny"]}
@@ -211,11 +224,11 @@ def to_queue(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPa
     hand.wait(lambda: any(0 < entry.share < 1 for entry in dock.workspace.batch.entries))
 
 
-def nothing(hand: Hand, dock: StructuredDenoisingWidget, patch: pytest.MonkeyPatch) -> None:
+def nothing(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     pass
 
 
-Way = Callable[[Hand, StructuredDenoisingWidget, pytest.MonkeyPatch], None]
+Way = Callable[[Hand, StructuredDenoisingWidget, Stops], None]
 
 ASKED: list[tuple[Way, tuple[str, ...], str]] = [
     (to_training, ("Stage 1 of tiny is at work (training, ", "of 100000)", "Resume … goes on"), "Close"),
@@ -237,7 +250,7 @@ def named(case: Any) -> str:
 
 
 def nothing_is_left(hand: Hand, dock: StructuredDenoisingWidget, tmp_path: Path) -> None:
-    hand.wait(lambda: not threads_at_work(), 20)
+    hand.wait(lambda: not threads_at_work())
     gc.collect()
     opened = [Path(file.path) for file in psutil.Process(os.getpid()).open_files()]
     ours = [path for path in opened if path.is_relative_to(tmp_path)]
@@ -255,24 +268,24 @@ def test_one_question_where_something_would_be_interrupted_or_lost(
     hand: Hand,
     dock: StructuredDenoisingWidget,
     closing: Closing,
-    monkeypatch: pytest.MonkeyPatch,
+    stops: Stops,
     tmp_path: Path,
     way: Way,
     words: tuple[str, ...],
     answer: str,
 ) -> None:
-    way(hand, dock, monkeypatch)
+    way(hand, dock, stops)
     job, phase, going = dock.session.job, dock.session.phase, dock.workspace.batch.going
     (question,) = closing("Stay")
     assert all(each in question for each in words), question
     assert closing.of_napari == 0 and not closing.closed
-    if way not in (to_prediction, to_analysis, to_queue):  # which may be over by now
-        assert dock.session.job is job and dock.session.phase is phase
-        assert dock.workspace.batch.going is going
+    assert dock.session.job is job and dock.session.phase is phase
+    assert dock.workspace.batch.going is going
     assert job is None or not job.control.cancelled.is_set()
     assert len(closing(answer)) == 1
     assert closing.closed and closing.of_napari == 1, "napari asks as well, as it does of every window"
     assert job is None or job.control.cancelled.is_set()
+    stops.let_go()
     nothing_is_left(hand, dock, tmp_path)
     kept = [run.stage for run in RunStore(tmp_path / "runs").runs()]
     assert len(kept) == (way not in (to_training_not_kept, to_result_not_kept))
@@ -283,21 +296,22 @@ def test_no_question_where_nothing_is_lost(
     hand: Hand,
     dock: StructuredDenoisingWidget,
     closing: Closing,
-    monkeypatch: pytest.MonkeyPatch,
+    stops: Stops,
     tmp_path: Path,
     way: Way,
 ) -> None:
-    way(hand, dock, monkeypatch)
+    way(hand, dock, stops)
     job = dock.session.job or dock.workspace.quick_look.look.job
     assert not closing() and closing.closed and closing.of_napari == 1
     assert job is None or job.control.cancelled.is_set()
+    stops.let_go()
     nothing_is_left(hand, dock, tmp_path)
 
 
 def test_a_window_that_stays_open_after_all_goes_on_training(
-    hand: Hand, dock: StructuredDenoisingWidget, closing: Closing, monkeypatch: pytest.MonkeyPatch
+    hand: Hand, dock: StructuredDenoisingWidget, closing: Closing, stops: Stops
 ) -> None:
-    to_training(hand, dock, monkeypatch)
+    to_training(hand, dock, stops)
     job = dock.session.job
     closing.napari_may = False
     assert len(closing("Close")) == closing.of_napari == 1
@@ -309,11 +323,11 @@ def test_saved_from_the_question_it_closes_without_another(
     hand: Hand,
     dock: StructuredDenoisingWidget,
     closing: Closing,
-    monkeypatch: pytest.MonkeyPatch,
+    stops: Stops,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "kept"), ""))
-    to_stage2_with_edits(hand, dock, monkeypatch)
+    stops.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "kept"), ""))
+    to_stage2_with_edits(hand, dock, stops)
     assert len(closing(SAVE)) == 1
     hand.wait(lambda: closing.closed)
     assert len(closing.questions) == 1
@@ -325,11 +339,11 @@ def test_a_result_that_is_in_a_file_is_not_asked_about(
     hand: Hand,
     dock: StructuredDenoisingWidget,
     closing: Closing,
-    monkeypatch: pytest.MonkeyPatch,
+    stops: Stops,
     tmp_path: Path,
 ) -> None:
-    to_result_not_kept(hand, dock, monkeypatch)
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "out.mrc"), ""))
+    to_result_not_kept(hand, dock, stops)
+    stops.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "out.mrc"), ""))
     hand.click(dock.result.save_result)
     hand.wait(lambda: not dock.session.only_in_memory)
     assert not closing() and closing.closed
@@ -339,21 +353,20 @@ def test_what_is_being_saved_is_saved_whole(
     hand: Hand,
     dock: StructuredDenoisingWidget,
     closing: Closing,
-    monkeypatch: pytest.MonkeyPatch,
+    stops: Stops,
     tmp_path: Path,
 ) -> None:
     from napari_autostructn2v._napari import main_widget
 
-    to_result(hand, dock, monkeypatch)
+    to_result(hand, dock, stops)
     target = tmp_path / "out.mrc"
 
-    def slow(*args: Any, **options: Any) -> Any:
-        time.sleep(1)
-        return write_stack(*args, **options)
-
-    monkeypatch.setattr(main_widget, "write_stack", slow)
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(target), ""))
+    gate = stops.hold(main_widget, "write_stack")
+    stops.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(target), ""))
     hand.click(dock.result.save_result)
+    hand.wait(gate.reached.is_set)
     assert not closing() and closing.closed
-    hand.wait(target.exists, 5)
+    assert not target.exists(), "it is still being saved"
+    stops.let_go()
     nothing_is_left(hand, dock, tmp_path)
+    np.testing.assert_array_equal(read_stack(target).array, dock.session.run.denoised)

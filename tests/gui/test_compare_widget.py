@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import live
 from PIL import Image
 from qtpy.QtWidgets import QFileDialog
 from scipy import ndimage
@@ -54,7 +55,7 @@ def test_everything_is_as_before(hand: Any, viewer: Any, dock: Any, way: str, en
         viewer.layers.remove("smooth")
         before.pop("smooth")
     assert look(viewer) == before
-    hand.rest(0.1)
+    live()
     viewer.layers["raw"].contrast_limits = (-2, 2)
     assert tuple(viewer.layers[-1].contrast_limits) != (-2, 2), "nothing is linked any more"
 
@@ -211,7 +212,7 @@ def test_opened_from_the_result_and_closed_from_the_menu(make_napari_viewer: Any
     assert dock.isVisible()
     start(hand, widget, "row")
     main.parent().raise_()
-    hand.rest(0.1)
+    hand.wait(lambda: not widget.visibleRegion().boundingRect().isValid())
     assert widget.comparison.way == "row", "another tab is in front, the comparison goes on"
     dock.hide()
     assert widget.comparison.way is None and viewer.layers["raw"].visible

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hands import open_dock, threads_at_work, through_stage1
-from qtpy.QtTest import QTest
+from hands import Gate, open_dock, threads_at_work, through_stage1
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_autostructn2v import load_model, synthetic
@@ -20,6 +18,7 @@ from napari_autostructn2v._napari.placement import is_view
 from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.state import Phase, Progress
 from napari_autostructn2v.io import read_stack
+from napari_autostructn2v.training_data import TrainingData
 
 SCALE = (2.0, 1.5, 1.5)
 
@@ -268,10 +267,9 @@ def test_status_says_the_period(in_review: Any) -> None:
     assert "period 7 px = 10.5 nm" in status["coordinates"]
 
 
-@pytest.mark.alone
-def test_cancel_within_a_second(hand: Any, viewer: Any, slow: Any) -> None:
+def test_cancel_ends_the_training(hand: Any, viewer: Any, slow: Any) -> None:
     hand.click(slow.stage1.cancel)
-    assert hand.wait(lambda: not threads_at_work(), 1.0) < 1.0
+    hand.wait(lambda: not threads_at_work())
     assert slow.session.phase is Phase.DATA
     assert [layer.name for layer in viewer.layers] == ["tiny"]
     assert slow.stage1.run.isEnabled()
@@ -289,23 +287,21 @@ def test_stop_keeps_the_network(hand: Any, slow: Any) -> None:
     assert not slow.session.error
 
 
-@pytest.mark.alone
 def test_removed_layer_stops_its_training(hand: Any, viewer: Any, image: Any, slow: Any) -> None:
     viewer.layers.remove(image)
-    hand.wait(lambda: not threads_at_work(), 2.0)
+    hand.wait(lambda: not threads_at_work())
     assert slow.session.phase is Phase.DATA
     assert "was removed" in slow.message.text()
     assert not slow.stage1.run.isEnabled()
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("shown", [False, True])
 def test_closing_the_window_stops_the_training(hand: Any, viewer: Any, slow: Any, shown: bool) -> None:
     if shown:
         viewer.window.show()
     job = slow.session.job
     viewer.close()
-    hand.wait(lambda: not threads_at_work(), 2.0)
+    hand.wait(lambda: not threads_at_work())
     assert job.control.cancelled.is_set()
 
 
@@ -406,14 +402,18 @@ def test_every_result_of_stage_2_can_be_had_back(hand: Any, viewer: Any, in_revi
     assert not panel.forget.isEnabled()
 
 
-@pytest.mark.alone
-def test_the_window_answers_while_a_network_trains(hand: Any, slow: Any) -> None:
-    hand.wait(lambda: slow.session.progress.done > 3)
-    late = []
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        asked = time.perf_counter()
-        QTest.qWait(5)
-        late.append(time.perf_counter() - asked - 0.005)
-    assert slow.session.job is not None and len(late) > 100
-    assert np.percentile(late, 99) < 0.05
+def test_the_window_answers_in_the_middle_of_a_step(
+    hand: Any, slow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a step takes; how soon it answers is measured by benchmarks/speed.py answers."""
+    gate = Gate()
+    monkeypatch.setattr(TrainingData, "draw", gate.before(TrainingData.draw))
+    hand.wait(gate.reached.is_set)
+    section = slow.sections[Phase.DATA].button
+    opened = section.isChecked()
+    hand.click(section)
+    assert section.isChecked() is not opened
+    hand.click(slow.stage1.cancel)
+    assert slow.session.phase is Phase.DATA and threads_at_work(), "nobody has waited for the step to end"
+    gate.open()
+    hand.wait(lambda: not threads_at_work())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hands import Hand, open_dock, through_stage1
+from hands import Hand, live, open_dock, through_stage1
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -51,11 +51,10 @@ def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) ->
     # every section open, and scrolled to the end: what is told is seen
     for section in dock.sections.values():
         section.button.setChecked(True)
-    hand.rest(0.2)
+    live()
     dock.result.open_zoo.parentWidget().setFocus()
     session.tell("Saved.")
-    hand.rest(0.1)
-    assert dock.message.visibleRegion().boundingRect().height() == dock.message.height() > 0
+    hand.wait(lambda: dock.message.visibleRegion().boundingRect().height() == dock.message.height() > 0)
     told = dock.message.styleSheet()
     session.notices = ["The kernel was cut to 61 pixels."]
     session.changed.emit()
@@ -66,5 +65,4 @@ def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) ->
     bar = dock.findChild(QScrollArea).verticalScrollBar()
     assert bar.maximum() > 0
     bar.setValue(bar.maximum())
-    hand.rest(0.1)
-    assert dock.message.visibleRegion().boundingRect().height() == dock.message.height()
+    hand.wait(lambda: dock.message.visibleRegion().boundingRect().height() == dock.message.height())

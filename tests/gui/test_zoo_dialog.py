@@ -94,4 +94,4 @@ def test_every_control_has_a_tooltip(hand: Any, dock: Any, monkeypatch: pytest.M
             if widget.parent() is not dialog.license:  # its line is a part of it
                 assert widget.toolTip(), widget
     dialog.reject()
-    hand.rest(0.1)
+    hand.wait(lambda: not dialog.isVisible())
