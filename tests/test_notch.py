@@ -25,16 +25,22 @@ def without_pattern(made):
     return made.clean + made.white * np.random.default_rng(9).standard_normal(made.clean.shape)
 
 
-@pytest.mark.parametrize(("family", "within"), [("hum", 0.1), ("rows", 1.2), ("columns", 1.2), ("grid", 1.0)])
-@pytest.mark.parametrize("seed", range(3))
-def test_what_is_left_is_almost_as_good_as_without_the_pattern(family, within, seed):
-    made = sample(family, shape=SHAPE, seed=seed)
-    analysis = analyze(made.noisy)
-    assert analysis.verdict.kind == "long_range" and analysis.verdict.expect_gain
-    left = psnr(notched(made.noisy, analysis.notch), made.clean)
-    assert left > psnr(made.noisy, made.clean) + 1.5
-    assert left > psnr(without_pattern(made), made.clean) - within
-    assert analysis.kernel.tolist() == [[True]], "a single blind pixel does for the rest"
+@pytest.mark.parametrize(
+    ("family", "median", "worst"),
+    [("hum", 0.03, 0.1), ("grid", 0.03, 0.1), ("rows", 0.75, 0.9), ("columns", 0.8, 1.2)],
+)
+def test_what_is_left_is_almost_as_good_as_without_the_pattern(family, median, worst):
+    """In decibels, of eight stacks; docs/architecture.md names these limits."""
+    lost = []
+    for seed in range(8):
+        made = sample(family, shape=SHAPE, seed=seed)
+        analysis = analyze(made.noisy)
+        assert analysis.verdict.kind == "long_range" and analysis.verdict.expect_gain
+        assert analysis.kernel.tolist() == [[True]], "a single blind pixel does for the rest"
+        left = psnr(notched(made.noisy, analysis.notch), made.clean)
+        assert left > psnr(made.noisy, made.clean) + 1.9
+        lost.append(psnr(without_pattern(made), made.clean) - left)
+    assert np.median(lost) < median and max(lost) < worst, lost
 
 
 @pytest.mark.parametrize("family", ["hum", "rows", "columns", "grid"])

@@ -88,8 +88,12 @@ def test_lazy_arrays_give_the_same(small, tmp_path):
 
 
 def test_public_names():
-    for name in napari_autostructn2v.__all__:
-        assert getattr(napari_autostructn2v, name) is not None
+    """Each is what it is called, documented, and offered where a person looks for it."""
+    assert dir(napari_autostructn2v) == sorted(napari_autostructn2v.__all__)
+    for name in set(napari_autostructn2v.__all__) - {"__version__"}:
+        public = getattr(napari_autostructn2v, name)
+        assert public.__name__ == name and public.__doc__
+        assert public.__module__.startswith("napari_autostructn2v.")
     with pytest.raises(AttributeError):
         _ = napari_autostructn2v.nothing
 

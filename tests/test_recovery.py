@@ -22,12 +22,16 @@ def blurred(made, sigma=1.2):
     return ndimage.gaussian_filter(made.clean, (0, sigma, sigma))
 
 
-@pytest.mark.parametrize(("family", "gain"), [("white", 0.9), ("scan_lines", 0.2), ("streaks_30", 0.1)])
-def test_lost_detail_comes_back(family, gain):
-    made = sample(family, shape=SHAPE)
-    denoised = blurred(made)
-    detail = finish(recover(made.noisy, denoised))
-    assert psnr(denoised + detail, made.clean) > psnr(denoised, made.clean) + gain
+@pytest.mark.parametrize(("family", "median"), [("white", 1.5), ("scan_lines", 0.6), ("streaks_30", 0.6)])
+def test_lost_detail_comes_back(family, median):
+    """In decibels, in every stack, and more of it where noise does not look like detail."""
+    gains = []
+    for seed in range(4):
+        made = sample(family, shape=SHAPE, seed=seed)
+        denoised = blurred(made)
+        detail = finish(recover(made.noisy, denoised))
+        gains.append(psnr(denoised + detail, made.clean) - psnr(denoised, made.clean))
+    assert min(gains) > 0.25 and np.median(gains) > median, gains
 
 
 @pytest.mark.parametrize("family", ["white", "scan_lines", "reconstruction", "blur"])
