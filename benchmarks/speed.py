@@ -123,9 +123,7 @@ def main() -> None:
     print("\n".join(f"- {key}: {value}" for key, value in record["machine"].items()))
     for name in options.sections or SECTIONS:
         section, started = SECTIONS[name], time.perf_counter()
-        with freed_memory_kept(
-            choose_device()
-        ):  # as training and prediction have it, for the bare networks too
+        with freed_memory_kept(choose_device()):  # as training has it, for the bare networks too
             rows = list(section.measure(options.quick, options.careamics))
         record["sections"][name] = rows
         print(f"\n## {name}\n\n{section.meaning}\n\n" + (table(rows) if rows else "Left out."), flush=True)
