@@ -36,7 +36,7 @@ from napari_autostructn2v.spectrum import (
     ring_quantiles,
     window_autocorrelation,
 )
-from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.stack import RemovedArray, Scale, Stack, as_stack
 from napari_autostructn2v.verdict import Verdict, judge
 
 MIN_COHERENCE = 0.1
@@ -88,6 +88,8 @@ class Measurement:
         If known.
     tiles
         Where the spectra were measured.
+    scale
+        Of the stack: powers are in squares of its unit.
     """
 
     background: BackgroundSpectrum
@@ -99,10 +101,14 @@ class Measurement:
     mode: Mode
     voxel_size: VoxelSize | None
     tiles: Tiles
+    scale: Scale
 
     def spectrum_of(self, stack: Any) -> BackgroundSpectrum:
         """Spectra of another stack of the same shape, as a denoised one, in the same places."""
-        return background_spectrum(as_stack(stack), self.tiles)
+        other = as_stack(stack)
+        # at a level of its own: what was removed has another one
+        on_unit = Stack(other.array, replace(other.scale, unit=self.scale.unit))
+        return background_spectrum(on_unit, self.tiles)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -231,7 +237,7 @@ def analyze(
     stack = as_stack(stack, mode)
     config = config or AnalysisConfig()
     if denoised is not None:
-        denoised = as_stack(denoised, mode)
+        denoised = as_stack(denoised, mode, like=stack)
         if denoised.shape != stack.shape:
             raise StackError(f"The denoised stack has shape {denoised.shape}, the raw one {stack.shape}.")
     tiles = choose_tiles(stack, denoised, config, region)
@@ -243,22 +249,11 @@ def analyze(
         remainder = background_spectrum(Stack(NotchedArray(stack, taken)), tiles)
     residual = None
     if denoised is not None:
-        residual = background_spectrum(Stack(_ResidualArray(stack, denoised)), tiles)
+        residual = background_spectrum(Stack(RemovedArray(stack, denoised)), tiles)
     measured = Measurement(
-        background, patterns, taken, remainder, residual, tiles.outlined, mode, voxel_size, tiles
+        background, patterns, taken, remainder, residual, tiles.outlined, mode, voxel_size, tiles, stack.scale
     )
     return _derive(measured, peaks, config)
-
-
-class _ResidualArray:
-    """Original minus denoised, slice by slice."""
-
-    def __init__(self, stack: Stack, denoised: Stack) -> None:
-        self.shape, self.dtype = stack.shape, np.dtype(np.float32)
-        self._stack, self._denoised = stack, denoised
-
-    def __getitem__(self, z: int) -> np.ndarray:
-        return self._stack.plane(z) - self._denoised.plane(z)
 
 
 def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) -> NoiseAnalysis:

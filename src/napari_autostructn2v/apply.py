@@ -67,9 +67,10 @@ def denoise_to_file(
     StackError
         If the stack does not suit the model or holds values that are not finite.
     """
-    check_stack_place(target, overwrite=overwrite)
     stack = as_stack(array, model.mode, model.config.depth)
-    with hold_output(target), ScratchStack(stack.input_shape, target) as scratch:
+    dtype = stack.scale.dtype
+    check_stack_place(target, overwrite=overwrite, dtype=dtype)
+    with hold_output(target), ScratchStack(stack.input_shape, target, dtype) as scratch:
         yield from denoise_with(stack, model, recovery=recovery, average=average, device=device, out=scratch)
         write = partial(write_stack, target, scratch, voxel_size=voxel_size, overwrite=overwrite)
         return (yield from when_there_is_room(write, target.parent))

@@ -150,10 +150,11 @@ def run(
     from napari_autostructn2v.io import check_stack_place, hold_output, read_stack
     from napari_autostructn2v.kernel import load_kernel
     from napari_autostructn2v.run_folder import RunFolder
+    from napari_autostructn2v.stack import as_stack
     from napari_autostructn2v.training import train_along
 
-    check_stack_place(output, overwrite=overwrite)
     image = read_stack(input)
+    check_stack_place(output, overwrite=overwrite, dtype=as_stack(image.array, mode).scale.dtype)
     _refuse_own_input(output, input)
     config = Config.from_preset(preset)
     with processes.together():
@@ -199,13 +200,14 @@ def resume(
     from napari_autostructn2v import pipeline
     from napari_autostructn2v.io import check_stack_place, hold_output
     from napari_autostructn2v.run_folder import RunFolder
+    from napari_autostructn2v.stack import as_stack
 
     run_folder = RunFolder(folder)
     target = output or run_folder.read_settings().output
     if target is None:
         raise typer.BadParameter("The run does not say where its result is to go. Give OUTPUT as well.")
-    check_stack_place(target, overwrite=overwrite)
     image = run_folder.read_input()
+    check_stack_place(target, overwrite=overwrite, dtype=as_stack(image.array).scale.dtype)
     _refuse_own_input(target, image.path)
     with hold_output(target):
         events = pipeline.resume(folder, device=device)
@@ -342,10 +344,10 @@ def apply(
     if shared is not None and len(images) == 1:
         targets = [folder / f"{images[0].name}.zarr"]
     for image, target in zip(images, targets, strict=True):
-        as_stack(image.array, trained.mode, trained.config.depth)
+        dtype = as_stack(image.array, trained.mode, trained.config.depth).scale.dtype
         _refuse_own_input(target, image.path)
         if shared is None:  # else what is there may be of the work that goes on
-            check_stack_place(target, overwrite=overwrite)
+            check_stack_place(target, overwrite=overwrite, dtype=dtype)
     if shared is not None:
         _apply_shared(shared, model, inputs, targets, recovery, average, device, overwrite, quiet)
         return

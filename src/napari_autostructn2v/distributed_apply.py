@@ -139,7 +139,8 @@ def _measure(folder: WorkFolder, client: Any) -> Generator[Event, Any, None]:
     yield Notice("Measuring the detail.")
     if notch is not None:
         stack = Stack(NotchedArray(stack, notch))
-    denoised = Stack(_Samples(zarr.open_array(folder.samples / "0", mode="r"), chosen, stack))
+    samples = _Samples(zarr.open_array(folder.samples / "0", mode="r"), chosen, stack)
+    denoised = Stack(samples, stack.scale)
     folder.save_recovery(find_recovery(stack, denoised))
 
 
@@ -147,7 +148,7 @@ class _Samples:
     """A stack of which only some slices are there."""
 
     def __init__(self, image: Any, chosen: list[int], stack: Stack) -> None:
-        self.shape, self.dtype = stack.input_shape, np.dtype(np.float32)
+        self.shape, self.dtype = stack.input_shape, stack.scale.dtype
         self._image, self._place = image, {z: place for place, z in enumerate(chosen)}
 
     def __getitem__(self, z: Any) -> np.ndarray:

@@ -47,7 +47,7 @@ from napari_autostructn2v.spectrum import (
     tile_corners,
     tile_spectra,
 )
-from napari_autostructn2v.stack import ComputedArray, Stack, as_stack
+from napari_autostructn2v.stack import Stack, as_stack
 
 MAX_SLICES = 32
 """Slices that the figures are taken from: more would only cost time."""
@@ -141,23 +141,6 @@ class Appraisal:
         return f"{found}: too little to matter."
 
 
-class RemovedArray(ComputedArray):
-    """Original minus denoised, computed slice by slice as it is read.
-
-    Parameters
-    ----------
-    original, denoised
-        Of one shape.
-    """
-
-    def __init__(self, original: Stack, denoised: Stack) -> None:
-        super().__init__(original.input_shape)
-        self._original, self._denoised = original, denoised
-
-    def _computed(self, z: int) -> np.ndarray:
-        return self._original.plane(z) - self._denoised.plane(z)
-
-
 def appraise(
     original: Any, denoised: Any, analysis: NoiseAnalysis | None = None
 ) -> Generator[SliceDone, None, Appraisal]:
@@ -180,7 +163,8 @@ def appraise(
     StackError
         If they are no stacks of one shape, or the same stack.
     """
-    raw, made = as_stack(original), as_stack(denoised)
+    raw = as_stack(original)
+    made = as_stack(denoised, like=raw)
     if raw.shape != made.shape:
         raise StackError(
             f"The original has shape {raw.shape}, the denoised stack {made.shape}. "
@@ -332,7 +316,14 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
     image, truth
         Arrays of one shape.
     """
-    x, y = (np.asarray(a, dtype=np.float64).ravel() for a in (image, truth))
-    gain = np.cov(x, y, bias=True)[0, 1] / max(x.var(), np.finfo(float).tiny)
-    error = np.mean(np.square(gain * (x - x.mean()) - (y - y.mean())))
+    x, y = (_spread_out(a) for a in (image, truth))
+    gain = np.mean(x * y) / max(np.mean(np.square(x)), np.finfo(float).tiny)
+    error = np.mean(np.square(gain * x - y))
     return float(10 * np.log10(np.ptp(y) ** 2 / error))
+
+
+def _spread_out(image: np.ndarray) -> np.ndarray:
+    """An image around 0 and up to 1 from there, whose squares are numbers whatever its scale."""
+    centred = np.asarray(image, dtype=np.float64).ravel()
+    centred = centred - centred.mean()
+    return np.asarray(centred / (np.abs(centred).max() or 1.0))

@@ -24,7 +24,7 @@ from scipy import fft, ndimage
 from napari_autostructn2v.background import THREADS, in_background
 from napari_autostructn2v.config import NotchChoice
 from napari_autostructn2v.spectrum import power
-from napari_autostructn2v.stack import ComputedArray, Stack
+from napari_autostructn2v.stack import DerivedArray, Stack
 
 MAX_SLICES = 32
 """Slices measured: the pattern's frequencies are the same all over a stack."""
@@ -320,7 +320,7 @@ class NotchRule:
         return Stack(NotchedArray(stack, notch))
 
 
-class NotchedArray(ComputedArray):
+class NotchedArray(DerivedArray):
     """A stack without what a notch takes away, computed slice by slice as it is read.
 
     Parameters
@@ -332,17 +332,21 @@ class NotchedArray(ComputedArray):
     """
 
     def __init__(self, stack: Stack, notch: Notch) -> None:
-        super().__init__(stack.input_shape)
+        super().__init__(stack)
         self._stack, self._notch = stack, notch
 
-    def _computed(self, z: int) -> np.ndarray:
+    def plane(self, z: int) -> np.ndarray:
+        """A slice without the pattern."""
         return self._notch.take_from(self._stack.plane(z))
 
 
 class PatternArray(NotchedArray):
     """What it takes away, likewise."""
 
-    def _computed(self, z: int) -> np.ndarray:
+    difference = True
+
+    def plane(self, z: int) -> np.ndarray:
+        """The pattern in a slice."""
         plane = self._stack.plane(z)
         return plane - self._notch.take_from(plane.copy())
 

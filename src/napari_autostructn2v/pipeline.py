@@ -40,8 +40,9 @@ class Result:
     Attributes
     ----------
     denoised
-        float32, shape and value scale of the input, with its detail brought back; of a run in a folder, a
-        memory map of the file there. The same as ``stage1`` where Stage 2 was not needed.
+        Shape and value scale of the input, with its detail brought back: float32, or float64 where float32
+        does not hold its values. Of a run in a folder, a memory map of the file there. The same as
+        ``stage1`` where Stage 2 was not needed.
     stage1
         After Noise2Void alone, likewise.
     analysis
@@ -154,7 +155,7 @@ def denoise_with(
     Returns
     -------
     array
-        ``out``: float32, shape and value scale of the stack.
+        ``out``: shape and value scale of the stack.
 
     Raises
     ------
@@ -451,14 +452,14 @@ def apply_stage(
     -------
     predicted, detail : array
         What the network made, and what its recovery is to add to it; None if that was not wanted. Both of
-        the stack's shape, float32: arrays in memory, or else in files from which slices are read.
+        the stack's shape: arrays in memory, or else in files from which slices are read.
     """
 
     def place(what: Made) -> Generator[Event, Any, tuple[Any, int]]:
         """What is to be filled, and from which slice on."""
         if folder is None:
-            return np.empty(stack.input_shape, dtype=np.float32), 0
-        open_file = partial(folder.made, stage, what, stack.input_shape, voxel_size)
+            return np.empty(stack.input_shape, dtype=stack.scale.dtype), 0
+        open_file = partial(folder.made, stage, what, stack, voxel_size)
         file = yield from when_there_is_room(open_file, folder.path)
         return file, file.done
 

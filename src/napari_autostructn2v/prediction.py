@@ -66,7 +66,8 @@ def predict(
     device
         As for :func:`~napari_autostructn2v.device.choose_device`.
     out
-        Where slices are written as they are done: an array of the input's shape. float32 in memory if None.
+        Where slices are written as they are done: an array of the input's shape. In memory if None,
+        float32 where that holds the values (:class:`~napari_autostructn2v.stack.Scale`), else float64.
     first
         Slice to begin with; those before it are in ``out`` already.
     average
@@ -95,12 +96,14 @@ def predict(
     """
     stack = as_stack(stack, model.mode, model.config.depth)
     if out is None:
-        out = np.empty(stack.input_shape, dtype=np.float32)
+        out = np.empty(stack.input_shape, dtype=stack.scale.dtype)
     if first == stack.shape[0]:
         return out
     if model.notch is not None:
         stack = model.notch.apply(stack)
     torch_device = choose_device(device)
+    scale = stack.scale
+    normalisation = model.normalisation.inner(scale)
     network = network_on(torch_device, model, average=average)
     depth, height, width = stack.shape
     at_once = (
@@ -110,7 +113,7 @@ def predict(
     )
 
     def write(z: int, plane: np.ndarray) -> None:
-        out[z if len(stack.input_shape) == 3 else ...] = plane
+        out[z if len(stack.input_shape) == 3 else ...] = scale.outer(plane)
 
     images = in_background(Inputs(stack, model.mode == "2.5d"), range(first, depth))
     written: deque[tuple[int, Future[None]]] = deque()
@@ -123,7 +126,7 @@ def predict(
             for begin in range(first, depth, at_once):
                 batch = np.stack([next(images) for _ in range(begin, min(begin + at_once, depth))])
                 try:
-                    planes = denoise_images(batch, network, model.normalisation, torch_device, mixed=mixed)
+                    planes = denoise_images(batch, network, normalisation, torch_device, mixed=mixed)
                     reason = ""
                 except RuntimeError as error:
                     if not is_lost(error):
@@ -136,7 +139,7 @@ def predict(
                         f"The graphics card has failed ({reason}). The prediction goes on on the processor, "
                         "from the slice it was at; that takes longer."
                     )
-                    planes = denoise_images(batch, network, model.normalisation, torch_device, mixed=mixed)
+                    planes = denoise_images(batch, network, normalisation, torch_device, mixed=mixed)
                 for z, plane in enumerate(planes, begin):
                     written.append((z, writer.submit(write, z, plane)))
                     while len(written) > (AHEAD if z + 1 < depth else 0):
@@ -195,9 +198,9 @@ def network_on(device: torch.device, model: Model, *, average: bool = False) -> 
 def predict_plane(
     stack: Stack, z: int, network: UNet, with_neighbours: bool, scale: Normalisation, device: torch.device
 ) -> np.ndarray:
-    """Slice ``z`` denoised, float32 (Y, X), in the value scale of the stack."""
+    """Slice ``z`` denoised, (Y, X), in the value scale of the stack."""
     image = Inputs(stack, with_neighbours)(z)
-    return np.asarray(denoise_images(image[None], network, scale, device)[0])
+    return stack.scale.outer(denoise_images(image[None], network, scale.inner(stack.scale), device)[0])
 
 
 def denoise_images(
@@ -209,7 +212,7 @@ def denoise_images(
     parts: Sequence[Tile] | None = None,
     mixed: bool = True,
 ) -> np.ndarray:
-    """What the network makes of inputs (n, C, Y, X): float32 (n, Y, X), in the value scale of the stack.
+    """What the network makes of inputs (n, C, Y, X): float32 (n, Y, X), as the engine has them.
 
     Of ``parts`` alone, if they are given; all else is then without meaning. Where memory runs out, which
     other programs may have taken, it is tried again in smaller tiles.

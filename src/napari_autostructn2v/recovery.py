@@ -289,11 +289,11 @@ class WithDetail(ComputedArray):
     """
 
     def __init__(self, predicted: Any, detail: Any, share: float) -> None:
-        super().__init__(as_stack(predicted).input_shape)
         self._predicted, self._detail, self._share = as_stack(predicted), as_stack(detail), share
+        super().__init__(self._predicted.input_shape, self._predicted.array.dtype)
 
     def _computed(self, z: int) -> np.ndarray:
-        return self._predicted.plane(z) + np.float32(self._share) * self._detail.plane(z)
+        return self._predicted.values(z) + np.float32(self._share) * self._detail.values(z)
 
 
 def recover(
@@ -313,7 +313,8 @@ def recover(
     notch
         Of that model.
     out
-        Where slices are written as they are done: an array of the same shape. float32 in memory if None.
+        Where slices are written as they are done: an array of the same shape. In memory if None, of
+        the type of results of the stack.
     first
         Slice to begin with; those before it are in ``out`` already.
 
@@ -327,11 +328,11 @@ def recover(
     array
         ``out``: the detail, in the value scale of the stack.
     """
-    shape = as_stack(stack).input_shape
+    stack = as_stack(stack)
     if out is None:
-        out = np.zeros(shape, dtype=np.float32)
+        out = np.zeros(stack.input_shape, dtype=stack.scale.dtype)
     for z, found in _details(stack, denoised, notch, first):
-        out[z if len(shape) == 3 else ...] = found
+        out[z if len(stack.input_shape) == 3 else ...] = found
         yield _done(z, stack)
     return out
 
@@ -355,21 +356,21 @@ def bring_back(
     SliceDone
         After each slice.
     """
-    made = as_stack(denoised)
+    stack, made = as_stack(stack), as_stack(denoised)
     for z, found in _details(stack, denoised, notch):
-        denoised[z if len(made.input_shape) == 3 else ...] = made.plane(z) + np.float32(share) * found
+        denoised[z if len(made.input_shape) == 3 else ...] = made.values(z) + np.float32(share) * found
         yield _done(z, stack)
 
 
-def _done(z: int, stack: Any) -> SliceDone:
-    return SliceDone(z=z, done=z + 1, total=as_stack(stack).shape[0])
+def _done(z: int, stack: Stack) -> SliceDone:
+    return SliceDone(z=z, done=z + 1, total=stack.shape[0])
 
 
 def _details(
-    stack: Any, denoised: Any, notch: NotchRule | None, first: int = 0
+    stack: Stack, denoised: Any, notch: NotchRule | None, first: int = 0
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The detail of each slice (Y, X) from the first on, which needs no other slice than its own."""
-    stack, made = as_stack(stack), as_stack(denoised)
+    made, scale = as_stack(denoised, like=stack), stack.scale
     slices = range(first, stack.shape[0])
     if not slices:
         return
@@ -379,7 +380,7 @@ def _details(
 
     def detail(z: int) -> np.ndarray:
         if recovery is None:
-            return np.zeros(stack.shape[1:], dtype=np.float32)
-        return recovery.detail(_residual(stack, made, z))
+            return np.zeros(stack.shape[1:], dtype=scale.dtype)
+        return scale.outer_difference(recovery.detail(_residual(stack, made, z)))
 
     yield from zip(slices, in_background(detail, slices, threads=THREADS), strict=True)

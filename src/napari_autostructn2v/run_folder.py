@@ -430,9 +430,7 @@ class RunFolder:
         """The losses of a stage so far."""
         return Losses(self.path / stage / "losses.csv")
 
-    def made(
-        self, stage: TrainingStage, what: Made, shape: tuple[int, ...], voxel_size: VoxelSize | None
-    ) -> KeptStack:
+    def made(self, stage: TrainingStage, what: Made, stack: Stack, voxel_size: VoxelSize | None) -> KeptStack:
         """What the present model of a stage makes of the input, as far as it came: to be filled further.
 
         Raises
@@ -442,7 +440,8 @@ class RunFolder:
         """
         owner = hashlib.sha256(self.model(stage).read_bytes()).hexdigest()
         # by model: while another is tried, the results of those before it stay
-        return KeptStack(self.path / stage / f"{what}_{owner[:8]}.tif", shape, owner, voxel_size)
+        file = self.path / stage / f"{what}_{owner[:8]}.tif"
+        return KeptStack(file, stack.input_shape, owner, voxel_size, dtype=stack.scale.dtype)
 
     def slices_made(self, stage: TrainingStage) -> dict[Made, int]:
         """How many slices the models of a stage have come to, by what was made: the least of those begun."""

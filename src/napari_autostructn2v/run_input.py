@@ -16,7 +16,7 @@ def slices_digest(stack: Stack) -> str:
     depth = stack.shape[0]
     digest = hashlib.sha256()
     for z in sorted({0, depth // 2, depth - 1}):
-        digest.update(stack.plane(z).tobytes())
+        digest.update(stack.values(z).astype(stack.scale.dtype).tobytes())
     return digest.hexdigest()
 
 

@@ -83,8 +83,8 @@ class Task:
             If they cannot be read, do not suit each other, or are not those that were seen.
         """
         seen = self.check_unchanged()
-        image, model = _opened(self.source, seen[0]), _loaded(self.model, seen[1])
-        return image, as_stack(image.array, model.mode, model.config.depth), model
+        (image, stack), model = _opened(self.source, seen[0]), _loaded(self.model, seen[1])
+        return image, as_stack(stack, model.mode, model.config.depth), model
 
     def check_unchanged(self) -> tuple[str, str]:
         """The states of ``source`` and ``model``, which must be those that were seen.
@@ -119,8 +119,9 @@ class Task:
 
 
 @lru_cache(maxsize=2)
-def _opened(source: Path, state: str) -> ImageFile:
-    return read_stack(source)
+def _opened(source: Path, state: str) -> tuple[ImageFile, Stack]:
+    image = read_stack(source)
+    return image, as_stack(image.array)  # which keeps its scale, once that is measured
 
 
 @lru_cache(maxsize=2)
@@ -157,7 +158,7 @@ def unit_depth(shape: tuple[int, int, int]) -> int:
 
 
 def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery | None) -> np.ndarray:
-    """A part of the result, float32 (Z, Y, X), to the bit what denoising the whole stack gives there.
+    """A part of the result, (Z, Y, X), to the bit what denoising the whole stack gives there.
 
     Parameters
     ----------
@@ -173,6 +174,8 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     _, stack, model = task.open()
     if notch is not None:
         stack = Stack(NotchedArray(stack, notch))
+    scale = stack.scale
+    normalisation = model.normalisation.inner(scale)
     device = choose_device(task.device)
     network = network_on(device, model, average=task.average)
     # in the tiles of the whole slice, as sums in another order differ in the last bit
@@ -181,20 +184,23 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     parts = _touching(network_tiles(stack.shape[1:], network), needed)
     seen = around([needed, *(tile.source for tile in parts)])
     if seen != (slice(0, stack.shape[1]), slice(0, stack.shape[2])):
-        stack = Stack(Window(stack, seen))
+        stack = Stack(Window(stack, seen), scale)
     parts = [tile.within(seen) for tile in parts]
     inputs = Inputs(stack, model.mode == "2.5d")
-    made = np.empty(box.shape, np.float32)
+    made = np.empty(box.shape, scale.dtype)
     with freed_memory_kept(device):
         for i, z in enumerate(range(*box.z)):
             image = inputs(z)
-            plane = denoise_images(image[None], network, model.normalisation, device, parts=parts)[0]
-            made[i] = plane[inside(box.field, seen)]
+            plane = denoise_images(image[None], network, normalisation, device, parts=parts)[0]
+            values = scale.outer(plane)
+            made[i] = values[inside(box.field, seen)]
             if recovery is not None:
-                residual = image[len(image) // 2] - plane  # slice z is the middle one
+                # slice z is the middle one; the other as it is read from where results are kept
+                residual = image[len(image) // 2] - scale.inner(values)
                 for tile in details:
                     here = tile.within(seen)
-                    found = recovery.detail_around(residual[here.source])[here.inner]
+                    detail = recovery.detail_around(residual[here.source])[here.inner]
+                    found = scale.outer_difference(detail)
                     shared = overlap(tile.target, box.field)
                     made[i][inside(shared, box.field)] += (
                         np.float32(task.recovery) * found[inside(shared, tile.target)]

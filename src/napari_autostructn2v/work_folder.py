@@ -76,7 +76,8 @@ class WorkFolder:
                 )
             if self.is_done:
                 return True
-        check_stack_place(self.task.target, overwrite=self.task.overwrite)
+        _, stack, _ = self.task.open()
+        check_stack_place(self.task.target, overwrite=self.task.overwrite, dtype=stack.scale.dtype)
         if not record.exists():
             make_folder(self.path)
             with write_atomically(record, overwrite=True) as beside:
@@ -115,7 +116,7 @@ class WorkFolder:
         image, stack, _ = self.task.open()
         shape = (depth, *stack.shape[1:]) if len(stack.input_shape) == 3 else stack.input_shape
         with write_atomically(path, overwrite=False) as beside:
-            create(beside, shape, np.dtype(np.float32), image.voxel_size, slices_in_chunk)
+            create(beside, shape, stack.scale.dtype, image.voxel_size, slices_in_chunk)
 
     def make_result(self) -> None:
         """Make the image of the result, to be filled in."""

@@ -30,8 +30,8 @@ from napari_autostructn2v.stack import Box, Stack
 JobKind = Literal[
     "stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply", "appraisal", "export"
 ]
-BYTES_KEPT_A_VOXEL = 16
-"""What the network made and the detail brought back, in float32, of both stages."""
+KEPT_STACKS = 4
+"""What the network made and the detail brought back, of both stages."""
 
 Stream = Generator[Event, Any, Any]  # what is sent in is the slice to preview, or None
 
@@ -112,7 +112,7 @@ def _kept(
     """The folder with the record of the run, or None and a notice if it cannot be kept there."""
     yield StageStarted("stage1")
     try:
-        needed = BYTES_KEPT_A_VOXEL * math.prod(run.stack.input_shape)
+        needed = KEPT_STACKS * run.stack.scale.dtype.itemsize * math.prod(run.stack.input_shape)
         if room(folder.path) < needed:
             raise FileError(
                 f"It takes up to {needed / 1e9:.1f} GB, and {folder.path.parent} has room for "

@@ -10,8 +10,7 @@ from napari_autostructn2v._napari.free_places import free_column
 from napari_autostructn2v._napari.image_layers import by_slices
 from napari_autostructn2v._napari.placement import NOT_A_SOURCE, Placement
 from napari_autostructn2v._napari.slices import grey_values
-from napari_autostructn2v.metrics import RemovedArray
-from napari_autostructn2v.stack import as_stack
+from napari_autostructn2v.stack import RemovedArray, as_stack
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -131,7 +131,7 @@ class Run:
 
     @property
     def denoised(self) -> WithDetail | None:
-        """The best result so far, float32, shape of the input."""
+        """The best result so far, shape of the input."""
         output = self.stage2 or self.stage1
         return None if output is None else output.denoised(self.recovery)
 

@@ -22,6 +22,7 @@ from napari_autostructn2v.io.atomic import (
 )
 from napari_autostructn2v.io.image import ImageFile, Unit, VoxelSize
 from napari_autostructn2v.io.lock import Hold, hold_output
+from napari_autostructn2v.stack import Stack
 
 __all__ = [
     "MRC_SUFFIXES",
@@ -170,14 +171,15 @@ def write_stack(
 ) -> Path:
     """Write a stack, slice by slice, in the format of the suffix.
 
-    The file appears under its name only when it is complete. Data types a format cannot hold become float32;
-    MRC has no unsigned bytes, so uint8 becomes uint16 there.
+    The file appears under its name only when it is complete. Data types a format cannot hold become float32,
+    or float64 where float32 does not hold their values; MRC has no unsigned bytes, so uint8 becomes uint16
+    there, and no float64.
 
     Parameters
     ----------
     path
         Ends in .mrc (.rec .map .st .ali), .ome.tif (OME-TIFF), .tif (ImageJ TIFF) or .zarr (OME-Zarr). A .tif
-        beyond 4 GB, which ImageJ's own format cannot hold, is written as OME-TIFF.
+        beyond 4 GB or of float64, which ImageJ's own format cannot hold, is written as OME-TIFF.
     array
         Shape (Z, Y, X) or (Y, X); anything that can be sliced. Never read whole.
     voxel_size
@@ -193,18 +195,19 @@ def write_stack(
     Raises
     ------
     FileError
-        If it exists and ``overwrite`` is False, the suffix is unknown, or it cannot be written.
+        If it exists and ``overwrite`` is False, the suffix is unknown, the format cannot hold such values,
+        or it cannot be written.
     StackError
         If the array is no stack of real numbers.
     """
     path = Path(path)
-    check_stack_place(path, overwrite=overwrite)
     suffix = path.suffix.lower()
     if len(array.shape) not in (2, 3) or 0 in array.shape or np.dtype(array.dtype).kind not in "uifb":
         raise StackError(
             f"An array of shape {tuple(array.shape)} and type {array.dtype} cannot be written. "
             "Give real numbers of shape (Z, Y, X) or (Y, X)."
         )
+    check_stack_place(path, overwrite=overwrite, dtype=Stack(array).scale.dtype)
     if overwrite and os.path.isdir(path) and not (suffix in ZARR_SUFFIXES and _is_zarr(path)):
         raise FileError(f"{path} is a folder of something else and is not replaced. Choose another name.")
     with write_atomically(path, overwrite=overwrite) as beside:
@@ -223,16 +226,29 @@ def write_stack(
     return path
 
 
-def check_stack_place(path: Path, *, overwrite: bool) -> None:
+def check_stack_place(path: Path, *, overwrite: bool, dtype: Any = np.float32) -> None:
     """Check that :func:`write_stack` can write there: before hours of work rather than after them.
+
+    Parameters
+    ----------
+    path, overwrite
+        As for :func:`write_stack`.
+    dtype
+        Of floats that hold the values: of the :class:`~napari_autostructn2v.stack.Scale` of the stack.
 
     Raises
     ------
     FileError
-        If the suffix is unknown, the folder is missing, or the file exists and ``overwrite`` is False.
+        If the suffix is unknown, the format cannot hold such values, the folder is missing, or the file
+        exists and ``overwrite`` is False.
     """
     if path.suffix.lower() not in (*MRC_SUFFIXES, *TIFF_SUFFIXES, *ZARR_SUFFIXES):
         raise FileError(f"Cannot tell the format from the name {path.name}. End it in {_known_suffixes()}.")
+    if path.suffix.lower() in MRC_SUFFIXES and np.dtype(dtype) == np.float64:
+        raise FileError(
+            f"{path.name} would lose what matters: MRC holds numbers of seven digits up to 3.4e38, and these "
+            "values need more. Choose a name that ends in .tif or .zarr."
+        )
     check_place(path, overwrite=overwrite)
 
 

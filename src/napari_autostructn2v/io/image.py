@@ -134,10 +134,10 @@ def measured_by_axis(stated: dict[str, tuple[float, str]]) -> VoxelSize | None:
     return VoxelSize(known["z"].to(unit).z, known["y"].to(unit).y, known["x"].x, unit)
 
 
-def stored_dtype(dtype: Any, supported: tuple[str, ...]) -> np.dtype[Any]:
-    """``dtype`` in native byte order where a format supports it, else float32."""
+def stored_dtype(dtype: Any, supported: tuple[str, ...], other: Any = np.float32) -> np.dtype[Any]:
+    """``dtype`` in native byte order where a format supports it, else ``other``."""
     native = np.dtype(dtype).newbyteorder("=")
-    return native if native.name in supported else np.dtype(np.float32)
+    return native if native.name in supported else np.dtype(other)
 
 
 def planes(array: Any, dtype: np.dtype[Any]) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""float32 stacks on disk that are filled and read slice by slice while something is computed.
+"""Stacks on disk that are filled and read slice by slice while something is computed.
 
 Plain reads and writes, by any thread: on a full disk these raise, where a memory map would end the program.
 """
@@ -39,10 +39,14 @@ class SliceFile(ComputedArray):
         Where in it the first slice begins, in bytes.
     path
         For messages.
+    dtype
+        Of the values.
     """
 
-    def __init__(self, shape: tuple[int, ...], file: io.RawIOBase, offset: int, path: Path) -> None:
-        super().__init__(shape)
+    def __init__(
+        self, shape: tuple[int, ...], file: io.RawIOBase, offset: int, path: Path, dtype: Any = np.float32
+    ) -> None:
+        super().__init__(shape, dtype)
         self.path = path
         self._file, self._offset = file, offset
         self._lock = threading.Lock()  # between going to a place and using it
@@ -86,14 +90,16 @@ class ScratchStack(SliceFile):
         (Z, Y, X) or (Y, X).
     beside
         The file that its content is meant for: it lies on the same disk.
+    dtype
+        Of the values.
     """
 
-    def __init__(self, shape: tuple[int, ...], beside: Path) -> None:
+    def __init__(self, shape: tuple[int, ...], beside: Path, dtype: Any = np.float32) -> None:
         try:
             file = tempfile.TemporaryFile(dir=beside.parent, buffering=0)  # noqa: SIM115 - closed with the stack
         except OSError as error:
             raise file_error(error, beside) from error
-        super().__init__(shape, cast("io.RawIOBase", file), 0, beside)
+        super().__init__(shape, cast("io.RawIOBase", file), 0, beside, dtype)
 
     def __enter__(self) -> ScratchStack:
         return self
@@ -120,6 +126,8 @@ class KeptStack(SliceFile):
         What decides its content, in any words.
     voxel_size
         For its header.
+    dtype
+        Of the values, float32 or float64.
 
     Raises
     ------
@@ -128,7 +136,12 @@ class KeptStack(SliceFile):
     """
 
     def __init__(
-        self, path: Path, shape: tuple[int, ...], owner: str, voxel_size: VoxelSize | None = None
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        owner: str,
+        voxel_size: VoxelSize | None = None,
+        dtype: Any = np.float32,
     ) -> None:
         from napari_autostructn2v.io import tiff
 
@@ -137,20 +150,20 @@ class KeptStack(SliceFile):
         slices = shape[0] if len(shape) == 3 else 1
         self.done = mark.done if mark is not None and mark.owner == owner and mark.done <= slices else 0
         """So many slices, the first ones, are there for certain."""
-        offset = _pixels_at(path, shape) if self.done else None
+        offset = _pixels_at(path, shape, dtype) if self.done else None
         if offset is None:
             self.done = 0
             _mark(path).unlink(missing_ok=True)  # first: a mark never stands beside what it is not of
             with write_atomically(path, overwrite=True) as beside:
-                tiff.create(beside, shape, voxel_size)
+                tiff.create(beside, shape, dtype, voxel_size)
                 _take_room(beside)
-            offset = _pixels_at(path, shape)
+            offset = _pixels_at(path, shape, dtype)
         assert offset is not None
         try:
             file = path.open("r+b", buffering=0)
         except OSError as error:
             raise file_error(error, path) from error
-        super().__init__(shape, file, offset, path)
+        super().__init__(shape, file, offset, path, dtype)
 
     def keep(self, done: int) -> None:
         """See that the first ``done`` slices are on the disk, and mark them as done.
@@ -194,15 +207,15 @@ def _read_mark(path: Path) -> _Mark | None:
         return None
 
 
-def _pixels_at(path: Path, shape: tuple[int, ...]) -> int | None:
-    """Where the pixels of a whole file of this shape begin; None if it is none."""
+def _pixels_at(path: Path, shape: tuple[int, ...], dtype: Any) -> int | None:
+    """Where the pixels of a whole file of this shape and type begin; None if it is none."""
     from napari_autostructn2v.io import tiff
 
     try:
         array = tiff.read(path).array
     except (OSError, FileError):
         return None
-    if not isinstance(array, np.memmap) or array.dtype != SliceFile.dtype:
+    if not isinstance(array, np.memmap) or array.dtype != dtype:
         return None
     # a stack of one slice comes back with two axes
     fits = array.size == math.prod(shape) and array.shape[-2:] == shape[-2:]

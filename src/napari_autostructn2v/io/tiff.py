@@ -25,6 +25,7 @@ from napari_autostructn2v.io.image import (
 )
 from napari_autostructn2v.io.lazy import LazyArray
 from napari_autostructn2v.io.tiff_safety import refuse_other_folders, refuse_packing
+from napari_autostructn2v.stack import Stack
 
 _CLASSIC_BYTES = 2**32 - 2**25
 """Most image data a classic TIFF holds, with room for its tags."""
@@ -266,33 +267,38 @@ def _imagej_voxel_size(tif: tifffile.TiffFile, ndim: int) -> VoxelSize | None:
 
 
 def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
-    """Write a new TIFF slice by slice: OME-TIFF if the name or the size asks for it, else ImageJ TIFF."""
-    dtype, kind, options = _layout(path, tuple(array.shape), array.dtype, voxel_size)
+    """Write a new TIFF slice by slice: OME-TIFF if name, size or type ask for it, else ImageJ TIFF."""
+    holding = Stack(array).scale.dtype
+    dtype, kind, options = _layout(path, tuple(array.shape), array.dtype, holding, voxel_size)
     with tifffile.TiffWriter(path, **kind) as writer:
         # As bytes: what tifffile writes from arrays fails on a full disk without saying why.
         writer.write((plane.tobytes() for plane in planes(array, dtype)), **options)
 
 
-def create(path: Path, shape: tuple[int, ...], voxel_size: VoxelSize | None) -> None:
-    """Write the TIFF of a float32 stack whose pixels, all of them zero, are yet to come, in one block."""
-    _, kind, options = _layout(path, shape, np.float32, voxel_size)
+def create(path: Path, shape: tuple[int, ...], dtype: Any, voxel_size: VoxelSize | None) -> None:
+    """Write the TIFF of a stack of floats whose pixels, all of them zero, are yet to come, in one block."""
+    _, kind, options = _layout(path, shape, dtype, dtype, voxel_size)
     with tifffile.TiffWriter(path, **kind) as writer:
         writer.write(None, **options)
 
 
 def _layout(
-    path: Path, shape: tuple[int, ...], dtype: Any, voxel_size: VoxelSize | None
+    path: Path, shape: tuple[int, ...], dtype: Any, holding: Any, voxel_size: VoxelSize | None
 ) -> tuple[np.dtype[Any], dict[str, Any], dict[str, Any]]:
-    """The type of the pixels as they are stored, and what tifffile has to be told of file and image."""
-    stored = stored_dtype(dtype, _IMAGEJ_DTYPES)
+    """The type of the pixels as they are stored, and what tifffile has to be told of file and image.
+
+    ``holding`` is the type of floats that holds them if the file cannot have them as they are.
+    """
+    stored = stored_dtype(dtype, _IMAGEJ_DTYPES, holding)
     ome = (
         path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+        or stored.name not in _IMAGEJ_DTYPES
         or math.prod(shape) * stored.itemsize > _CLASSIC_BYTES
     )
     metadata: dict[str, Any] = {"axes": "ZYX"[-len(shape) :]}
     resolution = None
     if ome:
-        stored = stored_dtype(dtype, _OME_DTYPES)
+        stored = stored_dtype(dtype, _OME_DTYPES, holding)
         if voxel_size is not None:
             for axis in "ZYX":
                 metadata[f"PhysicalSize{axis}"] = float(getattr(voxel_size, axis.lower()))
