@@ -9,12 +9,14 @@ import tifffile
 import zarr
 
 import napari_autostructn2v
+from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
 from napari_autostructn2v.errors import ConfigError, KernelError, RunFolderError, StackError
 from napari_autostructn2v.events import Notice, SliceDone, StageStarted, Step, finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import denoise, run
+from napari_autostructn2v.run_folder import RunFolder
 from napari_autostructn2v.synthetic import degraded, sample
 
 SHORT = TrainingConfig(steps=150, batch_size=8, features=16)
@@ -195,3 +197,20 @@ def test_a_folder_of_another_run_is_refused_and_kept(small, tmp_path):
     (tmp_path / "holiday" / "photo.txt").write_text("do not touch")
     with pytest.raises(RunFolderError, match="other files"):
         finish(run(small, mode="2d", config=QUICK, folder=tmp_path / "holiday"))
+
+
+def test_models_of_earlier_starts_of_stage_2_are_never_overwritten(tmp_path):
+    folder = RunFolder(tmp_path)
+    model = folder.model("stage2")
+    model.parent.mkdir()
+
+    def start_again(content):
+        model.write_text(content)
+        folder.approve(Approval(LINE, None, TINY, None))
+
+    start_again("first")
+    start_again("second")
+    (model.parent / "model_1.zip").unlink()
+    start_again("third")
+    left = {file.name: file.read_text() for file in model.parent.glob("*.zip")}
+    assert left == {"model_2.zip": "second", "model_3.zip": "third"}

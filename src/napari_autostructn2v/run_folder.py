@@ -28,6 +28,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -402,7 +403,8 @@ class RunFolder:
             self.forget_checkpoints("stage2")
         model = self.model("stage2")
         if model.exists():
-            number = 1 + len(list(model.parent.glob("model_*.zip")))
+            names = [re.fullmatch(r"model_(\d+)", each.stem) for each in model.parent.glob("model_*.zip")]
+            number = 1 + max((int(name[1]) for name in names if name), default=0)
             model.rename(model.with_name(f"model_{number}.zip"))
         with write_atomically(self.path / "stage2" / "approved.json", overwrite=True) as beside:
             beside.write_text(approval.to_json())
