@@ -9,12 +9,15 @@ import pytest
 from hands import open_dock, through_stage1
 
 from napari_autostructn2v import load_model, synthetic
+from napari_autostructn2v._napari.image_layers import ImageLayers
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.outline import outlined_region
 from napari_autostructn2v._napari.review import Mark
 from napari_autostructn2v._napari.review_layers import PEAKS
+from napari_autostructn2v._napari.session import Session
 from napari_autostructn2v._napari.state import Phase, StageOutput
 from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.stack import ComputedArray
 
 SHAPE = (8, 100, 100)
 
@@ -120,6 +123,21 @@ def test_the_pattern_makes_room_for_the_result(hand: Any, viewer: Any, dock: Any
     hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
     left, right = (viewer.layers[f"both {name}"].extent.world[:, 2] for name in ("denoised", "pattern"))
     assert left[1] < right[0]
+
+
+class OneBrightPixel(ComputedArray):
+    def _computed(self, z: int) -> np.ndarray:
+        plane = np.zeros((20, 30), np.float32)
+        plane[3, 4] = -5
+        return plane
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (3, 20, 30)])
+def test_the_whole_slice_tells_how_strong_the_pattern_is(viewer: Any, shape: tuple[int, ...]) -> None:
+    images = ImageLayers(viewer, Session())
+    images.start(viewer.add_image(np.zeros(shape), name="image"))
+    images.show_pattern(OneBrightPixel(shape))  # type: ignore[arg-type]
+    assert viewer.layers["image pattern"].contrast_limits == [-5, 5]
 
 
 def both(output: StageOutput) -> tuple[np.ndarray, np.ndarray]:

@@ -68,7 +68,7 @@ class ImageLayers:
         if shown is not None:
             shown.data = lazy
             return
-        spread = float(np.abs(array[array.shape[0] // 2]).max()) or 1.0
+        spread = float(np.abs(middle_slice(array)).max()) or 1.0
         active = self._viewer.layers.selection.active
         self._pattern = self._viewer.add_image(
             lazy,
@@ -175,8 +175,12 @@ def by_slices(array: ComputedArray) -> Any:
     return dask.array.from_array(array, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
 
 
+def middle_slice(array: Any) -> np.ndarray:
+    """The slice (Y, X) in the middle of a stack (Z, Y, X), or the only one of (Y, X)."""
+    return np.asarray(array[array.shape[0] // 2 if array.ndim == 3 else ...])
+
+
 def contrast_limits(denoised: Any, saturated: float = 0.01) -> tuple[float, float]:
     """Limits beyond which lies a share of the middle slice, so that a few extreme pixels do not move them."""
-    plane = denoised[denoised.shape[0] // 2 if denoised.ndim == 3 else ...]
-    low, high = np.percentile(plane, [50 * saturated, 100 - 50 * saturated])
+    low, high = np.percentile(middle_slice(denoised), [50 * saturated, 100 - 50 * saturated])
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
