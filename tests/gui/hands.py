@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.worker import THREAD
 
 PATIENCE_S = 300
 """A ceiling against hanging, on the busiest machine: no test measures time."""
@@ -152,7 +153,8 @@ def threads_at_work() -> set[Any]:
     """What is still at work in a thread: trainings and their like, and what is being written."""
     from superqt.utils._qthreading import WorkerBase
 
-    return set(WorkerBase._worker_set)
+    jobs = {thread for thread in threading.enumerate() if thread.name == THREAD}
+    return jobs | set(WorkerBase._worker_set)
 
 
 class Gate:

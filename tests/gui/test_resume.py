@@ -6,17 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hands import Hand
+from hands import Hand, threads_at_work, through_stage1
+from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QMessageBox
 
+from napari_autostructn2v._napari.batch import Entry
 from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
 from napari_autostructn2v._napari.review import Mark
-from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.state import Phase, Source
 from napari_autostructn2v.io import Hold, write_stack
 from napari_autostructn2v.run_store import RunStore
 
@@ -156,3 +159,41 @@ def test_a_run_that_does_not_fit_onto_the_disk_goes_on_in_memory(
     hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
     assert not dock.session.error and isinstance(dock.session.run.stage2.predicted, np.ndarray)  # type: ignore[union-attr]
     assert not list(tmp_path.rglob("*.tif")) and not dock.session.kept
+
+
+def test_edits_are_kept_while_stage_2_and_a_queue_rest(
+    hand: Hand, viewer: Any, noisy: np.ndarray, tmp_path: Path
+) -> None:
+    """However few threads Qt's pool has: on a laptop of two cores the two jobs once took them all."""
+    viewer.add_image(noisy, name="tiny")
+    dock = open_dock(viewer, tmp_path)
+    dock.data.preset.value = "fast"
+    dock.data.steps.value = 2
+    through_stage1(hand, dock)
+    assert dock.session.run is not None and dock.session.run.folder is not None
+    folder, session, batch = dock.session.run.folder, dock.session, dock.workspace.batch
+    pool = QThreadPool.globalInstance()
+    threads, go_on = pool.maxThreadCount(), threading.Event()
+
+    def opened() -> Source:
+        go_on.wait()
+        return Source("tiny", noisy)
+
+    pool.setMaxThreadCount(1)
+    try:
+        dock.data.steps.value = 100_000
+        hand.click(dock.review.approve)
+        hand.wait(lambda: session.progress is not None and session.progress.done > 1)
+        hand.click(dock.stage2.pause)
+        batch.add(Entry("tiny", opened))
+        batch.start()
+        hand.wait(lambda: len(threads_at_work()) == 2)
+        assert session.paused and batch.going and session.review is not None
+        session.mark_peaks(np.where(session.review.peaks, Mark.ERASED, Mark.ADDED))
+        hand.wait(lambda: folder.read_edits("2d")[0] == session.review.peak_edits)  # type: ignore[union-attr]
+    finally:
+        pool.setMaxThreadCount(threads)
+        go_on.set()
+        batch.cancel_all()
+        session.cancel()
+    hand.wait(lambda: not threads_at_work())

@@ -1,22 +1,25 @@
-"""Jobs in napari's worker threads."""
+"""Jobs in threads of their own, and errors of what is written in napari's pool of threads, in words."""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from superqt.utils import create_worker
+from qtpy.QtCore import QObject, Signal
 
 from napari_autostructn2v._napari.jobs import Job, drive
-from napari_autostructn2v.events import Event
+from napari_autostructn2v.events import Event, finish
 from napari_autostructn2v.io import hold_output
 from napari_autostructn2v.problem import told
 
 NICENESS = 10
+
+THREAD = "autostructn2v job"
+"""Name of the thread of every job."""
 
 
 def start(
@@ -24,25 +27,71 @@ def start(
     receive: Callable[[Job, Event], None],
     complete: Callable[[Job, object], None],
     crash: Callable[[Job, BaseException], None],
-) -> Any:
+) -> None:
     """Run ``job`` in a thread and report in the GUI thread, with the job, what it says and how it ends.
 
-    An error of the job is an outcome; only what goes wrong in driving it goes to ``crash``.
+    An error of the job is an outcome; only what goes wrong in driving it goes to ``crash``. The thread is
+    the job's own: Qt's pool has one a core, and jobs that last or rest would leave none to short work, such
+    as keeping the person's edits.
     """
-    worker = create_worker(_drive_beside_the_window, job, _start_thread=False, _ignore_errors=True)
-    worker.yielded.connect(lambda event: receive(job, event))
-    worker.returned.connect(lambda outcome: complete(job, outcome))
-    worker.errored.connect(lambda error: crash(job, error))
-    worker.start()
-    return worker
+    worker = _Worker(job, receive, complete, crash)
+    _at_work.add(worker)
+    worker.thread_of_job.start()
 
 
-def _drive_beside_the_window(job: Job) -> Generator[Event, None, object]:
-    # On Linux niceness belongs to a thread: painting stays smooth while all cores train. Not the full 19,
-    # with which a training starves on a machine that others use as well.
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-    return (yield from drive(job))
+class _Worker(QObject):
+    """A job and its thread; made in the GUI thread, where it tells what it hears from there."""
+
+    _said = Signal(object)
+    _completed = Signal(object)
+    _crashed = Signal(object)
+
+    def __init__(
+        self,
+        job: Job,
+        receive: Callable[[Job, Event], None],
+        complete: Callable[[Job, object], None],
+        crash: Callable[[Job, BaseException], None],
+    ) -> None:
+        super().__init__()
+        self._job = job
+        self._receive, self._complete, self._crash = receive, complete, crash
+        # waited for as the program ends: a training that is cancelled writes its checkpoint
+        self.thread_of_job = threading.Thread(target=self._work, name=THREAD)
+        self._said.connect(self._tell)
+        self._completed.connect(self._tell_outcome)
+        self._crashed.connect(self._tell_error)
+
+    def _work(self) -> None:
+        # On Linux niceness belongs to a thread: painting stays smooth while all cores train. Not the full
+        # 19, with which a training starves on a machine that others use as well.
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        try:
+            outcome = finish(drive(self._job), self._said.emit)
+        except Exception as error:
+            self._crashed.emit(error)
+        else:
+            self._completed.emit(outcome)
+
+    def _tell(self, event: Event) -> None:
+        self._receive(self._job, event)
+
+    def _tell_outcome(self, outcome: object) -> None:
+        self._end()
+        self._complete(self._job, outcome)
+
+    def _tell_error(self, error: BaseException) -> None:
+        self._end()
+        self._crash(self._job, error)
+
+    def _end(self) -> None:
+        self.thread_of_job.join()  # it has nothing left to do, and Qt wants this deleted where it was made
+        _at_work.discard(self)
+
+
+_at_work: set[_Worker] = set()
+"""Until their end is told: nothing is heard of what is deleted."""
 
 
 def written(write: Callable[..., Any], *args: Any, **options: Any) -> str:
