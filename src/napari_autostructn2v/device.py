@@ -123,7 +123,7 @@ def freed_memory_kept(device: torch.device) -> Iterator[None]:
     """Have glibc keep large freed blocks while a CPU computes.
 
     A training step frees and allocates the same large tensors again and again. Given back to the system each
-    time, they come back as pages to be filled with zeros: of 25 steps, 16 000 to 18 000 pages each and 3 to
+    time, they come back as pages to be filled with zeros: of 25 steps, 6 000 to 18 000 pages each and 3 to
     20 % of the time, more where arithmetic is faster. Other systems' allocators need no telling.
 
     What glibc is told counts for the whole process, for napari as well. So whoever computes last puts the
