@@ -29,18 +29,18 @@ import numpy as np
 import psutil
 import torch
 
-from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.apply import denoise_to_file
-from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.network import UNet
-from napari_autostructn2v.notch import NotchRule
+from napari_autostructn2v.learning.model import Model
+from napari_autostructn2v.learning.network import UNet
+from napari_autostructn2v.learning.training import train
+from napari_autostructn2v.noise.analysis import analyze
+from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.stack import Normalisation
-from napari_autostructn2v.training import train
 
 QUICK = "--quick" in sys.argv
 SLICE = (128, 128) if QUICK else (4096, 4096)

@@ -30,17 +30,17 @@ import tifffile
 from scipy import stats
 from skimage.metrics import structural_similarity
 
-from napari_autostructn2v.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.config import Config, Mode, TrainingConfig
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.kernel import POINT, embed_kernel
+from napari_autostructn2v.learning.prediction import predict
+from napari_autostructn2v.learning.training import train
 from napari_autostructn2v.metrics import psnr
-from napari_autostructn2v.notch import NotchRule
-from napari_autostructn2v.prediction import predict
-from napari_autostructn2v.recovery import recover
+from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
+from napari_autostructn2v.noise.notch import NotchRule
+from napari_autostructn2v.noise.recovery import recover
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import NOISE_FAMILIES, Sample, degraded, sample
-from napari_autostructn2v.training import train
 
 PEERS = {
     "CAREamics StructN2V": ("careamics", "careamics_structn2v.py"),

@@ -33,7 +33,12 @@ import speed_processes
 import speed_window
 import torch
 
-from napari_autostructn2v.device import choose_device, describe_device, freed_memory_kept, has_fast_bfloat16
+from napari_autostructn2v.learning.device import (
+    choose_device,
+    describe_device,
+    freed_memory_kept,
+    has_fast_bfloat16,
+)
 
 Row = dict[str, str | float]
 

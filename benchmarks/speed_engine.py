@@ -14,19 +14,19 @@ from speed_turns import Turns, computed
 from torch import Tensor
 
 from napari_autostructn2v import synthetic
-from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import PRESETS, Config, Preset, TrainingConfig
-from napari_autostructn2v.device import choose_device, has_fast_bfloat16, mixed_precision
 from napari_autostructn2v.events import Event, Step, Validation, finish
 from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.learning.device import choose_device, has_fast_bfloat16, mixed_precision
+from napari_autostructn2v.learning.model import Model
+from napari_autostructn2v.learning.network import UNet
+from napari_autostructn2v.learning.prediction import BATCH_VALUES, predict
+from napari_autostructn2v.learning.training import train
+from napari_autostructn2v.learning.training_data import TrainingData
+from napari_autostructn2v.learning.training_state import TrainingState
 from napari_autostructn2v.metrics import psnr
-from napari_autostructn2v.network import UNet
 from napari_autostructn2v.pipeline import denoise_with, run
-from napari_autostructn2v.prediction import BATCH_VALUES, predict
 from napari_autostructn2v.stack import Normalisation, as_stack
-from napari_autostructn2v.training import train
-from napari_autostructn2v.training_data import TrainingData
-from napari_autostructn2v.training_state import TrainingState
 
 Row = dict[str, str | float]
 
@@ -44,7 +44,7 @@ class Steps:
     Parameters
     ----------
     stack, kernel, config
-        As for :func:`~napari_autostructn2v.training.train`, but it never ends and validates once a chunk.
+        As for :func:`~napari_autostructn2v.learning.training.train`, but it never ends and validates once a chunk.
     chunk
         Steps of a turn.
     """

@@ -16,8 +16,8 @@ from speed_turns import Turns
 from napari_autostructn2v import synthetic
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.events import finish
+from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.metrics import psnr
-from napari_autostructn2v.network import UNet
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.synthetic import Sample
 

@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from speed_turns import Turns
 
-from napari_autostructn2v import processes, synthetic
+from napari_autostructn2v import synthetic
 from napari_autostructn2v.config import PRESETS, Config, Preset
 from napari_autostructn2v.events import Event, Step, finish
-from napari_autostructn2v.training import train, train_along
+from napari_autostructn2v.learning import distributed
+from napari_autostructn2v.learning.training import train, train_along
 
 Row = dict[str, str | float]
 
@@ -74,12 +75,12 @@ def _train_here(preset: Preset, steps: int) -> None:
         if isinstance(event, Step):
             ends.append(time.perf_counter())
 
-    with processes.together():
-        if not processes.lead():
+    with distributed.together():
+        if not distributed.lead():
             train_along(stack, "cpu")
             return
         model = finish(train(stack, LINE, config, device="cpu"), note)
-        processes.tell(None)
+        distributed.tell(None)
         seconds = float(np.median(np.diff(ends)))
         print(json.dumps({"seconds": seconds, "loss": model.provenance["validation_loss"]}))
 

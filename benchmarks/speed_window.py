@@ -16,11 +16,11 @@ import numpy as np
 from speed_engine import Row
 
 from napari_autostructn2v import synthetic
-from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.config import MAX_TILE, AnalysisConfig
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import mirrored
-from napari_autostructn2v.peak_list import list_peaks
+from napari_autostructn2v.noise.analysis import analyze
+from napari_autostructn2v.noise.peak_list import list_peaks
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "gui"
 SHAPE = (4, 512, 512)
@@ -69,8 +69,8 @@ def edits_in_a_window(noisy: np.ndarray, tile_size: int, edits: int) -> tuple[li
         numbers are there.
     """
     with window(noisy) as (hand, dock):
-        from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS
-        from napari_autostructn2v._napari.state import Phase
+        from napari_autostructn2v._napari.review.review_layers import KERNEL, PEAKS
+        from napari_autostructn2v._napari.session.state import Phase
 
         dock.data.steps.value = 2
         hand.click(dock.stage1.run)

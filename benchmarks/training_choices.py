@@ -21,18 +21,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_autostructn2v.blindspot import hidden_pixels
-from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import Config, TrainingConfig
-from napari_autostructn2v.device import choose_device
 from napari_autostructn2v.events import finish
+from napari_autostructn2v.learning.blindspot import hidden_pixels
+from napari_autostructn2v.learning.device import choose_device
+from napari_autostructn2v.learning.model import Model
+from napari_autostructn2v.learning.network import UNet
+from napari_autostructn2v.learning.prediction import predict
+from napari_autostructn2v.learning.training_data import Batch, TrainingData
+from napari_autostructn2v.learning.training_state import TrainingState
 from napari_autostructn2v.metrics import psnr
-from napari_autostructn2v.network import UNet
-from napari_autostructn2v.prediction import predict
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import sample
-from napari_autostructn2v.training_data import Batch, TrainingData
-from napari_autostructn2v.training_state import TrainingState
 
 FAMILIES = ("reconstruction", "scan_lines")
 
@@ -67,7 +67,7 @@ class OtherData(TrainingData):
     Parameters
     ----------
     stack, kernel, config
-        As for :func:`~napari_autostructn2v.training.train`.
+        As for :func:`~napari_autostructn2v.learning.training.train`.
     replaced
         What hidden pixels become, from patches and which pixels are hidden; as shipped if None.
     flips
@@ -101,7 +101,7 @@ class OtherData(TrainingData):
 
 
 def trained(stack: np.ndarray, kernel: np.ndarray, config: TrainingConfig, data: TrainingData) -> Model:
-    """What :func:`~napari_autostructn2v.training.train` makes of a stack, from the batches of ``data``."""
+    """What :func:`~napari_autostructn2v.learning.training.train` makes of a stack, from the batches of ``data``."""
     device = data.slices.device
     with torch.random.fork_rng():
         torch.manual_seed(0)

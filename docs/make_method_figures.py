@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from napari_autostructn2v import denoise
-from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.kernel import embed_kernel
 from napari_autostructn2v.metrics import psnr
+from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import Sample, sample
 

@@ -9,12 +9,12 @@ import pytest
 
 from napari_autostructn2v import Config, synthetic, train
 from napari_autostructn2v.apply import denoise_to_file, result_path
-from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.errors import FileError, StackError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack
 from napari_autostructn2v.io.slice_file import ScratchStack
 from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.pipeline import denoise_with
 
 

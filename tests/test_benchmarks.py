@@ -11,8 +11,8 @@ import torch
 
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.events import finish
+from napari_autostructn2v.learning.training import train
 from napari_autostructn2v.synthetic import sample
-from napari_autostructn2v.training import train
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page.read_text() for page in sorted((ROOT / "docs").glob("*.md"))]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_autostructn2v.blindspot import (
+from napari_autostructn2v.learning.blindspot import (
     MIN_VISIBLE,
     REPLACEMENT_WINDOWS,
     allowed_flips,

@@ -7,12 +7,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from napari_autostructn2v.bundle import load_model
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.errors import FileError, ModelError, StackError
 from napari_autostructn2v.events import finish
-from napari_autostructn2v.prediction import predict
-from napari_autostructn2v.training import train
+from napari_autostructn2v.learning.model import load_model
+from napari_autostructn2v.learning.prediction import predict
+from napari_autostructn2v.learning.training import train
 
 STACK = np.random.default_rng(0).normal(50, 3, (4, 32, 32)).astype(np.float32)
 TINY = TrainingConfig(steps=3, batch_size=2, patch_size=16, features=8)

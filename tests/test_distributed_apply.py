@@ -18,13 +18,12 @@ import torch
 import zarr
 from typer.testing import CliRunner
 
-from napari_autostructn2v import cli, cluster, recovery, units
-from napari_autostructn2v.analysis import analyze
-from napari_autostructn2v.apply import denoise_to_file
-from napari_autostructn2v.bundle import Model, load_model
-from napari_autostructn2v.cluster import SlurmJob, Workers
+from napari_autostructn2v import cli
+from napari_autostructn2v.apply import cluster, denoise_to_file, tasks
+from napari_autostructn2v.apply.cluster import SlurmJob, Workers
+from napari_autostructn2v.apply.distributed import denoise_divided, denoise_many
+from napari_autostructn2v.apply.tasks import Task, denoise_unit, divide
 from napari_autostructn2v.config import TrainingConfig
-from napari_autostructn2v.distributed_apply import denoise_divided, denoise_many
 from napari_autostructn2v.errors import (
     ConfigError,
     FileError,
@@ -34,12 +33,14 @@ from napari_autostructn2v.errors import (
 )
 from napari_autostructn2v.events import Notice, SliceDone, finish
 from napari_autostructn2v.io import VoxelSize, file_state, read_stack, write_stack
-from napari_autostructn2v.network import UNet
-from napari_autostructn2v.notch import NotchRule
-from napari_autostructn2v.recovery import Recovery
+from napari_autostructn2v.learning.model import Model, load_model
+from napari_autostructn2v.learning.network import UNet
+from napari_autostructn2v.noise import recovery
+from napari_autostructn2v.noise.analysis import analyze
+from napari_autostructn2v.noise.notch import NotchRule
+from napari_autostructn2v.noise.recovery import Recovery
 from napari_autostructn2v.stack import Normalisation
 from napari_autostructn2v.synthetic import sample
-from napari_autostructn2v.units import Task, denoise_unit, divide
 
 SHAPE = (20, 72, 80)
 
@@ -125,9 +126,9 @@ def test_a_slice_too_large_for_one_is_denoised_in_parts(
     task = replace(task, source=source)
     for module in (units, recovery):
         monkeypatch.setattr(module, "SIDE", 512)
-    monkeypatch.setattr("napari_autostructn2v.prediction.TILE_VALUES", 2**20)
+    monkeypatch.setattr("napari_autostructn2v.learning.prediction.TILE_VALUES", 2**20)
     (whole,) = divide(shape, whole_slices=False)
-    monkeypatch.setattr(units, "MAX_UNIT_VOXELS", 600**2)
+    monkeypatch.setattr(tasks, "MAX_UNIT_VOXELS", 600**2)
     gain = np.random.default_rng(1).normal(size=(63, 63)) / 63
     rest = Recovery(gain, (1e-3, 1e-3, 1e-3, 1e-3))
     right = denoise_unit(task, whole, None, rest)
@@ -156,7 +157,7 @@ def test_of_many_stacks_each_keeps_its_format(
 def test_a_worker_that_is_killed_takes_nothing_along(
     client: Any, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(units, "MAX_UNIT_DEPTH", 1)
+    monkeypatch.setattr(tasks, "MAX_UNIT_DEPTH", 1)
     victims = list(client.run(os.getpid).values())[:1]
     for event in (events := denoise_divided(replace(task, recovery=0.0), client)):
         if isinstance(event, SliceDone) and 0 < event.done < event.total and victims:
@@ -177,7 +178,7 @@ def interrupted(task: Task, client: Any, done: int) -> None:
 def test_what_was_done_is_not_done_again(
     client: Any, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(units, "MAX_UNIT_DEPTH", 1)
+    monkeypatch.setattr(tasks, "MAX_UNIT_DEPTH", 1)
     task = replace(task, recovery=0.0)
     interrupted(task, client, 3)
     assert not task.target.exists(), "under its name is only what is complete"
@@ -194,7 +195,7 @@ def test_what_was_done_is_not_done_again(
 
 
 def test_work_is_not_mixed_up(client: Any, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "MAX_UNIT_DEPTH", 1)
+    monkeypatch.setattr(tasks, "MAX_UNIT_DEPTH", 1)
     interrupted(replace(task, recovery=0.0), client, 1)
     with pytest.raises(RunFolderError, match="recovery differ"):
         finish(denoise_divided(task, client))
@@ -226,7 +227,7 @@ def test_what_is_replaced_while_it_is_worked_on_is_told(
     monkeypatch: pytest.MonkeyPatch,
     changed: str,
 ) -> None:
-    monkeypatch.setattr(units, "MAX_UNIT_DEPTH", 1)
+    monkeypatch.setattr(tasks, "MAX_UNIT_DEPTH", 1)
     task = replace(task, source=write_stack(tmp_path / "a.mrc", noisy), recovery=0.0)
     events = denoise_divided(task, client)
     while (event := next(events)) and not (isinstance(event, SliceDone) and event.done):
@@ -259,7 +260,7 @@ def test_a_worker_that_dies_with_its_result_in_place_ends_nothing(
     died = tmp_path / "died"
 
     def die_before_saying_so() -> None:
-        from napari_autostructn2v.work_folder import WorkFolder
+        from napari_autostructn2v.apply.work_folder import WorkFolder
 
         say_so = WorkFolder.mark_done
 
@@ -305,7 +306,7 @@ def test_from_the_command_line(client: Any, task: Task, noisy: np.ndarray, tmp_p
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to send a signal to")
 def test_ctrl_c_leaves_work_that_goes_on(task: Task) -> None:
     program = (
-        "from napari_autostructn2v import units; units.MAX_UNIT_DEPTH = 1; from napari_autostructn2v.cli "
+        "from napari_autostructn2v import units; tasks.MAX_UNIT_DEPTH = 1; from napari_autostructn2v.cli "
     )
     program += "import main; main()"
     arguments = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_autostructn2v.drawing import box, cross, line, thickened, thinned
 from napari_autostructn2v.errors import KernelError
 from napari_autostructn2v.kernel import validate_kernel
-from napari_autostructn2v.verdict import extent
+from napari_autostructn2v.kernel.shapes import box, cross, line, thickened, thinned
+from napari_autostructn2v.noise.verdict import extent
 
 SIDE = 15
 MIDDLE = SIDE // 2

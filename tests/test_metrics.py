@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from napari_autostructn2v.errors import FileError, StackError
 from napari_autostructn2v.events import finish
-from napari_autostructn2v.figure_export import Pane, round_length, write_gif, write_png
+from napari_autostructn2v.figures.comparison import Pane, round_length, write_gif, write_png
+from napari_autostructn2v.figures.line_profile import line_profile
 from napari_autostructn2v.io import VoxelSize
-from napari_autostructn2v.line_profile import line_profile
 from napari_autostructn2v.metrics import appraise, psnr
 from napari_autostructn2v.synthetic import sample
 

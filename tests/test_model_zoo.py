@@ -8,18 +8,18 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_autostructn2v import cli, model_zoo
-from napari_autostructn2v.bundle import load_model
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.errors import ConfigError, FileError, MissingLibraryError, ModelError, StackError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import write_stack
-from napari_autostructn2v.model_card import notch_notice
+from napari_autostructn2v.learning.model import load_model
+from napari_autostructn2v.learning.prediction import predict
+from napari_autostructn2v.learning.training import train
 from napari_autostructn2v.model_zoo import export_model_zoo
-from napari_autostructn2v.notch import NotchRule
-from napari_autostructn2v.prediction import predict
+from napari_autostructn2v.model_zoo.card import notch_notice
+from napari_autostructn2v.model_zoo.description import Tiling
+from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.stack import Normalisation
-from napari_autostructn2v.training import train
-from napari_autostructn2v.zoo_description import Tiling
 
 STACK = np.random.default_rng(0).normal(50, 3, (5, 112, 128)).astype(np.float32)
 TINY = TrainingConfig(steps=3, batch_size=2, patch_size=16, features=8, validation_patches=4)
@@ -174,7 +174,7 @@ def test_a_package_that_fails_its_test_run_is_not_written(zoo, flat_model, tmp_p
         yield
         return np.asarray(stack) + 1
 
-    monkeypatch.setattr("napari_autostructn2v.prediction.predict", wrong)
+    monkeypatch.setattr("napari_autostructn2v.learning.prediction.predict", wrong)
     with pytest.raises(ModelError, match="did not pass"):
         export_model_zoo(flat_model, tmp_path / "shared.zip", **WORDS)
     assert not list(tmp_path.iterdir())

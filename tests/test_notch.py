@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.metrics import psnr
-from napari_autostructn2v.notch import NotchedArray, find_notch
+from napari_autostructn2v.noise.analysis import analyze
+from napari_autostructn2v.noise.notch import NotchedArray, find_notch
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.synthetic import crystal, degraded, layers, sample
 

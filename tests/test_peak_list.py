@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_autostructn2v.analysis import analyze
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import mirrored
-from napari_autostructn2v.peak_list import list_peaks
+from napari_autostructn2v.noise.analysis import analyze
+from napari_autostructn2v.noise.peak_list import list_peaks
 from napari_autostructn2v.synthetic import sample
 from napari_autostructn2v.synthetic.noise import Hum, ScanLines
 

@@ -9,14 +9,14 @@ import tifffile
 import zarr
 
 import napari_autostructn2v
-from napari_autostructn2v.approval import Approval
 from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
 from napari_autostructn2v.errors import ConfigError, KernelError, RunFolderError, StackError
 from napari_autostructn2v.events import Notice, SliceDone, StageStarted, Step, finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import denoise, run
-from napari_autostructn2v.run_folder import RunFolder
+from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.synthetic import degraded, sample
 
 SHORT = TrainingConfig(steps=150, batch_size=8, features=16)

@@ -14,8 +14,8 @@ import pytest
 
 from napari_autostructn2v import log_file
 from napari_autostructn2v.cli import ExitCode
+from napari_autostructn2v.error_report import problem_report, told
 from napari_autostructn2v.errors import FileError, explain, is_foreseen
-from napari_autostructn2v.problem import problem_report, told
 
 PROGRAM = "from napari_autostructn2v.cli import main; main()"
 

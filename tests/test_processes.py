@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_autostructn2v.bundle import load_model
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.learning.model import load_model
+from napari_autostructn2v.learning.training import train
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.synthetic import sample
-from napari_autostructn2v.training import train
 
 PROGRAM = """
 import sys
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_autostructn2v import cli, config, processes
-from napari_autostructn2v.training_data import TrainingData
+from napari_autostructn2v.learning.training_data import TrainingData
 
 SHORT = config.TrainingConfig(steps=60, batch_size=8, patch_size=32, features=8, validation_interval=20)
 config.Config.from_preset = classmethod(lambda cls, preset: cls(stage1=SHORT, stage2=SHORT))
@@ -59,9 +59,9 @@ from napari_autostructn2v import processes
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.events import Notice, finish
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.network import UNet
-from napari_autostructn2v.problem import told
-from napari_autostructn2v.training import train
+from napari_autostructn2v.learning.network import UNet
+from napari_autostructn2v.error_report import told
+from napari_autostructn2v.learning.training import train
 
 folder, trouble = Path(sys.argv[1]), sys.argv[2]
 stack = np.load(folder / "stack.npy")

@@ -9,8 +9,8 @@ from scipy import fft, ndimage
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.events import SliceDone, finish
 from napari_autostructn2v.metrics import psnr
+from napari_autostructn2v.noise.recovery import Recovery, find_recovery, recover
 from napari_autostructn2v.pipeline import denoise
-from napari_autostructn2v.recovery import Recovery, find_recovery, recover
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import sample
 
@@ -59,7 +59,7 @@ def test_noise_that_follows_the_brightness_is_not_taken_for_detail():
 
 
 def test_what_the_notch_took_does_not_come_back():
-    from napari_autostructn2v.analysis import analyze
+    from napari_autostructn2v.noise.analysis import analyze
 
     made = sample("hum", shape=SHAPE)
     rule = analyze(made.noisy).notch_rule
@@ -105,13 +105,14 @@ def test_the_share_is_a_setting():
 
 def test_each_filter_of_a_large_slice_is_computed_once(monkeypatch):
     """Tiles at the border have other sizes than those inside, and come again in each slice."""
-    monkeypatch.setattr("napari_autostructn2v.recovery.SIDE", 64)
+    monkeypatch.setattr("napari_autostructn2v.noise.recovery.SIDE", 64)
     found = Recovery(np.pad(np.ones((1, 1)), 3), (1.0,) * 4)
     residual = np.random.default_rng(0).normal(size=(200, 330)).astype(np.float32)
     expected = found.detail(residual)
     transforms, transform = [], fft.rfft2
     monkeypatch.setattr(
-        "napari_autostructn2v.recovery.fft.rfft2", lambda *args: transforms.append(1) or transform(*args)
+        "napari_autostructn2v.noise.recovery.fft.rfft2",
+        lambda *args: transforms.append(1) or transform(*args),
     )
     np.testing.assert_array_equal(found.detail(residual), expected)
     assert len(transforms) == len(list(found.tiles(residual.shape))), "those of the residual alone"

@@ -9,18 +9,18 @@ import zarr
 from scipy import ndimage
 from typer.testing import CliRunner
 
-from napari_autostructn2v.analysis import analyze
+from napari_autostructn2v.apply.tasks import Task, denoise_unit
 from napari_autostructn2v.cli import app
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import FileError, StackError
 from napari_autostructn2v.events import SliceDone, finish
 from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.metrics import appraise, psnr
+from napari_autostructn2v.noise.analysis import analyze
+from napari_autostructn2v.noise.recovery import recover
 from napari_autostructn2v.pipeline import denoise, denoise_with, run
-from napari_autostructn2v.recovery import recover
 from napari_autostructn2v.stack import Box, Normalisation, Scale, as_stack
 from napari_autostructn2v.synthetic import sample
-from napari_autostructn2v.units import Task, denoise_unit
 
 TINY = TrainingConfig(steps=6, batch_size=2, patch_size=32, features=8, validation_interval=3)
 CONFIG = Config(stage1=TINY, stage2=TINY)
@@ -277,7 +277,7 @@ def test_a_run_that_was_cut_off_goes_on_in_the_files_it_has_kept(tmp_path):
 
 def test_units_of_work_share_a_store(tmp_path):
     """What many write into is of the type of results as well."""
-    from napari_autostructn2v.work_folder import WorkFolder
+    from napari_autostructn2v.apply.work_folder import WorkFolder
 
     values, _ = scaled("float64", 1e11, 1)
     source = write_stack(tmp_path / "a.zarr", values)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from napari_autostructn2v.blindspot import allowed_flips, choose_sites
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import DeviceError, KernelError, RunFolderError, StackError
 from napari_autostructn2v.events import (
@@ -22,14 +21,15 @@ from napari_autostructn2v.events import (
     finish,
 )
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.network import UNet, halo
+from napari_autostructn2v.learning.blindspot import allowed_flips, choose_sites
+from napari_autostructn2v.learning.network import UNet, halo
+from napari_autostructn2v.learning.prediction import predict
+from napari_autostructn2v.learning.training import StopTraining, train
+from napari_autostructn2v.learning.training_data import TrainingData
+from napari_autostructn2v.learning.training_state import TrainingState, one_cycle
 from napari_autostructn2v.pipeline import run
-from napari_autostructn2v.prediction import predict
 from napari_autostructn2v.stack import Box
 from napari_autostructn2v.tiling import least_work, tiles
-from napari_autostructn2v.training import StopTraining, train
-from napari_autostructn2v.training_data import TrainingData
-from napari_autostructn2v.training_state import TrainingState, one_cycle
 
 TINY = TrainingConfig(
     steps=20, batch_size=2, patch_size=32, features=8, validation_interval=5, validation_patches=4
@@ -135,7 +135,7 @@ def test_cancelled_and_resumed_equals_never_interrupted(stack, tmp_path, stop_at
 
 
 def test_a_checkpoint_is_written_while_training(stack, tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_autostructn2v.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("napari_autostructn2v.learning.training.CHECKPOINT_SECONDS", 0.0)
     events = []
     finish(train(stack, POINT, TINY, checkpoint=tmp_path / "c.safetensors"), events.append)
     written = [e.step for e in events if isinstance(e, CheckpointWritten)]
@@ -311,7 +311,7 @@ def test_tiles_equal_the_whole_slice(stack, monkeypatch, mixed):
     large = np.tile(stack[:1], (1, 4, 5))
     model = finish(train(stack, LINE, TINY))
     whole = finish(predict(large, model, mixed=mixed))
-    monkeypatch.setattr("napari_autostructn2v.prediction.TILE_VALUES", 8 * 128 * 128)
+    monkeypatch.setattr("napari_autostructn2v.learning.prediction.TILE_VALUES", 8 * 128 * 128)
     np.testing.assert_allclose(finish(predict(large, model, mixed=mixed)), whole, rtol=1e-5, atol=1e-5)
 
 
@@ -391,7 +391,7 @@ def test_a_model_is_moved_by_nobody_under_another(stack, monkeypatch):
             beside.append(other.submit(finish, predict(stack, model)).result())
         raise InterruptedError
 
-    monkeypatch.setattr("napari_autostructn2v.prediction.denoise_images", computing_elsewhere)
+    monkeypatch.setattr("napari_autostructn2v.learning.prediction.denoise_images", computing_elsewhere)
     with pytest.raises(InterruptedError):
         finish(predict(stack, model, device="meta"))
     np.testing.assert_array_equal(beside[0], alone)

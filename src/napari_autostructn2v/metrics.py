@@ -25,13 +25,12 @@ from typing import Any
 import numpy as np
 from scipy import fft, ndimage
 
-from napari_autostructn2v.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.background import THREADS
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.kernel import embed_kernel
-from napari_autostructn2v.notch import NotchedArray
-from napari_autostructn2v.spectrum import (
+from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
+from napari_autostructn2v.noise.notch import NotchedArray
+from napari_autostructn2v.noise.spectrum import (
     HANN_CORRELATION,
     BackgroundSpectrum,
     Tiles,
@@ -48,6 +47,7 @@ from napari_autostructn2v.spectrum import (
     tile_spectra,
 )
 from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.threads import THREADS
 
 MAX_SLICES = 32
 """Slices that the figures are taken from: more would only cost time."""

@@ -13,24 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from napari_autostructn2v.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.approval import Approval
-from napari_autostructn2v.bundle import Model, load_model
 from napari_autostructn2v.config import Config, Mode, Preset
-from napari_autostructn2v.device import choose_device
+from napari_autostructn2v.disk.waiting import when_there_is_room
 from napari_autostructn2v.errors import DiskFullError, FileError, StackError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, finish
 from napari_autostructn2v.io import ImageFile, VoxelSize
 from napari_autostructn2v.io.slice_file import KeptStack
 from napari_autostructn2v.kernel import POINT, Edits, embed_kernel, trim_kernel, validate_kernel
-from napari_autostructn2v.patience import when_there_is_room
-from napari_autostructn2v.prediction import predict
-from napari_autostructn2v.recovery import WithDetail, bring_back, recover
-from napari_autostructn2v.run_folder import Made, RunFolder, TrainingStage
-from napari_autostructn2v.run_losses import Losses
-from napari_autostructn2v.spectrum import check_region, choose_tiles
+from napari_autostructn2v.learning.device import choose_device
+from napari_autostructn2v.learning.model import Model, load_model
+from napari_autostructn2v.learning.prediction import predict
+from napari_autostructn2v.learning.training import CHECKPOINT_SECONDS, StopTraining, train
+from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
+from napari_autostructn2v.noise.recovery import WithDetail, bring_back, recover
+from napari_autostructn2v.noise.spectrum import check_region, choose_tiles
+from napari_autostructn2v.runs.folder import Made, RunFolder, TrainingStage
+from napari_autostructn2v.runs.losses import Losses
+from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
-from napari_autostructn2v.training import CHECKPOINT_SECONDS, StopTraining, train
 
 
 @dataclass(eq=False, repr=False)
@@ -141,7 +141,7 @@ def denoise_with(
     recovery
         How much of the detail found in the residual is brought back, 0 to 1.
     average
-        As for :func:`~napari_autostructn2v.prediction.predict`.
+        As for :func:`~napari_autostructn2v.learning.prediction.predict`.
     device
         As for :func:`denoise`.
     out
@@ -377,7 +377,7 @@ def train_stage(
     order
         What to train with.
     device, seed, name, preview
-        As for :func:`~napari_autostructn2v.training.train`.
+        As for :func:`~napari_autostructn2v.learning.training.train`.
     folder
         Of the run, held by the caller; None keeps nothing.
 
@@ -434,7 +434,7 @@ def apply_stage(
     model
         Of the stage.
     device
-        As for :func:`~napari_autostructn2v.prediction.predict`.
+        As for :func:`~napari_autostructn2v.learning.prediction.predict`.
     folder
         Of the run, held by the caller. Slices that were done before it was cut off are not done again.
         None keeps what is made in memory.

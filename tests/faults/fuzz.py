@@ -123,7 +123,7 @@ def open_it(kind: str, path: Path) -> None:
 
         validate_kernel(load_kernel(path))
     elif kind == "model":
-        from napari_autostructn2v.bundle import load_model
+        from napari_autostructn2v.learning.model import load_model
 
         load_model(path)
     elif kind == "run":
@@ -135,8 +135,8 @@ def open_it(kind: str, path: Path) -> None:
 
 
 def _read_of_run(path: Path) -> None:
-    from napari_autostructn2v.checkpoint import read_checkpoint
-    from napari_autostructn2v.run_folder import RunFolder
+    from napari_autostructn2v.learning.checkpoint import read_checkpoint
+    from napari_autostructn2v.runs.folder import RunFolder
 
     match path.name:
         case "run.json":

@@ -178,10 +178,10 @@ KERNELS: dict[str, Callable[[Path], object]] = {
 
 def _model(kernel: tuple[int, ...]) -> Callable[[Path], object]:
     def write(path: Path) -> object:
-        from napari_autostructn2v.bundle import Model
         from napari_autostructn2v.config import TrainingConfig
-        from napari_autostructn2v.network import UNet
-        from napari_autostructn2v.notch import NotchRule
+        from napari_autostructn2v.learning.model import Model
+        from napari_autostructn2v.learning.network import UNet
+        from napari_autostructn2v.noise.notch import NotchRule
         from napari_autostructn2v.stack import Normalisation
 
         config = TrainingConfig(steps=3, batch_size=2, patch_size=16, features=8, depth=1)
@@ -207,13 +207,13 @@ def _of_run(part: str) -> Callable[[Path], object]:
     """Writes one file of a run that has had everything decided by hand."""
 
     def write(path: Path) -> object:
-        from napari_autostructn2v.approval import Approval
-        from napari_autostructn2v.checkpoint import write_checkpoint
         from napari_autostructn2v.config import Config, TrainingConfig
         from napari_autostructn2v.kernel import Edits
-        from napari_autostructn2v.network import UNet
-        from napari_autostructn2v.notch import NotchRule
-        from napari_autostructn2v.run_folder import RunFolder
+        from napari_autostructn2v.learning.checkpoint import write_checkpoint
+        from napari_autostructn2v.learning.network import UNet
+        from napari_autostructn2v.noise.notch import NotchRule
+        from napari_autostructn2v.runs.folder import RunFolder
+        from napari_autostructn2v.runs.stage_spec import Approval
         from napari_autostructn2v.stack import Box, as_stack
 
         run = RunFolder(path.parents[len(Path(part).parts) - 1])

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_autostructn2v import training
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import RunFolderError
 from napari_autostructn2v.events import Step, TrainingStarted, finish
 from napari_autostructn2v.io import ImageFile, read_stack, write_stack
+from napari_autostructn2v.learning import training
 from napari_autostructn2v.pipeline import denoise, resume, run
 
 TINY = TrainingConfig(steps=8, batch_size=2, patch_size=16, features=8, validation_interval=4)

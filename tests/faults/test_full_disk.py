@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_autostructn2v import checkpoint, patience, training
 from napari_autostructn2v.apply import denoise_to_file
-from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import Config, TrainingConfig
+from napari_autostructn2v.disk import waiting
 from napari_autostructn2v.errors import DiskFullError
 from napari_autostructn2v.events import SliceDone, Step, Waiting, finish
 from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.network import UNet
+from napari_autostructn2v.learning import checkpoint, training
+from napari_autostructn2v.learning.model import Model
+from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.pipeline import denoise, denoise_with, run
 from napari_autostructn2v.stack import Normalisation
 
@@ -44,7 +45,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    monkeypatch.setattr(patience, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     return np.random.default_rng(0).normal(1000, 30, (5, 40, 40)).astype(np.float32)
 
@@ -85,7 +86,7 @@ def test_a_run_waits_for_room_and_goes_on_to_the_same_result(
 
 
 def test_a_run_waits_for_room_for_what_its_model_makes(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "POLL_SECONDS", 0.01)
     stack = np.random.default_rng(0).normal(1000, 30, (20, 64, 64)).astype(np.float32)
     whole = denoise(stack, config=QUICK, kernel=LINE)
     waited, filler = 0, None

@@ -21,10 +21,10 @@ import zarr
 from fuzz import fuzz
 from strangers import all_good, stack, unzipped
 
-from napari_autostructn2v.bundle import load_model
 from napari_autostructn2v.errors import FileError, KernelError, ModelError
 from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.kernel import load_kernel
+from napari_autostructn2v.learning.model import load_model
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded and measured as Linux does")
 GOOD = {good.name: good for good in all_good()}

@@ -23,14 +23,14 @@ from hypothesis.stateful import (
 )
 
 from napari_autostructn2v import synthetic
-from napari_autostructn2v._napari.jobs import Failure, Job, drive
-from napari_autostructn2v._napari.review import Mark
-from napari_autostructn2v._napari.run_files import open_run
-from napari_autostructn2v._napari.session import Session
-from napari_autostructn2v._napari.state import Phase, Source
+from napari_autostructn2v._napari.session.jobs import Failure, Job, drive
+from napari_autostructn2v._napari.session.run_files import open_run
+from napari_autostructn2v._napari.session.session import Session
+from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.kernel import Edits
-from napari_autostructn2v.run_store import RunStore
+from napari_autostructn2v.noise.review import Mark
+from napari_autostructn2v.runs.store import RunStore
 
 NOISY = synthetic.sample("scan_lines", shape=(3, 48, 48), seed=1).noisy
 WITH_NAN = NOISY.copy()

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from napari_autostructn2v.config import TrainingConfig
-from napari_autostructn2v.device import give_back_memory
 from napari_autostructn2v.errors import TrainingError
 from napari_autostructn2v.events import Event, Notice, SliceDone, Step, TrainingStarted, Validation, finish
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.network import UNet
-from napari_autostructn2v.prediction import predict
-from napari_autostructn2v.training import train
+from napari_autostructn2v.learning.device import give_back_memory
+from napari_autostructn2v.learning.network import UNet
+from napari_autostructn2v.learning.prediction import predict
+from napari_autostructn2v.learning.training import train
 
 TINY = TrainingConfig(
     steps=12, batch_size=4, patch_size=32, features=8, validation_interval=3, validation_patches=4
@@ -61,7 +61,7 @@ def test_a_batch_is_cut_to_the_memory_there_is(stack: np.ndarray, monkeypatch: p
     """On a CPU nothing is raised when memory runs out, so it is looked at before."""
     whole, seen = watched(train(stack, POINT, TINY))
     assert not [event for event in seen if isinstance(event, Notice)]
-    monkeypatch.setattr("napari_autostructn2v.training.free_memory", lambda device: 2_000_000)
+    monkeypatch.setattr("napari_autostructn2v.learning.training.free_memory", lambda device: 2_000_000)
     cut, seen = watched(train(stack, POINT, TINY))
     assert [e.message for e in seen if isinstance(e, Notice) and "in 4 parts" in e.message]
     assert len([event for event in seen if isinstance(event, Step)]) == TINY.steps
@@ -153,7 +153,7 @@ def test_a_prediction_that_memory_does_not_hold_is_computed_in_tiles(stack: np.n
 def test_a_graphics_card_that_fails_hands_over_to_the_processor(
     stack: np.ndarray, faulty: Any, kept_on_disk: bool, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_autostructn2v.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("napari_autostructn2v.learning.training.CHECKPOINT_SECONDS", 0.0)
 
     def fault(step: int, image: torch.Tensor, sound: Callable[[], Any]) -> Any:
         if step == 8:

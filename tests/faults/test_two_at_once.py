@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from napari_autostructn2v.apply import denoise_to_file
-from napari_autostructn2v.bundle import Model
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import BusyError
 from napari_autostructn2v.events import TrainingStarted, finish
 from napari_autostructn2v.io import Hold, hold_output, read_stack, write_stack
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.network import UNet
+from napari_autostructn2v.learning.model import Model
+from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.pipeline import resume, run
 from napari_autostructn2v.stack import Normalisation
 

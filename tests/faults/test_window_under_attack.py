@@ -16,8 +16,8 @@ from hands import Gate, Hand, open_dock, threads_at_work, through_stage1
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.session.state import Phase
 
 
 def begin(hand: Hand, dock: StructuredDenoisingWidget) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import torch
 
-from napari_autostructn2v import checkpoint, cli, pipeline, training
+from napari_autostructn2v import cli, pipeline
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.events import Step, TrainingStarted
+from napari_autostructn2v.learning import checkpoint, training
 
 TINY = TrainingConfig(
     steps=24, batch_size=2, patch_size=32, features=8, validation_interval=6, validation_patches=4

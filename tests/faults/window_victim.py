@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_autostructn2v import pipeline, training
-from napari_autostructn2v._napari.jobs import drive
-from napari_autostructn2v._napari.session import Session
-from napari_autostructn2v._napari.state import Phase, Source
+from napari_autostructn2v import pipeline
+from napari_autostructn2v._napari.session.jobs import drive
+from napari_autostructn2v._napari.session.session import Session
+from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v.events import SliceDone, Step
 from napari_autostructn2v.io import read_stack
-from napari_autostructn2v.run_store import RunStore
+from napari_autostructn2v.learning import training
+from napari_autostructn2v.runs.store import RunStore
 
 
 def main() -> None:

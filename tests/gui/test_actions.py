@@ -18,9 +18,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_autostructn2v._napari import actions
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review_layers import PEAKS
-from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review.review_layers import PEAKS
+from napari_autostructn2v._napari.session.state import Phase
 
 CTRL_ALT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
 

@@ -14,10 +14,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QFileDialog, QLineEdit, QProgressBar
 
 from napari_autostructn2v import Config, load_model, train
-from napari_autostructn2v._napari.apply_widget import ApplyModelWidget
-from napari_autostructn2v._napari.batch import Entry, State
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.batch.queue import Entry, State
+from napari_autostructn2v._napari.docks.apply.dock import ApplyModelWidget
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.kernel import POINT

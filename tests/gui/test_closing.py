@@ -16,14 +16,14 @@ from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
-from napari_autostructn2v import prediction
-from napari_autostructn2v._napari import jobs
-from napari_autostructn2v._napari.apply_widget import ApplyModelWidget
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.docks.apply.dock import ApplyModelWidget
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.session import jobs
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.io import read_stack
-from napari_autostructn2v.run_folder import RunFolder
-from napari_autostructn2v.run_store import RunStore
+from napari_autostructn2v.learning import prediction
+from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.store import RunStore
 
 FOR_LONG = TrainingConfig(steps=100_000, batch_size=2, patch_size=32, features=8, validation_interval=50)
 
@@ -356,12 +356,12 @@ def test_what_is_being_saved_is_saved_whole(
     stops: Stops,
     tmp_path: Path,
 ) -> None:
-    from napari_autostructn2v._napari import main_widget
+    from napari_autostructn2v._napari.docks.denoise import dock
 
     to_result(hand, dock, stops)
     target = tmp_path / "out.mrc"
 
-    gate = stops.hold(main_widget, "write_stack")
+    gate = stops.hold(dock, "write_stack")
     stops.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(target), ""))
     hand.click(dock.result.save_result)
     hand.wait(gate.reached.is_set)

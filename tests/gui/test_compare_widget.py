@@ -12,7 +12,7 @@ from PIL import Image
 from qtpy.QtWidgets import QFileDialog
 from scipy import ndimage
 
-from napari_autostructn2v._napari.compare_widget import CompareWidget
+from napari_autostructn2v._napari.docks.compare.dock import CompareWidget
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_export(
 def test_opened_from_the_result_and_closed_from_the_menu(make_napari_viewer: Any, noisy: np.ndarray) -> None:
     from hands import Hand
 
-    from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+    from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 
     viewer = make_napari_viewer(show=True)
     viewer.add_image(noisy, name="raw")

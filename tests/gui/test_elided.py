@@ -10,7 +10,7 @@ from qtpy.QtCore import QEvent, QPoint
 from qtpy.QtGui import QHelpEvent
 from qtpy.QtWidgets import QApplication, QLabel, QTabBar, QToolTip
 
-from napari_autostructn2v._napari.elided import elided
+from napari_autostructn2v._napari.widgets.elided import elided
 
 NAME = "20260317_grid3_square12_tomo004_bin4_ali_rec_wbp_full_field_final_version"
 

@@ -9,8 +9,8 @@ import pytest
 from hands import Hand
 from qtpy.QtWidgets import QApplication
 
-from napari_autostructn2v._napari import jobs, session
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.session import jobs, session
 from napari_autostructn2v.events import StageStarted
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from napari_autostructn2v import Config
 from napari_autostructn2v._napari import samples
+from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.files import get_reader, write_image
-from napari_autostructn2v._napari.voxel_sizes import voxel_size
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack

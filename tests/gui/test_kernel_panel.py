@@ -12,18 +12,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox
 
-from napari_autostructn2v import kernel_library
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.parts import Section
-from napari_autostructn2v._napari.review_layers import KERNEL, LAGS
-from napari_autostructn2v._napari.state import Phase
-from napari_autostructn2v.drawing import box, cross, line, thickened
-from napari_autostructn2v.kernel import load_kernel, save_kernel, validate_kernel
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review.review_layers import KERNEL, LAGS
+from napari_autostructn2v._napari.session.state import Phase
+from napari_autostructn2v._napari.widgets.panel_parts import Section
+from napari_autostructn2v.kernel import library, load_kernel, save_kernel, validate_kernel
+from napari_autostructn2v.kernel.shapes import box, cross, line, thickened
 
 
 @pytest.fixture(autouse=True)
 def own_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_library, "user_data_path", lambda *args, **options: tmp_path / "data")
+    monkeypatch.setattr(library, "user_data_path", lambda *args, **options: tmp_path / "data")
 
 
 def in_review(viewer: Any, hand: Any, noisy: np.ndarray, mode: str) -> StructuredDenoisingWidget:

@@ -13,12 +13,12 @@ from hands import Gate, open_dock, threads_at_work, through_stage1
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_autostructn2v import load_model, synthetic
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.placement import is_view
-from napari_autostructn2v._napari.review_layers import KERNEL, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.state import Phase, Progress
+from napari_autostructn2v._napari.canvas.placement import is_view
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review.review_layers import KERNEL, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.session.state import Phase, Progress
 from napari_autostructn2v.io import read_stack
-from napari_autostructn2v.training_data import TrainingData
+from napari_autostructn2v.learning.training_data import TrainingData
 
 SCALE = (2.0, 1.5, 1.5)
 

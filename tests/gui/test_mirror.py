@@ -9,7 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_autostructn2v._napari.mirror import Mirror
+from napari_autostructn2v._napari.review.mirror import Mirror
 
 SIDE = 15
 CENTRE = (SIDE // 2, SIDE // 2)

@@ -9,14 +9,14 @@ import pytest
 from hands import open_dock, through_stage1
 
 from napari_autostructn2v import load_model, synthetic
-from napari_autostructn2v._napari.image_layers import ImageLayers
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.outline import outlined_region
-from napari_autostructn2v._napari.review import Mark
-from napari_autostructn2v._napari.review_layers import PEAKS
-from napari_autostructn2v._napari.session import Session
-from napari_autostructn2v._napari.state import Phase, StageOutput
+from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
+from napari_autostructn2v._napari.canvas.outline import outlined_region
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review.review_layers import PEAKS
+from napari_autostructn2v._napari.session.session import Session
+from napari_autostructn2v._napari.session.state import Phase, StageOutput
 from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.noise.review import Mark
 from napari_autostructn2v.stack import ComputedArray
 
 SHAPE = (8, 100, 100)

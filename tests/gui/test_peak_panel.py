@@ -11,12 +11,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_autostructn2v import synthetic
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.peak_marks import COLOURS
-from napari_autostructn2v._napari.picked_peak import OUTLINE
-from napari_autostructn2v._napari.review import Mark
-from napari_autostructn2v._napari.review_layers import OUTLINES, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review.peak_marks import COLOURS
+from napari_autostructn2v._napari.review.picked_peak import OUTLINE
+from napari_autostructn2v._napari.review.review_layers import OUTLINES, PEAKS, SPECTRUM
 from napari_autostructn2v.kernel import Edits
+from napari_autostructn2v.noise.review import Mark
 
 FREE = (12, 50)
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_autostructn2v._napari.apply_widget import ApplyModelWidget
-from napari_autostructn2v._napari.compare_widget import CompareWidget
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.docks.apply.dock import ApplyModelWidget
+from napari_autostructn2v._napari.docks.compare.dock import CompareWidget
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 
 PLUGIN = "napari-autostructn2v"
 

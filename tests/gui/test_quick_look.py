@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hands import Hand, open_dock, through_stage1
 
-from napari_autostructn2v._napari import jobs
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.quick_look_layer import visible_box
-from napari_autostructn2v._napari.review_layers import KERNEL
-from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review.quick_look_layer import visible_box
+from napari_autostructn2v._napari.review.review_layers import KERNEL
+from napari_autostructn2v._napari.session import jobs
+from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.config import TrainingConfig
 
 BRIEF = TrainingConfig(steps=4, batch_size=2, patch_size=32, features=8, validation_interval=2)

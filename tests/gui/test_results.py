@@ -9,8 +9,8 @@ from hands import Hand, live, open_dock, through_stage1
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_autostructn2v._napari.review_layers import SPECTRUM
-from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.review.review_layers import SPECTRUM
+from napari_autostructn2v._napari.session.state import Phase
 
 
 def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) -> None:

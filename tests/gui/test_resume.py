@@ -16,12 +16,12 @@ from hands import Hand, threads_at_work, through_stage1
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QMessageBox
 
-from napari_autostructn2v._napari.batch import Entry
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review import Mark
-from napari_autostructn2v._napari.state import Phase, Source
+from napari_autostructn2v._napari.batch.queue import Entry
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v.io import Hold, write_stack
-from napari_autostructn2v.run_store import RunStore
+from napari_autostructn2v.noise.review import Mark
+from napari_autostructn2v.runs.store import RunStore
 
 VICTIM = Path(__file__).parents[1] / "faults" / "window_victim.py"
 
@@ -147,7 +147,7 @@ def test_a_run_that_starts_in_the_window_is_kept_with_its_edits(
 def test_a_run_that_does_not_fit_onto_the_disk_goes_on_in_memory(
     hand: Hand, viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_autostructn2v._napari.jobs.room", lambda folder: 16 * noisy.size - 1)
+    monkeypatch.setattr("napari_autostructn2v._napari.session.jobs.room", lambda folder: 16 * noisy.size - 1)
     viewer.add_image(noisy, name="from memory")
     dock = open_dock(viewer, tmp_path)
     dock.data.preset.value = "fast"

@@ -13,15 +13,15 @@ from napari.settings import get_settings
 from napari.utils.notifications import NotificationSeverity, notification_manager
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review_layers import KERNEL
-from napari_autostructn2v._napari.state import Phase
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review.review_layers import KERNEL
+from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.pipeline import run
-from napari_autostructn2v.run_folder import RunFolder
+from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.stack import Box
 
 

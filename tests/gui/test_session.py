@@ -16,20 +16,20 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_autostructn2v._napari.jobs import Cancelled, Job, drive
-from napari_autostructn2v._napari.review import Mark, Review
-from napari_autostructn2v._napari.review_layers import from_side_by_side, side_by_side
-from napari_autostructn2v._napari.run_files import open_run
-from napari_autostructn2v._napari.session import Session
-from napari_autostructn2v._napari.state import Phase, Settings, Source, StageOutput
-from napari_autostructn2v.approval import Approval
+from napari_autostructn2v._napari.review.review_layers import from_side_by_side, side_by_side
+from napari_autostructn2v._napari.session.jobs import Cancelled, Job, drive
+from napari_autostructn2v._napari.session.run_files import open_run
+from napari_autostructn2v._napari.session.session import Session
+from napari_autostructn2v._napari.session.state import Phase, Settings, Source, StageOutput
 from napari_autostructn2v.errors import BusyError, RunFolderError
 from napari_autostructn2v.events import Event, Step, finish
 from napari_autostructn2v.io import Hold, write_stack
 from napari_autostructn2v.kernel import Edits
+from napari_autostructn2v.noise.review import Mark, Review
 from napari_autostructn2v.pipeline import resume
-from napari_autostructn2v.run_folder import RunFolder
-from napari_autostructn2v.run_store import RunStore
+from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.store import RunStore
 from napari_autostructn2v.stack import as_stack
 
 

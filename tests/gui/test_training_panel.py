@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hands import open_dock, through_stage1
 
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QFileDialog, QLineEdit, QTextEdit
 
 from napari_autostructn2v import model_zoo, synthetic
-from napari_autostructn2v._napari.main_widget import StructuredDenoisingWidget
-from napari_autostructn2v._napari.state import Phase
-from napari_autostructn2v._napari.zoo_dialog import ZooDialog
+from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.docks.denoise.zoo_dialog import ZooDialog
+from napari_autostructn2v._napari.session.state import Phase
 
 # the zoo's library leaves it to Python to close the files that it reads
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_autostructn2v._napari.placement import Placement
-from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM, LayerData, layer_data
+from napari_autostructn2v._napari.canvas.placement import Placement
+from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size_of
+from napari_autostructn2v._napari.review.review_layers import (
+    KERNEL,
+    LAGS,
+    PEAKS,
+    SPECTRUM,
+    LayerData,
+    layer_data,
+)
 from napari_autostructn2v._napari.run_offer import offer_to_go_on
-from napari_autostructn2v._napari.voxel_sizes import image_layer, voxel_size_of
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io import MRC_SUFFIXES, read_stack, write_stack
 from napari_autostructn2v.kernel import embed_kernel, load_kernel

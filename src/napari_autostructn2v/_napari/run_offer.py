@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
 
-from napari_autostructn2v._napari.run_files import open_run
+from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v.errors import AutoStructN2VError
 
 PLUGIN = "napari-autostructn2v"

@@ -11,28 +11,28 @@ import numpy as np
 from qtpy.QtCore import QEvent, QObject
 
 from napari_autostructn2v._napari import worker
-from napari_autostructn2v._napari.batch import Batch
-from napari_autostructn2v._napari.batch_layers import BatchLayers
-from napari_autostructn2v._napari.bindings import Connections
-from napari_autostructn2v._napari.camera import Flight
-from napari_autostructn2v._napari.image_layers import ImageLayers
-from napari_autostructn2v._napari.jobs import Job
-from napari_autostructn2v._napari.outline import outlined_field, outlined_region
-from napari_autostructn2v._napari.picked_peak import PickedPeak
-from napari_autostructn2v._napari.placement import slice_shown
-from napari_autostructn2v._napari.quick_look_layer import QuickLookLayer
-from napari_autostructn2v._napari.review_layers import KERNEL, LAGS, ReviewLayers
-from napari_autostructn2v._napari.run_dialogs import RunDialogs
-from napari_autostructn2v._napari.run_keeper import RunKeeper
-from napari_autostructn2v._napari.session import Session
-from napari_autostructn2v._napari.slices import colour_problem, grey_values
-from napari_autostructn2v._napari.spectrum_choice import SpectrumChoice
-from napari_autostructn2v._napari.state import Phase, Source
-from napari_autostructn2v._napari.voxel_sizes import voxel_size
+from napari_autostructn2v._napari.batch.layers import BatchLayers
+from napari_autostructn2v._napari.batch.queue import Batch
+from napari_autostructn2v._napari.canvas.camera import Flight
+from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
+from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
+from napari_autostructn2v._napari.canvas.placement import slice_shown
+from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
+from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
+from napari_autostructn2v._napari.review.picked_peak import PickedPeak
+from napari_autostructn2v._napari.review.quick_look_layer import QuickLookLayer
+from napari_autostructn2v._napari.review.review_layers import KERNEL, LAGS, ReviewLayers
+from napari_autostructn2v._napari.review.spectrum_choice import SpectrumChoice
+from napari_autostructn2v._napari.runs.run_dialogs import RunDialogs
+from napari_autostructn2v._napari.runs.run_keeper import RunKeeper
+from napari_autostructn2v._napari.session.jobs import Job
+from napari_autostructn2v._napari.session.session import Session
+from napari_autostructn2v._napari.session.state import Phase, Source
+from napari_autostructn2v._napari.widgets.bindings import Connections
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
-from napari_autostructn2v.notch import PatternArray
-from napari_autostructn2v.run_store import RunStore
+from napari_autostructn2v.noise.notch import PatternArray
+from napari_autostructn2v.runs.store import RunStore
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer, Shapes

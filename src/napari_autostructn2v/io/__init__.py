@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from napari_autostructn2v.errors import FileError, StackError
-from napari_autostructn2v.io.atomic import (
+from napari_autostructn2v.disk.atomic import (
     check_place,
     make_folder,
     remove_leftovers,
     room,
     write_atomically,
 )
+from napari_autostructn2v.disk.lock import Hold, hold_output
+from napari_autostructn2v.errors import FileError, StackError
 from napari_autostructn2v.io.image import ImageFile, Unit, VoxelSize
-from napari_autostructn2v.io.lock import Hold, hold_output
 from napari_autostructn2v.stack import Stack
 
 __all__ = [

@@ -26,7 +26,7 @@ from napari_autostructn2v.io.image import (
     stored_dtype,
 )
 from napari_autostructn2v.io.lazy import LazyArray, damage_in_words
-from napari_autostructn2v.io.zarr_store import Packing, open_confined
+from napari_autostructn2v.io.untrusted.zarr_store import Packing, open_confined
 
 _DTYPES = (
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),

@@ -24,7 +24,7 @@ from napari_autostructn2v.io.image import (
     stored_dtype,
 )
 from napari_autostructn2v.io.lazy import LazyArray
-from napari_autostructn2v.io.tiff_safety import refuse_other_folders, refuse_packing
+from napari_autostructn2v.io.untrusted.tiff_safety import refuse_other_folders, refuse_packing
 from napari_autostructn2v.stack import Stack
 
 _CLASSIC_BYTES = 2**32 - 2**25

@@ -1,0 +1,1 @@
+"""The queue: stacks to be denoised with one trained model."""

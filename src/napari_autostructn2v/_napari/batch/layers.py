@@ -1,0 +1,133 @@
+"""The layers that a queue takes its stacks from and adds its results to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+
+from napari_autostructn2v._napari.batch.jobs import Applied
+from napari_autostructn2v._napari.batch.queue import Batch, Entry
+from napari_autostructn2v._napari.canvas.free_places import free_column, row_of_its_own, stands_alone
+from napari_autostructn2v._napari.canvas.image_layers import contrast_limits
+from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement, is_view
+from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
+from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
+from napari_autostructn2v._napari.session.state import Source
+from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.io import ImageFile
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from napari_autostructn2v._napari.canvas.camera import Flight
+
+
+class BatchLayers:
+    """Puts layers on a viewer's queue, and shows beside them what comes of it.
+
+    A source that lies over other images, as stacks do that were opened one after another, is shown once more
+    in a row of its own, and its result beside that: in the row of another image it would pass for its result.
+    """
+
+    def __init__(self, viewer: Viewer, batch: Batch, flight: Flight) -> None:
+        self._viewer = viewer
+        self._batch = batch
+        self._flight = flight
+        self._layers: dict[Entry, Image] = {}
+        self._beside: dict[Entry, Image] = {}
+        """What an entry's results stand beside."""
+        self._results: dict[Entry, Image] = {}
+        self._fresh: list[Entry] = []
+        batch.finished.connect(self._on_finished)
+        batch.changed.connect(self._on_changed)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+
+    def add(self, layers: Iterable[Layer]) -> list[Layer]:
+        """Queue image layers, but those that are queued already; return the layers that are no images."""
+        entries, refused = [], []
+        for layer in layers:
+            if not isinstance(layer, Image) or is_view(layer):
+                refused.append(layer)
+            elif not any(self._layers.get(entry) is layer for entry in self._batch.entries):
+                entry = Entry(layer.name, lambda layer=layer: source_of(layer))  # type: ignore[misc]
+                self._layers[entry] = layer
+                entries.append(entry)
+        self._batch.add(*entries)
+        return refused
+
+    def show(self, entries: Iterable[Entry]) -> None:
+        """Fly to the results of these entries and what they stand beside."""
+        pairs = [(self._beside[entry], self._results[entry]) for entry in entries if entry in self._results]
+        self._flight.to([layer for pair in pairs for layer in pair])
+
+    def _on_finished(self, entry: Entry, applied: Applied) -> None:
+        if applied.denoised is None:
+            return
+        active = self._viewer.layers.selection.active
+        beside = self._beside.get(entry)
+        if beside is None:
+            beside = self._beside[entry] = self._place(self._layers.get(entry), applied.source)
+        placement = Placement.of(beside)
+        self._results[entry] = self._viewer.add_image(
+            applied.denoised,
+            name=f"{applied.source.name} denoised",
+            contrast_limits=contrast_limits(applied.denoised),
+            **placement.beside(free_column(self._viewer, placement), applied.denoised.ndim),
+        )
+        self._fresh.append(entry)
+        self._viewer.layers.selection.active = active
+
+    def _on_changed(self) -> None:
+        """Show what is new once all is done; before, the person may look at something else."""
+        if not self._batch.going and self._fresh:
+            fresh, self._fresh = self._fresh, []
+            self.show(fresh)
+
+    def _place(self, layer: Image | None, source: Any) -> Image:
+        """What results are to stand beside: the layer itself if it has its place alone."""
+        if layer is None:
+            assert isinstance(source, ImageFile)
+            array, meta, _ = image_layer(source)
+            layer = self._viewer.add_image(array, **meta)
+            if not stands_alone(self._viewer, layer):
+                layer.translate = row_of_its_own(self._viewer, layer)
+            return layer
+        if stands_alone(self._viewer, layer):
+            return layer
+        return self._viewer.add_image(
+            layer.data,
+            name=f"{layer.name} (source)",
+            multiscale=layer.multiscale,
+            colormap=layer.colormap,
+            contrast_limits=tuple(layer.contrast_limits),
+            metadata=dict(NOT_A_SOURCE),
+            **(
+                Placement.of(layer).beside(0, layer.ndim) | {"translate": row_of_its_own(self._viewer, layer)}
+            ),
+        )
+
+    def _on_layer_removed(self, event: Any) -> None:
+        for kept in (self._beside, self._results):
+            for entry in [entry for entry, layer in kept.items() if layer is event.value]:
+                del kept[entry]
+        gone = [entry for entry, layer in self._layers.items() if layer is event.value]
+        for entry in gone:
+            del self._layers[entry]
+        if gone:
+            self._batch.remove(gone)
+
+
+def source_of(layer: Image) -> Source:
+    """The data of an image layer as they are now.
+
+    Raises
+    ------
+    StackError
+        If they are colours.
+    """
+    if problem := colour_problem(layer):
+        raise StackError(problem)
+    return Source(layer.name, grey_values(layer), voxel_size(layer))

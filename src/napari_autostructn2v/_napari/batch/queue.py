@@ -1,0 +1,304 @@
+"""A queue of stacks to be denoised with one trained model. Knows no window and no layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from psygnal import Signal
+
+from napari_autostructn2v._napari.batch.jobs import Applied, Destination, Opened, apply_model, load
+from napari_autostructn2v._napari.session.jobs import Cancelled, Failure, Job
+from napari_autostructn2v.config import Config
+from napari_autostructn2v.events import Event, SliceDone, StageStarted
+from napari_autostructn2v.io import read_stack
+
+if TYPE_CHECKING:
+    from napari_autostructn2v._napari.session.session import Session
+    from napari_autostructn2v.learning.model import Model
+
+
+class State(Enum):
+    """How far an entry is, in a word."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """With what, and where to."""
+
+    from_session: bool | None = None
+    """Take the model of the session rather than a file; None takes it if there is one."""
+    model: Path | None = None
+    to_folder: bool = False
+    """Write files rather than add layers."""
+    folder: Path | None = None
+    ending: str = "_denoised"
+    replace: bool = False
+    """Replace files that are there."""
+
+
+@dataclass(eq=False)
+class Entry:
+    """One stack of the queue.
+
+    Attributes
+    ----------
+    name
+        To be shown.
+    opened
+        Opens it, in the worker's thread: a file that is damaged or on a slow disk says so when its turn
+        comes.
+    path
+        The file, if it is one.
+    reason
+        Why it failed or was cancelled.
+    share
+        Done so far, 0 to 1.
+    written
+        The file that holds its result.
+    """
+
+    name: str
+    opened: Callable[[], Opened]
+    path: Path | None = None
+    state: State = State.WAITING
+    reason: str = ""
+    share: float = 0.0
+    written: Path | None = None
+
+    def settle(self, state: State, reason: str = "") -> None:
+        """Go over to a state."""
+        self.state, self.reason = state, reason
+        self.share = float(state is State.DONE)
+
+
+class Batch:
+    """State of one viewer's queue, driven and listened to as a session is.
+
+    One entry runs at a time. A cancelled job gives way to the next only when its thread has ended: both use
+    the same network, and there is never more than one result in the making.
+    """
+
+    changed = Signal()
+    """Entries, their states, settings, error: all but progress, which a view looks up when it has time."""
+    job_started = Signal(Job)
+    finished = Signal(Entry, Applied)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.settings = BatchSettings()
+        self.entries: list[Entry] = []
+        self.error = ""
+        """What keeps the whole queue from running."""
+        self._job: Job | None = None
+        self._current: Entry | None = None
+        self._model: Model | None = None
+        self._recovery = Config().recovery
+        self._going = False
+        self._since = 0.0
+        self._earlier: set[Entry] = set()
+        self._passes_done = 0
+
+    # ------------------------------------------------------------------ the queue
+
+    def add(self, *entries: Entry) -> None:
+        """Queue entries."""
+        self.entries += entries
+        self._next()
+
+    def add_files(self, paths: Sequence[Path]) -> None:
+        """Queue files and folders of slices, but those that are queued already."""
+        there = {entry.path for entry in self.entries}
+        fresh = [path for path in dict.fromkeys(path.absolute() for path in paths) if path not in there]
+        self.add(*(Entry(path.name, lambda path=path: read_stack(path), path) for path in fresh))  # type: ignore[misc]
+
+    def remove(self, entries: Sequence[Entry]) -> None:
+        """Take entries from the queue, cancelling the one that runs."""
+        self.entries = [entry for entry in self.entries if entry not in entries]
+        self._stop_current(entries)
+        self.changed.emit()
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings by name."""
+        self.settings = replace(self.settings, **changes)
+        self.error = ""
+        self.changed.emit()
+
+    # ------------------------------------------------------------------ running
+
+    @property
+    def going(self) -> bool:
+        """Whether it works through its entries."""
+        return self._going
+
+    @property
+    def session_model(self) -> Model | None:
+        """The model of the present session, if it has one by now."""
+        run = self._session.run
+        return None if run is None else run.model
+
+    @property
+    def uses_session(self) -> bool:
+        """Whether the session's model is to be taken."""
+        chosen = self.settings.from_session
+        return self.session_model is not None and self.settings.model is None if chosen is None else chosen
+
+    @property
+    def missing(self) -> str:
+        """What has to be given before it can start, or nothing."""
+        settings = self.settings
+        if self.uses_session and self.session_model is None:
+            return "The session has no model yet: run stage 1, or choose a model file."
+        if not self.uses_session and settings.model is None:
+            return "Choose a model file, saved with Save model …"
+        if not self.entries:
+            return "Add image layers, or drop files on the list."
+        if settings.to_folder and settings.folder is None:
+            return "Choose the folder for the results."
+        return ""
+
+    @property
+    def again(self) -> bool:
+        """Whether all is done, so that a start would do all of it again."""
+        return bool(self.entries) and all(entry.state is State.DONE for entry in self.entries)
+
+    def start(self) -> None:
+        """Work through all entries that are not done; through all of them if there are no others."""
+        if self.missing or self._going:
+            return
+        again = self.again
+        for entry in self.entries:
+            if again or entry.state is not State.DONE:
+                entry.settle(State.WAITING)
+        self.error = ""
+        self._going, self._since = True, time.monotonic()
+        self._earlier = {entry for entry in self.entries if entry.state is State.DONE}
+        run = self._session.run
+        if self.uses_session and run is not None:
+            self._model, self._recovery = run.model, run.recovery
+        else:
+            self._model, self._recovery = None, Config().recovery
+        self._next()
+
+    def cancel(self, entries: Sequence[Entry]) -> None:
+        """Leave out entries that wait, and drop the one that runs; the others go on."""
+        for entry in entries:
+            if entry.state in (State.WAITING, State.RUNNING):
+                entry.settle(State.CANCELLED)
+        self._stop_current(entries)
+        self.changed.emit()
+
+    def cancel_all(self) -> None:
+        """Stop. What is done stays."""
+        if not self._going:
+            return
+        self._going = False
+        if self._job is not None:
+            self._job.control.cancelled.set()
+        self.cancel(self.entries)
+
+    def _stop_current(self, entries: Sequence[Entry]) -> None:
+        if self._job is not None and self._current in entries:
+            self._job.control.cancelled.set()
+
+    def _next(self) -> None:
+        """Start what is next, unless a job runs or has yet to end."""
+        if self._going and self._job is None:
+            entry = next((each for each in self.entries if each.state is State.WAITING), None)
+            if entry is None:
+                self._going, self._model = False, None
+            elif self._model is None:
+                assert self.settings.model is not None
+                self._job = Job("load", load(self.settings.model))
+            else:
+                entry.settle(State.RUNNING)
+                self._current = entry
+                stream = apply_model(entry.opened, self._model, self._recovery, self._destination(entry))
+                self._job = Job("apply", stream)
+            if self._job is not None:
+                self.job_started.emit(self._job)
+        self.changed.emit()
+
+    def _destination(self, entry: Entry) -> Destination | None:
+        settings = self.settings
+        if not settings.to_folder or settings.folder is None:
+            return None
+        sources = (each.path for each in self.entries)
+        others = (each.written for each in self.entries if each is not entry)
+        forbidden = frozenset(path.resolve() for path in (*sources, *others) if path is not None)
+        return Destination(settings.folder, settings.ending, settings.replace, forbidden)
+
+    # ------------------------------------------------------------------ what a job says
+
+    def receive(self, job: Job, event: Event) -> None:
+        """Take in an event of ``job``."""
+        entry = self._current
+        if job is not self._job or entry is None or entry.state is not State.RUNNING:
+            return
+        passes = 1 if self._recovery == 0 else 2  # the network's, and the one that brings detail back
+        if isinstance(event, StageStarted):
+            entry.share = 1 / passes
+            self._passes_done = 1
+        elif isinstance(event, SliceDone):
+            entry.share = (self._passes_done + event.done / event.total) / passes
+
+    def complete(self, job: Job, outcome: object) -> None:
+        """Take in what ``job`` ended with, and go on."""
+        if job is not self._job:
+            return
+        entry, self._job, self._current, self._passes_done = self._current, None, None, 0
+        stopped = job.control.cancelled.is_set() or isinstance(outcome, Cancelled)
+        try:
+            if job.kind == "load" and not stopped:
+                self._take_model(outcome)
+            elif entry is not None and not stopped:
+                self._take_in(entry, outcome)
+        finally:
+            self._next()
+
+    def crash(self, job: Job, error: BaseException) -> None:
+        """Take in that ``job`` broke in a way nobody foresaw."""
+        self.complete(job, Failure.of(error))
+
+    def _take_model(self, outcome: object) -> None:
+        if isinstance(outcome, Failure):
+            self.error, self._going = outcome.message, False
+        else:
+            self._model = cast("Model", outcome)
+
+    def _take_in(self, entry: Entry, outcome: object) -> None:
+        if isinstance(outcome, Failure):
+            entry.settle(State.FAILED, outcome.message)
+        elif isinstance(outcome, Applied):
+            entry.settle(State.DONE)
+            entry.written = outcome.path
+            self.finished.emit(entry, outcome)
+
+    # ------------------------------------------------------------------ progress
+
+    @property
+    def share(self) -> float:
+        """Done of the whole queue, 0 to 1; what failed or was cancelled is out of the way."""
+        over = (State.FAILED, State.CANCELLED)
+        shares = [1.0 if entry.state in over else entry.share for entry in self.entries]
+        return sum(shares) / max(len(shares), 1)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left at the pace so far, all entries taken for equal; None before there is a pace."""
+        running = [entry for entry in self.entries if entry.state is State.RUNNING]
+        waiting = sum(entry.state is State.WAITING for entry in self.entries)
+        done = sum(entry.state is State.DONE and entry not in self._earlier for entry in self.entries)
+        worked = done + sum(entry.share for entry in running)
+        rest = waiting + sum(1 - entry.share for entry in running)
+        return (time.monotonic() - self._since) / worked * rest if worked > 0 and rest > 0 else None

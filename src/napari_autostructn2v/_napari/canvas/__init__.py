@@ -1,0 +1,1 @@
+"""Layers and where they stand: images, results, outlines, the camera."""

@@ -1,0 +1,61 @@
+"""What a viewer shows of image layers: arrays in full resolution, and their present slice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_autostructn2v._napari.canvas.image_layers import contrast_limits
+from napari_autostructn2v._napari.canvas.placement import is_view, slice_shown
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+
+def grey_values(layer: Image) -> Any:
+    """The array of a layer in full resolution, never computed here."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def colour_problem(layer: Image) -> str:
+    """Why a layer cannot be denoised if it holds colours; nothing if it does not."""
+    if not layer.rgb:
+        return ""
+    return f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels."
+
+
+def full_shape(layer: Image) -> tuple[int, ...]:
+    """Shape of :func:`grey_values`."""
+    return tuple(int(n) for n in grey_values(layer).shape)
+
+
+def shown_slice(layer: Image, z: int) -> np.ndarray:
+    """Slice ``z`` of a layer, (Y, X)."""
+    array = grey_values(layer)
+    return np.asarray(array[z] if layer.ndim == 3 else array)
+
+
+def slice_at(viewer: Viewer, layer: Image) -> int:
+    """Index of the slice of ``layer`` that the viewer shows."""
+    return slice_shown(layer, tuple(np.asarray(viewer.dims.point)))
+
+
+def shows_slices(viewer: Viewer) -> bool:
+    """Whether the viewer shows slices along Y and X, and not a volume or another cut through it."""
+    dims = viewer.dims
+    return dims.ndisplay == 2 and tuple(dims.displayed) == (dims.ndim - 2, dims.ndim - 1)
+
+
+def own_limits(layer: Image, saturated: float = 0.01) -> tuple[float, float]:
+    """Contrast limits by percentiles of the middle slice; a difference keeps its own, around zero.
+
+    A share of ``saturated`` of the pixels lies beyond them.
+    """
+    if is_view(layer):
+        low, high = layer.contrast_limits
+        return float(low), float(high)
+    plane = shown_slice(layer, full_shape(layer)[0] // 2).astype(np.float64)
+    finite = plane[np.isfinite(plane)]
+    return contrast_limits(finite, saturated) if finite.size else (0.0, 1.0)

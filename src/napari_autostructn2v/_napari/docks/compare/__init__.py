@@ -1,0 +1,1 @@
+"""The dock that holds two layers against one another."""

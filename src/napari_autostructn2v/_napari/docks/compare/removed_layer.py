@@ -1,0 +1,46 @@
+"""What denoising took away, as a layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_autostructn2v._napari.canvas.free_places import free_column
+from napari_autostructn2v._napari.canvas.image_layers import by_slices
+from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.canvas.slices import grey_values
+from napari_autostructn2v.stack import RemovedArray, as_stack
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+
+def removed(original: Image, denoised: Image) -> Any:
+    """Original minus denoised, computed slice by slice as it is looked at."""
+    return by_slices(RemovedArray(as_stack(grey_values(original)), as_stack(grey_values(denoised))))
+
+
+def show_removed(viewer: Viewer, original: Image, denoised: Image) -> Image:
+    """Add what was removed as a layer, in the first free place of the row of images.
+
+    Raises
+    ------
+    StackError
+        If the slice in the middle, which sets the contrast, holds NaN or infinite values.
+    """
+    array = removed(original, denoised)
+    placement = Placement.of(original)
+    plane = np.asarray(array[array.shape[0] // 2] if array.ndim == 3 else array)
+    spread = float(np.percentile(np.abs(plane), 99.5)) or 1.0
+    active = viewer.layers.selection.active
+    layer = viewer.add_image(
+        array,
+        name=f"{original.name} removed",
+        contrast_limits=(-spread, spread),
+        metadata=dict(NOT_A_SOURCE),
+        **placement.beside(free_column(viewer, placement), array.ndim),
+    )
+    viewer.layers.selection.active = active
+    return layer

@@ -1,0 +1,1 @@
+"""The dock that leads from the data to the result."""

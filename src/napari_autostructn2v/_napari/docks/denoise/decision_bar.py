@@ -1,0 +1,60 @@
+"""What a review ends with, always in sight below what scrolls: go on, look again, or leave it at that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from napari_autostructn2v._napari.session.state import Phase
+from napari_autostructn2v._napari.widgets.panel_parts import button
+
+if TYPE_CHECKING:
+    from napari_autostructn2v._napari.workspace import Workspace
+
+# the same blue in every theme: what the eye goes to
+MAIN = (
+    "QPushButton:enabled { background-color: #2f5fd0; color: white; padding: 6px; }"
+    "QPushButton:enabled:hover { background-color: #3f72ea; }"
+    "QPushButton:enabled:pressed { background-color: #264eae; }"
+)
+ASIDE = "QPushButton:enabled { background-color: transparent; text-decoration: underline; }"
+
+
+class DecisionBar(QWidget):
+    """Approve, Regenerate and Skip, each of a look of its own."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self._session = workspace.session
+        self.approve = button(
+            "Approve and run stage 2",
+            "Train again with this kernel and denoise the stack",
+            workspace.approve,
+            main=True,
+        )
+        self.approve.setStyleSheet(MAIN)
+        self.regenerate = button(
+            "↻ Regenerate", "Analyse the noise again; your edits are put on top", workspace.regenerate
+        )
+        self.skip = button("Skip stage 2", "Take the result of stage 1 as it is", self._session.skip)
+        self.skip.setStyleSheet(ASIDE)
+        row = QHBoxLayout()
+        row.addWidget(self.regenerate)
+        row.addWidget(self.skip)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 6)
+        layout.setSpacing(4)
+        layout.addWidget(self.approve)
+        layout.addLayout(row)
+        self.refresh(False)
+
+    def refresh(self, opened: bool) -> None:
+        """Show the session; once there is a result, only while the review is ``opened``."""
+        session = self._session
+        reviewing = session.phase is Phase.REVIEW or (session.phase is Phase.RESULT and opened)
+        self.setVisible(session.review is not None and reviewing)
+        for each in (self.approve, self.regenerate, self.skip):
+            each.setEnabled(session.review is not None and session.job is None)
+        again = session.run is not None and session.run.stage2 is not None
+        self.approve.setText("Run stage 2 again" if again else "Approve and run stage 2")

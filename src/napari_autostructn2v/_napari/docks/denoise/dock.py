@@ -1,0 +1,220 @@
+"""The dock widget that leads from data to result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QApplication, QFileDialog
+from superqt.utils import create_worker
+
+from napari_autostructn2v._napari import actions
+from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
+from napari_autostructn2v._napari.docks.denoise.analysis_panel import AnalysisPanel
+from napari_autostructn2v._napari.docks.denoise.data_panel import DataPanel
+from napari_autostructn2v._napari.docks.denoise.kernel_panel import KernelPanel
+from napari_autostructn2v._napari.docks.denoise.kernel_shelf import KernelShelf
+from napari_autostructn2v._napari.docks.denoise.peak_panel import PeakPanel
+from napari_autostructn2v._napari.docks.denoise.result_panel import ResultPanel
+from napari_autostructn2v._napari.docks.denoise.review_panel import ReviewPanel
+from napari_autostructn2v._napari.docks.denoise.stage_panel import StagePanel
+from napari_autostructn2v._napari.docks.denoise.zoo_dialog import ZooDialog
+from napari_autostructn2v._napari.session.state import Phase
+from napari_autostructn2v._napari.widgets.bindings import Bindings
+from napari_autostructn2v._napari.widgets.dock_title import DockTitle
+from napari_autostructn2v._napari.widgets.panel_parts import (
+    DockColumn,
+    Section,
+    button,
+    message_label,
+    show_message,
+)
+from napari_autostructn2v._napari.worker import held, written
+from napari_autostructn2v._napari.workspace import workspace_of
+from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.io import write_stack
+from napari_autostructn2v.kernel.library import KernelLibrary
+from napari_autostructn2v.model_zoo import check_zoo_library, export_model_zoo
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+STACK_FILES = "TIFF (*.tif);;MRC (*.mrc);;OME-Zarr (*.zarr)"
+MODEL_FILES = "Model (*.zip)"
+
+# which sections are open in a phase
+OPEN = {
+    Phase.DATA: {Phase.DATA, Phase.STAGE1},
+    Phase.STAGE1: {Phase.STAGE1},
+    Phase.REVIEW: {Phase.REVIEW},
+    Phase.STAGE2: {Phase.STAGE2},
+    Phase.RESULT: {Phase.RESULT},
+}
+
+
+class StructuredDenoisingWidget(DockColumn):
+    """Data, stage 1, review, stage 2, result: five sections over one session.
+
+    The session belongs to the viewer: a dock that is closed and opened again goes on where it was.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        DockTitle(self, "Structured denoising")
+        actions.register()
+        self.workspace = workspace_of(napari_viewer)
+        self.session = self.workspace.session
+        self._phase: Phase | None = None
+        self._copied: BaseException | None = None
+        """The error whose report was copied last."""
+        self.message = message_label()
+        self.message.setToolTip("What happened last")
+        self.copy_report = button(
+            "Copy report",
+            "Copy versions, settings and where in the program it happened, to paste into an issue. None of "
+            "your data goes along.",
+            self._copy_report,
+        )
+        self.data = DataPanel(self.workspace)
+        self.stage1 = StagePanel(self.workspace, "stage1")
+        shelf = KernelShelf(self.workspace, KernelLibrary.of_user(), self._ask)
+        self.peaks = PeakPanel(self.workspace)
+        self.kernel = KernelPanel(self.workspace, shelf)
+        self.analysis = AnalysisPanel(self.workspace)
+        self.parts = {
+            title: Section(title, panel)
+            for title, panel in (
+                ("Peaks", self.peaks),
+                ("Kernel tools", self.kernel),
+                ("Analysis settings", self.analysis),
+            )
+        }
+        self.review = ReviewPanel(self.workspace, *self.parts.values())
+        self.stage2 = StagePanel(self.workspace, "stage2")
+        self.result = ResultPanel(self.workspace, self._save_result, self._save_model, self._open_zoo)
+        self.sections = {
+            phase: Section(title, panel)
+            for phase, title, panel in zip(
+                Phase,
+                ("Data", "Stage 1", "Review", "Stage 2", "Result"),
+                (self.data, self.stage1, self.review, self.stage2, self.result),
+                strict=True,
+            )
+        }
+        self.head.addWidget(self.message)
+        self.head.addWidget(self.copy_report)
+        for section in self.sections.values():
+            self.column.addWidget(section)
+        self.column.addStretch()
+        self.below.addWidget(self.review.decision)
+        opened = self.sections[Phase.REVIEW].button
+        opened.toggled.connect(self.review.decision.refresh)
+
+        bindings = Bindings(self)
+        bindings.connect(self.session.changed, self._refresh)
+        bindings.connect(self.session.reviewed, self.review.refresh)
+        bindings.connect(self.workspace.viewer.events.theme, self._refresh)
+        self._find_device()
+        self._refresh()
+
+    def _refresh(self, event: Any = None) -> None:
+        session = self.session
+        text, kind = (session.error, "error") if session.error else ("\n".join(session.notices), "warning")
+        if text == session.told:
+            kind = "text"
+        show_message(self.message, text, kind, self.workspace.viewer.theme)
+        self.copy_report.setVisible(bool(session.error) and session.failed is not None)
+        if session.failed is not self._copied:
+            self.copy_report.setText("Copy report")
+        for panel in (
+            self.data, self.stage1, self.review, self.peaks, self.analysis, self.stage2, self.result,
+        ):  # fmt: skip
+            panel.refresh()
+        if session.phase is not self._phase:
+            self._enter(session.phase)
+        self.review.decision.refresh(self.sections[Phase.REVIEW].button.isChecked())
+
+    def _copy_report(self) -> None:
+        QApplication.clipboard().setText(self.session.report())
+        self._copied = self.session.failed
+        self.copy_report.setText("Copied: paste it into an issue")
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        for each, section in self.sections.items():
+            section.button.setChecked(each in OPEN[phase])
+
+    def _find_device(self) -> None:
+        """Say which device will be used; importing PyTorch for that takes seconds, so in a thread."""
+        if self.session.device:
+            return
+        worker = create_worker(device_name, _start_thread=False, _ignore_errors=True)
+        worker.returned.connect(self.session.know_device)
+        worker.start()
+
+    def _save_result(self) -> None:
+        run, layer = self.session.run, self.workspace.source_layer
+        if run is None or run.denoised is None:
+            return
+        path = self._ask("Save the denoised stack", f"{run.source.name}_denoised.tif", STACK_FILES)
+        if path is not None:
+            voxels = None if layer is None else voxel_size(layer)
+            write = partial(write_stack, path, run.denoised, voxel_size=voxels, overwrite=True)
+            self._save(path, write, then=partial(self.session.saved_result, run))
+
+    def _save_model(self) -> None:
+        run = self.session.run
+        if run is None or run.model is None:
+            return
+        path = self._ask("Save the trained model", f"{run.source.name}_model.zip", MODEL_FILES)
+        if path is not None:
+            self._save(path, partial(run.model.save, path, overwrite=True))
+
+    def _open_zoo(self) -> None:
+        run = self.session.run
+        if run is None or run.model is None:
+            return
+        try:
+            check_zoo_library()
+        except AutoStructN2VError as error:
+            self.session.tell("", str(error))
+            return
+        dialog = ZooDialog(self, run.source.name, run.model, run.source.array)
+        dialog.accepted.connect(lambda: self._export_zoo(dialog))
+        dialog.open()
+
+    def _export_zoo(self, dialog: ZooDialog) -> None:
+        path = self._ask("Export for the BioImage Model Zoo", f"{dialog.name.text()}.zip", MODEL_FILES)
+        if path is not None:
+            words = dialog.words()
+            self._save(path, partial(export_model_zoo, dialog.model, path, overwrite=True, **words))
+
+    def _ask(self, title: str, name: str, kinds: str) -> Path | None:
+        """A path to write to; the dialog has asked about overwriting."""
+        chosen, kind = QFileDialog.getSaveFileName(self, title, name, kinds)
+        if not chosen:
+            return None
+        path = Path(chosen)
+        return path if path.suffix else path.with_suffix(kind[kind.index("*") + 1 : -1])
+
+    def _save(self, path: Path, write: Callable[[], Any], then: Callable[[], None] = lambda: None) -> None:
+        """Write in a thread: a large stack takes a while, and the window stays alive."""
+
+        def done(problem: str) -> None:
+            if not problem:
+                then()
+            self.session.tell(f"Saved {path}.", problem)
+
+        worker = create_worker(written, held, path, write, _start_thread=False, _ignore_errors=True)
+        worker.returned.connect(done)
+        self.session.tell(f"Saving {path.name} …")
+        worker.start()
+
+
+def device_name() -> str:
+    """The device that ``"auto"`` takes here, in words."""
+    from napari_autostructn2v.learning.device import choose_device, describe_device
+
+    return describe_device(choose_device())

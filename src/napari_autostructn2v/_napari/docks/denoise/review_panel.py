@@ -1,0 +1,223 @@
+"""What was found in the noise, and what to do with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magicgui.widgets import CheckBox, ComboBox
+from napari.layers import Labels, Shapes
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_autostructn2v._napari.docks.denoise.decision_bar import DecisionBar
+from napari_autostructn2v._napari.review.review_layers import KERNEL, LAGS, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.widgets.bindings import Bindings
+from napari_autostructn2v._napari.widgets.layer_combo import LayerCombo
+from napari_autostructn2v._napari.widgets.panel_parts import (
+    Section,
+    button,
+    message_label,
+)
+from napari_autostructn2v.config import NotchChoice
+from napari_autostructn2v.kernel import Edits
+
+if TYPE_CHECKING:
+    from napari_autostructn2v._napari.workspace import Workspace
+    from napari_autostructn2v.noise.verdict import Advice
+
+ADVICE: dict[Advice, tuple[str, str]] = {
+    "2.5d": (
+        "Try 2.5D", "Look at the noise again in three slices at a time. Stage 1 need not run again; your "
+        "edits stay on top, as those of the middle slice",
+    ),
+    "all_patterns": (
+        "Take all patterns", "Set Notch to all patterns, those as well that look like a lattice of the "
+        "sample; Show pattern then says what that takes away",
+    ),
+    "quick_look": (
+        "Take a quick look", "Train for some seconds with this kernel, to see whether it takes image away",
+    ),
+}  # fmt: skip
+"""What a verdict advises, as a button and what that does."""
+NOTCH_NAMES: dict[NotchChoice, str] = {"auto": "as proposed", "all": "all patterns", "off": "off"}
+
+
+class ReviewPanel(QWidget):
+    """What was found in the noise, and what to do with it.
+
+    Parameters
+    ----------
+    workspace
+        Whose review.
+    parts
+        Sections of its own, closed at first, whose panels are shown after what is always needed.
+    """
+
+    def __init__(self, workspace: Workspace, *parts: Section) -> None:
+        super().__init__()
+        self._workspace, self._session = workspace, workspace.session
+        session = self._session
+        self.verdict = message_label()
+        self.verdict.setToolTip("What the noise looks like and whether stage 2 is expected to help")
+        self.advice = button("", "Do what the verdict advises", self._take_advice)
+        self.numbers = message_label()
+        self.numbers.setToolTip("Size of what was found")
+        self.to_spectrum = button(
+            "Edit peaks", "Fly to the spectrum and paint or erase peaks (brush 2, eraser 1, Ctrl+Z)",
+            lambda: workspace.paint_in(PEAKS, SPECTRUM),
+        )  # fmt: skip
+        self.to_kernel = button(
+            "Edit kernel", "Fly to the kernel and paint or erase its pixels (brush 2, eraser 1, Ctrl+Z)",
+            lambda: workspace.paint_in(KERNEL, LAGS),
+        )  # fmt: skip
+        self.to_image = button(
+            "Back to image", "Fly back to the image and its results", workspace.back_to_images
+        )
+        self.quick_look = button(
+            "Quick look", "Train for some seconds with this kernel on what you see of the image, and again "
+            "after each edit: stage 1 on the left, the kernel's work on the right. Or end that",
+            workspace.toggle_quick_look,
+        )  # fmt: skip
+        self.quick_look.setCheckable(True)
+        self.quick_status = message_label()
+        self.quick_status.setToolTip("How far the quick look is")
+        self.pattern = button(
+            "Show pattern", "Show as a layer what the notch takes away, or remove that layer",
+            workspace.toggle_pattern,
+        )  # fmt: skip
+        self.notch = ComboBox(
+            choices=[(text, key) for key, text in NOTCH_NAMES.items()],
+            tooltip="Which patterns that reach across the field are taken away before stage 2: those that "
+            "are surely the detector's, those that look like a lattice of the sample as well, or none",
+        )
+        self.notch.changed.connect(lambda choice: session.configure(notch=choice))
+        self.find_kernel = CheckBox(
+            text="Hide neighbours that share noise",
+            tooltip="Let the peaks make a kernel; if not, a single pixel is blind, and what you paint",
+        )
+        self.find_kernel.changed.connect(lambda on: session.configure(find_kernel=on))
+        self.background = LayerCombo(workspace.viewer, Shapes, Labels, nothing="flattest parts")
+        self.background.setToolTip(
+            "Where noise is measured: in the flattest parts of the stack, or inside what you have outlined "
+            "in a Shapes or Labels layer, where there is nothing but background"
+        )
+        self.background.choose(workspace.outline)
+        self.background.chosen.connect(workspace.measure_in)
+        self.reset_peaks = button(
+            "Reset peaks", "Back to the peaks as found (Ctrl+Z brings your edits back)",
+            workspace.review.reset_peaks,
+        )  # fmt: skip
+        self.reset_kernel = button(
+            "Reset kernel", "Let the kernel follow from the peaks again (Ctrl+Z brings your edits back)",
+            workspace.review.reset_kernel,
+        )  # fmt: skip
+        self.decision = DecisionBar(workspace)
+        """Stands below what scrolls."""
+        self.approve, self.skip, self.regenerate = (
+            self.decision.approve, self.decision.skip, self.decision.regenerate
+        )  # fmt: skip
+
+        grid = QGridLayout(self)
+        grid.addWidget(self.verdict, 0, 0, 1, 2)
+        verdict = QVBoxLayout()
+        for each in (self.advice, self.numbers):
+            verdict.addWidget(each)
+        grid.addLayout(verdict, 1, 0, 1, 2)
+        grid.addWidget(self.to_spectrum, 2, 0)
+        grid.addWidget(self.to_kernel, 2, 1)
+        grid.addWidget(self.to_image, 3, 0)
+        grid.addWidget(self.pattern, 3, 1)
+        grid.addWidget(self.quick_look, 4, 0)
+        grid.addWidget(self.quick_status, 4, 1)
+        Bindings(self).connect(workspace.quick_look.look.changed, self._show_quick_look)
+        inner = QVBoxLayout()
+        inner.setSpacing(2)
+        for part in parts:
+            inner.addWidget(part)
+        grid.addLayout(inner, 12, 0, 1, 2)
+        grid.addWidget(QLabel("Notch"), 5, 0)
+        grid.addWidget(self.notch.native, 5, 1)
+        grid.addWidget(self.find_kernel.native, 6, 0, 1, 2)
+        grid.addWidget(QLabel("Background"), 7, 0)
+        grid.addWidget(self.background, 7, 1)
+        grid.addWidget(self.reset_peaks, 8, 0)
+        grid.addWidget(self.reset_kernel, 8, 1)
+
+    def refresh(self) -> None:
+        """Show the session."""
+        session, review = self._session, self._session.review
+        free = review is not None and session.job is None
+        for widget in (self.to_spectrum, self.to_kernel):
+            widget.setEnabled(review is not None)
+        self.to_image.setEnabled(self._workspace.images.placement is not None)
+        analysing = session.job is not None and session.job.kind == "analysis"
+        for choice, value in (
+            (self.notch, session.settings.notch),
+            (self.find_kernel, session.settings.find_kernel),
+        ):
+            with choice.changed.blocked():
+                choice.value = value
+            choice.enabled = free or analysing
+        self.background.setEnabled(free)
+        shown = self._workspace.pattern is not None
+        self.pattern.setEnabled(shown or (review is not None and bool(review.analysis.notch)))
+        self.pattern.setText("Hide pattern" if shown else "Show pattern")
+        if review is None:
+            self.verdict.setText("Run stage 1 first: the noise is measured on what it takes out.")
+            self.numbers.setText("")
+            self.numbers.hide()
+        else:
+            analysis = review.analysis
+            self.verdict.setText(("Analysing …  " if analysing else "") + analysis.verdict.summary)
+            rows, columns = analysis.kernel.shape[-2:]
+            slices = " in 3 slices (z-1 | z | z+1)" if analysis.kernel.ndim == 3 else ""
+            parts = len(analysis.notch.offsets) + len(analysis.notch.waves)
+            pixels = int(analysis.kernel.sum())
+            confirmed = analysis.verdict.confirmed
+            self.numbers.setText(
+                f"{int(review.peaks.sum())} peak bins"
+                + (f", {confirmed:.0%} of them in the residual too" if confirmed is not None else "")
+                + (f"; notch of {parts} part{'s' * (parts != 1)}" if parts else "; no notch")
+                + f"; kernel {rows} × {columns}, {pixels} pixel{'s' * (pixels != 1)}{slices}. "
+                f"Correlations are certain to ±{analysis.far_scatter:.3f}."
+                + (" Edited by hand." if review.edited else "")
+            )
+            self.numbers.show()
+        self._show_advice(review is not None and session.job is None)
+        self._show_quick_look()
+        for reset, edits in (
+            (self.reset_peaks, review and review.peak_edits),
+            (self.reset_kernel, review and review.kernel_edits),
+        ):
+            reset.setEnabled(free and edits != Edits())
+
+    def _show_advice(self, free: bool) -> None:
+        review = self._session.review
+        advice = None if review is None else review.analysis.verdict.advice
+        self.advice.setVisible(advice is not None)
+        if advice is not None:
+            text, tooltip = ADVICE[advice]
+            self.advice.setText(text)
+            self.advice.setToolTip(tooltip)
+            self.advice.setEnabled(free)
+
+    def _take_advice(self) -> None:
+        """Do what the verdict advises."""
+        review, look = self._session.review, self._workspace.quick_look.look
+        match review and review.analysis.verdict.advice:
+            case "2.5d":
+                self._workspace.regenerate("2.5d")
+            case "all_patterns":
+                self._session.configure(notch="all")
+            case "quick_look" if look.possible and not look.on:
+                self._workspace.toggle_quick_look()
+
+    def _show_quick_look(self) -> None:
+        look = self._workspace.quick_look.look
+        self.quick_look.setEnabled(look.on or look.possible)
+        self.quick_look.setChecked(look.on)
+        self.quick_status.setText(look.status)

@@ -1,0 +1,1 @@
+"""The review as layers: strokes, their mirror images and their undo."""

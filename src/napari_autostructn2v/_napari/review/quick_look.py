@@ -1,0 +1,130 @@
+"""A quick look: a short second stage on a small field, to see what an edited kernel does. Knows no window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psygnal import Signal
+
+from napari_autostructn2v._napari.session.jobs import Cancelled, Failure, Job, quick_look
+from napari_autostructn2v.config import QUICK_LOOK
+from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.events import Event, Preview, Step
+from napari_autostructn2v.stack import Box
+
+if TYPE_CHECKING:
+    from napari_autostructn2v._napari.session.session import Session
+
+GAP = 2
+"""Pixels between the two halves of the picture."""
+
+
+class QuickLook:
+    """Trains with the session's kernel as it is; another kernel or another place begins anew.
+
+    A job is started by emitting it, as the session does it.
+    """
+
+    changed = Signal()
+    job_started = Signal(Job)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.job: Job | None = None
+        self.box: Box | None = None
+        self.step = 0
+        self.picture: np.ndarray | None = None
+        """Stage 1 on the left, the quick look on the right, float32 (Y, 2 X + 2), NaN between."""
+        self._z = 0
+        self._kernel = b""
+        session.changed.connect(self._on_changed)
+
+    @property
+    def on(self) -> bool:
+        """Whether a quick look is wanted."""
+        return self.box is not None
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is a kernel to look at and nothing else at work."""
+        return self._session.review is not None and self._session.job is None
+
+    @property
+    def status(self) -> str:
+        """How far it is, in words; nothing when it is off."""
+        if not self.on:
+            return ""
+        if self.job is None:
+            return "Quick look: stage 1 on the left, this kernel on the right."
+        return f"Quick look: step {self.step} / {QUICK_LOOK.steps}"
+
+    def start(self, box: Box, z: int) -> None:
+        """Look at slice ``z`` of a part of the stack, with the kernel as it is."""
+        self._drop_job()
+        run, review = self._session.run, self._session.review
+        if not self.possible or run is None or review is None or run.stage1 is None:
+            return
+        analysis = review.analysis
+        self.box, self._z, self.step = box.within(run.stack.shape), z, 0
+        self._kernel = analysis.kernel.tobytes()
+        try:
+            self.job = Job("quick_look", quick_look(run.stack, analysis.kernel, analysis.notch, self.box, z))
+        except AutoStructN2VError as error:
+            self.stop()
+            self._session.tell("", str(error))
+            return
+        self.changed.emit()
+        self.job_started.emit(self.job)
+
+    def restart(self) -> None:
+        """Look again at the same place if the kernel is another one by now."""
+        review = self._session.review
+        if review is None:
+            self.stop()
+        elif self.box is not None and review.analysis.kernel.tobytes() != self._kernel:
+            self.start(self.box, self._z)
+
+    def stop(self) -> None:
+        """No quick look any more."""
+        self._drop_job()
+        if self.on or self.picture is not None:
+            self.box = self.picture = None
+            self.changed.emit()
+
+    def receive(self, job: Job, event: Event) -> None:
+        """Take in an event of ``job``."""
+        run = self._session.run
+        if job is not self.job or self.box is None or run is None or run.stage1 is None:
+            return
+        if isinstance(event, Step):
+            self.step = event.step
+        elif isinstance(event, Preview):
+            before = run.stage1.predicted
+            left = (before[self._z] if before.ndim == 3 else before)[self.box.field]
+            between = np.full((left.shape[0], GAP), np.nan, dtype=np.float32)
+            self.picture = np.hstack([left, between, event.denoised])
+            self.changed.emit()
+
+    def complete(self, job: Job, outcome: object) -> None:
+        """Take in what ``job`` ended with."""
+        if job is not self.job or isinstance(outcome, Cancelled):
+            return
+        self.job = None
+        if isinstance(outcome, Failure):
+            self.stop()
+            self._session.tell("", f"Quick look: {outcome.message}")
+        self.changed.emit()
+
+    def crash(self, job: Job, error: BaseException) -> None:
+        """Take in that ``job`` broke in a way nobody foresaw."""
+        self.complete(job, Failure.of(error))
+
+    def _drop_job(self) -> None:
+        if self.job is not None:
+            self.job.control.cancelled.set()
+            self.job = None
+
+    def _on_changed(self) -> None:
+        if self.on and not self.possible:
+            self.stop()

@@ -1,0 +1,1 @@
+"""Runs in the window: kept, saved, listed, taken up again."""

@@ -1,0 +1,49 @@
+"""What would be interrupted or lost if the window closed now, in words. Knows no window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_autostructn2v._napari.batch.queue import State
+
+if TYPE_CHECKING:
+    from napari_autostructn2v._napari.batch.queue import Batch
+    from napari_autostructn2v._napari.session.session import Session
+
+INTERRUPTED = {"stage1": "Stage 1", "stage2": "Stage 2", "reopen": "The saved run"}
+"""Jobs whose end somebody waits for. An analysis or a quick look is made again in seconds."""
+
+
+def at_stake(session: Session, batch: Batch) -> str:
+    """What closing would interrupt or lose; nothing if it may close at once."""
+    paragraphs = []
+    kept, working = session.kept, _work(session)
+    if working:
+        fate = (
+            "The run is kept on this computer, and Resume … goes on with it."
+            if kept
+            else "This run is not kept: what it has done so far is lost."
+        )
+        paragraphs.append(f"{working} Closing stops it. {fate}")
+    elif not kept and session.only_in_memory:
+        paragraphs.append("The result is in no file of yours, and this run is not kept: closing loses it.")
+    if session.unsaved:
+        edits = "Your edits of the peaks and the kernel are in no file of yours."
+        paragraphs.append(f"{edits} Resume … has them on this computer all the same." if kept else edits)
+    if batch.going:
+        left = sum(entry.state in (State.WAITING, State.RUNNING) for entry in batch.entries)
+        paragraphs.append(
+            f"Apply trained model is at work: {left} of {len(batch.entries)} stacks are not done. Closing "
+            "stops it. Files that are written stay, results in layers go with the window."
+        )
+    return "\n\n".join(paragraphs)
+
+
+def _work(session: Session) -> str:
+    job, progress = session.job, session.progress
+    if job is None or progress is None or session.run is None or job.kind not in INTERRUPTED:
+        return ""
+    so_far = f", {progress.done} of {progress.total}" if progress.total else ""
+    state = "rests" if session.paused else "is at work"
+    what, activity = INTERRUPTED[job.kind], progress.activity
+    return f"{what} of {session.run.source.name} {state} ({activity[0].lower()}{activity[1:]}{so_far})."

@@ -1,0 +1,152 @@
+"""Saving a run, opening one, and the question before something is lost with the window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QFileDialog, QMessageBox
+from superqt.utils import create_worker
+
+from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
+from napari_autostructn2v._napari.runs.closing import at_stake
+from napari_autostructn2v._napari.runs.resume_dialog import ResumeDialog
+from napari_autostructn2v._napari.session.run_files import open_run
+from napari_autostructn2v._napari.session.state import Source
+from napari_autostructn2v._napari.worker import written
+from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.stack import Box
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+
+    from napari_autostructn2v._napari.workspace import Workspace
+
+
+class RunDialogs:
+    """Asks for folders and takes a workspace's run there and back."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._session = workspace.session
+        self.dialog: ResumeDialog | None = None
+        self._answered = False
+        """Whether the person has said that the window is to close once the run is saved."""
+
+    @property
+    def _window(self) -> Any:
+        return self._workspace.viewer.window._qt_window
+
+    def save(self) -> None:
+        """Ask where to, and save the run there."""
+        path = self._ask_folder()
+        if path is not None:
+            self._save(path, close=False)
+
+    def open(self) -> None:
+        """Ask for a run folder, and go on with what is in it."""
+        chosen = QFileDialog.getExistingDirectory(self._window, "Open the folder of a run")
+        if chosen:
+            self.open_folder(Path(chosen))
+
+    def resume(self) -> None:
+        """List the runs that are kept on this computer, and go on with the one chosen."""
+        if self._session.store is not None:
+            self.dialog = ResumeDialog(self._window, self._session.store, self.open_folder)
+            self.dialog.open()
+
+    def open_folder(self, folder: Path, instead_of: Sequence[Layer] = ()) -> None:
+        """Go on with the run in a folder, in place of layers that only showed it, or say why not."""
+        if self._session.job is not None:
+            self._session.tell("", "Another run is at work. Wait for it or cancel it, then open this one.")
+            return
+        try:
+            saved = open_run(folder)
+            array, meta, _ = image_layer(saved.image)
+        except AutoStructN2VError as error:
+            self._session.tell("", str(error))
+            return
+        # before others are added: napari 0.9.2 can crash when it draws again what was removed after that
+        for layer in instead_of:
+            self._workspace.viewer.layers.remove(layer)
+        layer = self._workspace.viewer.add_image(array, **{**meta, "name": saved.image.name})
+        self._workspace.choose(layer)
+        source = Source(layer.name, array, voxel_size(layer), saved.image.path)
+        self._session.reopen(saved, source)
+        self._outline_training(saved.box, layer)
+
+    def _outline_training(self, box: Box | None, image: Image) -> None:
+        """Show the part of each slice that is trained on, as it was drawn for the first stage."""
+        height, width = image.data.shape[-2:]
+        if box is None or (box.y, box.x) == ((0, height), (0, width)):
+            return
+        (y0, y1), (x0, x1) = box.y, box.x
+        corners = np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)]) - 0.5
+        layer = self._workspace.viewer.add_shapes(
+            [corners],
+            name="training field",
+            scale=image.scale[-2:],
+            translate=image.translate[-2:],
+            units=image.units[-2:],
+            face_color="transparent",
+            edge_color="#e8b44c",
+        )
+        self._workspace.train_in(layer)
+        self._session.changed.emit()
+
+    def may_close(self) -> bool:
+        """Whether the window may close at once. Asks, once, if something would be interrupted or lost."""
+        session = self._session
+        lost = at_stake(session, self._workspace.batch)
+        if not lost or self._answered:
+            return True
+        question = QMessageBox(self._window)
+        question.setWindowTitle("Close the window?")
+        question.setIcon(QMessageBox.Icon.Question)
+        question.setText(lost)
+        save, close = None, "Close"
+        if session.save_to(Path()) is not None and (session.unsaved or not session.kept):
+            save = question.addButton("Save the run and close", QMessageBox.ButtonRole.AcceptRole)
+            close = "Close without saving"
+        leave = question.addButton(close, QMessageBox.ButtonRole.DestructiveRole)
+        stay = question.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
+        question.setDefaultButton(stay)
+        question.setEscapeButton(stay)
+        question.exec()
+        answer = question.clickedButton()
+        question.deleteLater()
+        if save is not None and answer is save:
+            path = session.folder or self._ask_folder()
+            if path is not None:
+                self._save(path, close=True)
+        return answer is leave
+
+    def _ask_folder(self) -> Path | None:
+        name = "run" if self._session.run is None else f"{self._session.run.source.name}_run"
+        suggested = self._session.folder or Path(name)
+        chosen, _ = QFileDialog.getSaveFileName(
+            self._window, "Save the run as a folder", str(suggested), "Run folder (*)"
+        )
+        return Path(chosen) if chosen else None
+
+    def _save(self, path: Path, *, close: bool) -> None:
+        write, run, review = self._session.save_to(path), self._session.run, self._session.review
+        if write is None or run is None or review is None:
+            return
+
+        def done(problem: str) -> None:
+            if problem:
+                self._session.tell("", problem)
+                return
+            self._session.saved(path, run, review)
+            if close:
+                self._answered = True
+                self._window.close()
+                self._answered = False
+
+        worker = create_worker(written, write, _start_thread=False, _ignore_errors=True)
+        worker.returned.connect(done)
+        self._session.tell(f"Saving the run in {path.name} …")
+        worker.start()

@@ -1,0 +1,68 @@
+"""Notes edits and settings in the run's folder soon after they are made, so that no crash takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from superqt.utils import create_worker
+
+from napari_autostructn2v._napari.widgets.bindings import Connections
+from napari_autostructn2v._napari.worker import written
+
+if TYPE_CHECKING:
+    from napari_autostructn2v._napari.session.session import Session
+
+DELAY_MS = 500
+"""A slider that is drawn or a stroke that goes on is not written at every step."""
+
+
+class RunKeeper:
+    """Writes in a thread, a moment after the last change; what is not written yet when it closes, at once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._writing = False
+        self._noted: tuple[Any, ...] = ()
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY_MS)
+        self._timer.timeout.connect(self._write)
+        self._connections = Connections()
+        self._connections.connect(session.reviewed, self._on_change)
+        self._connections.connect(session.changed, self._on_change)
+
+    @property
+    def _state(self) -> tuple[Any, ...]:
+        session, run = self._session, self._session.run
+        return session.review, session.settings, run is not None and run.skipped
+
+    def _on_change(self) -> None:
+        if self._session.keep() is not None and self._state != self._noted:
+            self._timer.start()
+
+    def _write(self) -> None:
+        write = self._session.keep()
+        if write is None:
+            return
+        if self._writing:
+            self._timer.start()
+            return
+        self._writing, self._noted = True, self._state
+        worker = create_worker(written, write, _start_thread=False, _ignore_errors=True)
+        worker.returned.connect(self._on_written)
+        worker.start()
+
+    def _on_written(self, problem: str) -> None:
+        self._writing = False
+        if problem:
+            self._session.tell("", f"Your edits could not be kept in case the program ends: {problem}")
+
+    def close(self) -> None:
+        """The window closes: write what waits, let others have the folder."""
+        self._connections.release()
+        write = self._session.keep() if self._timer.isActive() else None
+        self._timer.stop()
+        if write is not None:
+            written(write)
+        self._session.let_go()

@@ -1,0 +1,1 @@
+"""State of a viewer's denoising. Knows neither Qt nor napari."""

@@ -1,0 +1,195 @@
+"""What a session holds: values that know no window and no layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
+from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
+from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.losses import Losses as LossTable
+from napari_autostructn2v.stack import Stack
+
+if TYPE_CHECKING:
+    from napari_autostructn2v.learning.model import Model
+    from napari_autostructn2v.noise.analysis import NoiseAnalysis
+    from napari_autostructn2v.noise.recovery import WithDetail
+
+
+Field = tuple[tuple[int, int], tuple[int, int]]
+"""Part of a slice: first row and the one after the last, and likewise the columns."""
+
+
+class Phase(IntEnum):
+    """Where the person is. Later phases have everything the earlier ones left."""
+
+    DATA = 0
+    STAGE1 = 1
+    REVIEW = 2
+    STAGE2 = 3
+    RESULT = 4
+
+
+ANALYSIS_SETTINGS = ("sensitivity", "min_excess", "min_correlation", "max_pixels", "notch", "find_kernel")
+"""What of the analysis can be set in the window, by its names in the engine."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is chosen before a stage runs."""
+
+    mode: Mode = "2d"
+    preset: Preset = "balanced"
+    training: TrainingConfig = Config().stage1
+    """Of each stage: the preset's, until something in it is changed."""
+    slices: tuple[int, int] | None = None
+    """First slice to train on, and the one after the last; None trains on all of them."""
+    sensitivity: float = AnalysisConfig().sensitivity
+    min_excess: float = AnalysisConfig().min_excess
+    min_correlation: float = AnalysisConfig().min_correlation
+    max_pixels: int = AnalysisConfig().max_pixels
+    notch: NotchChoice = AnalysisConfig().notch
+    find_kernel: bool = AnalysisConfig().find_kernel
+    recovery: float = Config().recovery
+    """How much of the detail found in the residual is brought back, 0 to 1."""
+    unattended: bool = False
+    """Go on after the first stage without waiting for the person."""
+
+    def config(self) -> Config:
+        """The engine's settings."""
+        analysis = AnalysisConfig().model_copy(
+            update={name: getattr(self, name) for name in ANALYSIS_SETTINGS}
+        )
+        return Config(stage1=self.training, stage2=self.training, analysis=analysis, recovery=self.recovery)
+
+
+@dataclass(frozen=True, eq=False)
+class StageOutput:
+    """What a stage leaves: its model, the denoised stack and the detail that it lost.
+
+    Both stacks are in files where the run is kept. The first stage leaves the analysis as well.
+    """
+
+    model: Any
+    predicted: Any
+    detail: Any
+    analysis: NoiseAnalysis | None = None
+
+    def denoised(self, recovery: float) -> WithDetail:
+        """The stack with that share of its detail brought back, slice by slice as it is read."""
+        from napari_autostructn2v.noise.recovery import WithDetail
+
+        return WithDetail(self.predicted, self.detail, recovery)
+
+    def forget(self, others: Iterable[StageOutput]) -> None:
+        """Delete its files, if it has any, but for those that others have as well."""
+        shared = {file.path for other in others for file in other._files}
+        for file in self._files:
+            if file.path not in shared:
+                delete_kept(file.path)
+
+    @property
+    def kept(self) -> bool:
+        """Whether what it made is in files, to be gone on with should the program end."""
+        return bool(self._files)
+
+    @property
+    def _files(self) -> list[KeptStack]:
+        return [made for made in (self.predicted, self.detail) if isinstance(made, KeptStack)]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The data as chosen: a name and an array, never computed whole."""
+
+    name: str
+    array: Any
+    voxel_size: VoxelSize | None = None
+    path: Path | None = None
+    """The file it came from, if any."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A stack on its way through both stages. Fixed when stage 1 starts, whatever is chosen afterwards."""
+
+    source: Source
+    stack: Stack
+    mode: Mode
+    stage1: StageOutput | None = None
+    stage2: StageOutput | None = None
+    skipped: bool = False
+    recovery: float = Config().recovery
+    folder: RunFolder | None = None
+    """Where it is kept while it goes on, in case the program ends; None if nowhere."""
+
+    @property
+    def denoised(self) -> WithDetail | None:
+        """The best result so far, shape of the input."""
+        output = self.stage2 or self.stage1
+        return None if output is None else output.denoised(self.recovery)
+
+    @property
+    def model(self) -> Model | None:
+        """The model that made :attr:`denoised`."""
+        output = self.stage2 or self.stage1
+        return None if output is None else output.model
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A result of the second stage; with another kernel or other settings there is another."""
+
+    number: int
+    output: StageOutput
+
+    @property
+    def words(self) -> str:
+        """What it was made with: size of the kernel, its pixels if it is not full, training steps."""
+        model = self.output.model
+        size, pixels = " × ".join(map(str, model.kernel.shape)), int(model.kernel.sum())
+        some = "" if pixels == model.kernel.size else f" ({pixels} px)"
+        notch = "" if model.notch is None else " + notch"
+        steps = model.provenance.get("steps", model.config.steps)
+        return f"Attempt {self.number}: {size}{some}{notch}, {steps} steps"
+
+
+@dataclass
+class Progress:
+    """How far the running job is in what it does at this moment."""
+
+    activity: str
+    done: int = 0
+    total: int = 0
+    first: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left at the pace so far, or None before there is a pace."""
+        paced = self.done - self.first
+        if paced < 1 or self.total <= self.done:
+            return None
+        return (time.monotonic() - self.since) / paced * (self.total - self.done)
+
+
+@dataclass
+class Losses:
+    """The curves of one training."""
+
+    training: list[tuple[int, float]] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
+    best: tuple[int, float] | None = None
+    """The validation whose network is kept."""
+
+    @classmethod
+    def read(cls, table: LossTable) -> Losses:
+        """The curves of a training that was saved: one point each validation."""
+        rows = table.read()
+        return cls([(step, loss) for step, loss, _ in rows], [(step, loss) for step, _, loss in rows])

@@ -1,0 +1,96 @@
+"""A trained model on stack after stack, from file to file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from napari_autostructn2v.config import Config
+from napari_autostructn2v.disk.waiting import when_there_is_room
+from napari_autostructn2v.events import Event
+from napari_autostructn2v.io import (
+    MRC_SUFFIXES,
+    TIFF_SUFFIXES,
+    ZARR_SUFFIXES,
+    VoxelSize,
+    check_stack_place,
+    hold_output,
+    write_stack,
+)
+from napari_autostructn2v.io.slice_file import ScratchStack
+from napari_autostructn2v.learning.model import Model
+from napari_autostructn2v.pipeline import denoise_with
+from napari_autostructn2v.stack import as_stack
+
+
+def denoise_to_file(
+    array: Any,
+    model: Model,
+    target: Path,
+    *,
+    voxel_size: VoxelSize | None = None,
+    recovery: float = Config().recovery,
+    average: bool = False,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> Generator[Event, Any, Path]:
+    """Denoise a stack with a trained model into a file, with a few slices in memory at a time.
+
+    Parameters
+    ----------
+    array
+        Shape (Z, Y, X) or (Y, X); read one slice at a time.
+    model, recovery, average, device
+        As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
+    target, voxel_size, overwrite
+        As for :func:`~napari_autostructn2v.io.write_stack`.
+
+    Yields
+    ------
+    Event
+        ``SliceDone``; ``StageStarted`` before the recovery; ``Waiting`` while the disk is full.
+
+    Returns
+    -------
+    pathlib.Path
+        ``target``.
+
+    Raises
+    ------
+    BusyError
+        If another process writes it.
+    FileError
+        If it cannot be written, told before the work where that can be known.
+    StackError
+        If the stack does not suit the model or holds values that are not finite.
+    """
+    stack = as_stack(array, model.mode, model.config.depth)
+    dtype = stack.scale.dtype
+    check_stack_place(target, overwrite=overwrite, dtype=dtype)
+    with hold_output(target), ScratchStack(stack.input_shape, target, dtype) as scratch:
+        yield from denoise_with(stack, model, recovery=recovery, average=average, device=device, out=scratch)
+        write = partial(write_stack, target, scratch, voxel_size=voxel_size, overwrite=overwrite)
+        return (yield from when_there_is_room(write, target.parent))
+
+
+def result_path(name: str, origin: Path | None, folder: Path, ending: str) -> Path:
+    """Where the result of a stack goes, in the format it came in.
+
+    Parameters
+    ----------
+    name
+        Of the stack.
+    origin
+        The file or folder it was read from; None if there was none, which makes it a TIFF file.
+    folder
+        For the results.
+    ending
+        Put between name and suffix.
+    """
+    suffix = "" if origin is None else origin.name[len(name) :]
+    if Path(name + suffix).suffix.lower() not in (*MRC_SUFFIXES, *TIFF_SUFFIXES, *ZARR_SUFFIXES):
+        suffix = ".tif"  # a layer or a folder of slices
+    return folder / (re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name + ending) + suffix)

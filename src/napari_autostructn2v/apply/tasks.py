@@ -1,0 +1,252 @@
+"""Stacks as work for many: each is one task, or divided into units that anyone can do in any order.
+
+A unit reads its slices, with what reaches into them, denoises them and writes chunks of the result that no
+other unit writes. Doing it twice writes the same bytes twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_autostructn2v.apply import denoise_to_file
+from napari_autostructn2v.errors import FileError
+from napari_autostructn2v.events import finish
+from napari_autostructn2v.io import ImageFile, file_state, read_stack
+from napari_autostructn2v.learning.device import choose_device, freed_memory_kept
+from napari_autostructn2v.learning.model import Model, load_model
+from napari_autostructn2v.learning.prediction import Inputs, denoise_images, network_on, network_tiles
+from napari_autostructn2v.noise.notch import Notch, NotchedArray
+from napari_autostructn2v.noise.recovery import SIDE, Recovery
+from napari_autostructn2v.stack import Box, Stack, as_stack
+from napari_autostructn2v.tiling import Field, Tile, around, inside, overlap
+
+MAX_UNIT_VOXELS = 2**28
+"""Voxels of the result that a unit holds in memory (1 GiB): larger slices are divided as well."""
+
+MAX_UNIT_DEPTH = 8
+"""Most slices in a unit, which are one chunk deep: fewer files, and each slice still quick to look at."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A stack to be denoised by workers that see the same disks.
+
+    Attributes
+    ----------
+    model, source, target
+        Model bundle, stack, and where its result goes.
+    recovery, average, device
+        As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
+    threads
+        Of a worker; None leaves it as it is. Sums in another order differ in the last bit.
+    overwrite
+        Whether a result that exists is replaced.
+    seen
+        In which state whoever gives the task away saw ``source`` and ``model``, see :meth:`as_seen`.
+    """
+
+    model: Path
+    source: Path
+    target: Path
+    recovery: float
+    average: bool = False
+    device: str = "auto"
+    threads: int | None = None
+    overwrite: bool = False
+    seen: tuple[str, str] | None = None
+
+    def as_seen(self) -> Task:
+        """The task as it is given to others: of the very files that are there now.
+
+        Raises
+        ------
+        FileError
+            If they are not there.
+        """
+        return replace(self, seen=(file_state(self.source), file_state(self.model)))
+
+    def open(self) -> tuple[ImageFile, Stack, Model]:
+        """The stack as a file, the same checked, and the model.
+
+        Raises
+        ------
+        AutoStructN2VError
+            If they cannot be read, do not suit each other, or are not those that were seen.
+        """
+        seen = self.check_unchanged()
+        (image, stack), model = _opened(self.source, seen[0]), _loaded(self.model, seen[1])
+        return image, as_stack(stack, model.mode, model.config.depth), model
+
+    def check_unchanged(self) -> tuple[str, str]:
+        """The states of ``source`` and ``model``, which must be those that were seen.
+
+        A result of two states would be of neither.
+
+        Raises
+        ------
+        FileError
+            If one of them was changed or is not there any more.
+        """
+        now = (file_state(self.source), file_state(self.model))
+        for path, state, before in zip((self.source, self.model), now, self.seen or now, strict=True):
+            if state != before:
+                raise FileError(
+                    f"{path} was changed while the work on it was under way. Bring back what it was and give "
+                    "the same command again, or start anew with what it is now."
+                )
+        return now
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the result: by it a task that was begun is known again."""
+        image, stack, _ = self.open()
+        return {
+            "model": hashlib.sha256(self.model.read_bytes()).hexdigest(),
+            "source": str(self.source.resolve()),
+            "changed": file_state(self.source),
+            "stack": [*stack.input_shape, str(image.array.dtype)],
+            "recovery": self.recovery,
+            "average": self.average,
+        }
+
+
+@lru_cache(maxsize=2)
+def _opened(source: Path, state: str) -> tuple[ImageFile, Stack]:
+    image = read_stack(source)
+    return image, as_stack(image.array)  # which keeps its scale, once that is measured
+
+
+@lru_cache(maxsize=2)
+def _loaded(model: Path, state: str) -> Model:
+    return load_model(model)
+
+
+def divide(shape: tuple[int, int, int], *, whole_slices: bool) -> list[Box]:
+    """The units of a stack: slabs, of slices beyond :data:`MAX_UNIT_VOXELS` squares of a slice.
+
+    Parameters
+    ----------
+    shape
+        Of the stack (Z, Y, X).
+    whole_slices
+        Never divide a slice: a notch needs all of it.
+    """
+    depth, height, width = shape
+    step = unit_depth(shape)
+    side = max(height, width)
+    if not whole_slices and height * width > MAX_UNIT_VOXELS:
+        side = max(1, math.isqrt(MAX_UNIT_VOXELS) // SIDE) * SIDE  # whole chunks and whole tiles
+    return [
+        Box((z, z + step), (y, y + side), (x, x + side)).within(shape)
+        for z in range(0, depth, step)
+        for y in range(0, height, side)
+        for x in range(0, width, side)
+    ]
+
+
+def unit_depth(shape: tuple[int, int, int]) -> int:
+    """Slices in a unit and in a chunk."""
+    return min(shape[0], max(1, min(MAX_UNIT_DEPTH, MAX_UNIT_VOXELS // (shape[1] * shape[2]))))
+
+
+def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery | None) -> np.ndarray:
+    """A part of the result, (Z, Y, X), to the bit what denoising the whole stack gives there.
+
+    Parameters
+    ----------
+    task
+        The stack and the model.
+    box
+        Which part: one of those of :func:`divide`, or some slices of it.
+    notch, recovery
+        Found in the whole stack; None if there are none.
+    """
+    if task.threads is not None:
+        torch.set_num_threads(task.threads)
+    _, stack, model = task.open()
+    if notch is not None:
+        stack = Stack(NotchedArray(stack, notch))
+    scale = stack.scale
+    normalisation = model.normalisation.inner(scale)
+    device = choose_device(task.device)
+    network = network_on(device, model, average=task.average)
+    # in the tiles of the whole slice, as sums in another order differ in the last bit
+    details = [] if recovery is None else _touching(recovery.tiles(stack.shape[1:]), box.field)
+    needed = around([box.field, *(tile.source for tile in details)])
+    parts = _touching(network_tiles(stack.shape[1:], network), needed)
+    seen = around([needed, *(tile.source for tile in parts)])
+    if seen != (slice(0, stack.shape[1]), slice(0, stack.shape[2])):
+        stack = Stack(Window(stack, seen), scale)
+    parts = [tile.within(seen) for tile in parts]
+    inputs = Inputs(stack, model.mode == "2.5d")
+    made = np.empty(box.shape, scale.dtype)
+    with freed_memory_kept(device):
+        for i, z in enumerate(range(*box.z)):
+            image = inputs(z)
+            plane = denoise_images(image[None], network, normalisation, device, parts=parts)[0]
+            values = scale.outer(plane)
+            made[i] = values[inside(box.field, seen)]
+            if recovery is not None:
+                # slice z is the middle one; the other as it is read from where results are kept
+                residual = image[len(image) // 2] - scale.inner(values)
+                for tile in details:
+                    here = tile.within(seen)
+                    detail = recovery.detail_around(residual[here.source])[here.inner]
+                    found = scale.outer_difference(detail)
+                    shared = overlap(tile.target, box.field)
+                    made[i][inside(shared, box.field)] += (
+                        np.float32(task.recovery) * found[inside(shared, tile.target)]
+                    )
+    return made
+
+
+def denoise_whole(task: Task) -> None:
+    """Denoise a stack into its file, in one go."""
+    if task.threads is not None:
+        torch.set_num_threads(task.threads)
+    image, _, model = task.open()
+    finish(
+        denoise_to_file(
+            image.array,
+            model,
+            task.target,
+            voxel_size=image.voxel_size,
+            recovery=task.recovery,
+            average=task.average,
+            device=task.device,
+            overwrite=task.overwrite,
+        )
+    )
+
+
+def _touching(tiles: Iterable[Tile], field: Field) -> list[Tile]:
+    return [tile for tile in tiles if tile.touches(field)]
+
+
+class Window:
+    """A part of each slice of a stack, read without the rest.
+
+    Parameters
+    ----------
+    stack
+        All of it.
+    field
+        Which rows and columns.
+    """
+
+    def __init__(self, stack: Stack, field: Field) -> None:
+        self.shape = (stack.shape[0], *(side.stop - side.start for side in field))
+        self.dtype = stack.array.dtype
+        self._stack, self._field = stack, field
+
+    def __getitem__(self, z: int) -> np.ndarray:
+        array = self._stack.array
+        return np.asarray(array[(z, *self._field) if len(array.shape) == 3 else self._field])

@@ -1,0 +1,76 @@
+"""An error as it is told, logged, and reported to those who can mend it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import sys
+import traceback
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from napari_autostructn2v import __version__
+from napari_autostructn2v.errors import explain, is_foreseen
+from napari_autostructn2v.log_file import log_path, start_log
+
+_LIBRARIES = ("torch", "numpy", "scipy", "zarr", "tifffile", "mrcfile", "imagecodecs", "napari", "PySide6")
+
+_log = logging.getLogger(__name__)
+
+
+def told(error: BaseException) -> str:
+    """Log an error; return what to tell the person: what to do, and where the details are."""
+    start_log()
+    _log.error("%s", explain(error), exc_info=error)
+    if is_foreseen(error):
+        return explain(error)
+    return f"{explain(error)} Details are in {log_path()}."
+
+
+def problem_report(error: BaseException, settings: Mapping[str, Any] | None = None) -> str:
+    """All that helps to find the cause of an error, and none of the data.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    settings
+        What was chosen, as far as it is known: values that can be JSON.
+
+    Returns
+    -------
+    str
+        Versions, system, settings and where in the program it happened. The home folder is left out of paths.
+    """
+    lines = [
+        explain(error),
+        "",
+        f"napari-autostructn2v {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        ", ".join(f"{name} {found}" for name in _LIBRARIES if (found := _version(name)) is not None),
+        f"Device: {_device()}",
+        f"Settings: {json.dumps(settings or {}, default=str)}",
+        "",
+        "".join(traceback.format_exception(error)).rstrip(),
+        "",
+        f"Log: {log_path()}",
+    ]
+    return "\n".join(lines).replace(str(Path.home()), "~")
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _device() -> str:
+    """What computes, if it was ever asked for: finding out takes seconds."""
+    if "torch" not in sys.modules:
+        return "not used yet"
+    from napari_autostructn2v.learning.device import choose_device, describe_device
+
+    return describe_device(choose_device())

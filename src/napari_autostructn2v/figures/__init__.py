@@ -1,0 +1,1 @@
+"""Pictures: the report of a run, a comparison, a profile."""

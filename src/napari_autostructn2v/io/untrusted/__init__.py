@@ -1,0 +1,1 @@
+"""What a file claims is checked here before memory is taken."""

@@ -1,0 +1,220 @@
+"""A trained model, in memory and on disk.
+
+On disk it is one zip file: ``weights.safetensors`` holds the tensors, ``model.json`` the rest. Both are
+data: nothing in a bundle is ever executed, and loading one never unpickles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_autostructn2v.config import MAX_TILE, MIN_TILE, Mode, NotchChoice, TrainingConfig
+from napari_autostructn2v.errors import FileError, ModelError
+from napari_autostructn2v.io import write_atomically
+from napari_autostructn2v.kernel import validate_kernel
+from napari_autostructn2v.noise.notch import NotchRule
+from napari_autostructn2v.stack import Normalisation
+
+if TYPE_CHECKING:
+    from napari_autostructn2v.learning.network import UNet
+
+FORMAT_VERSION = 2
+MAX_JSON_BYTES = 16 * 2**20
+MAX_WEIGHT_BYTES = 2 * 2**30
+MAX_PACKING = 32
+"""How much larger than its file a member of a bundle can be: someone may have packed the bundle again."""
+
+
+@dataclass(eq=False)
+class Model:
+    """A trained network with all that is needed to use it again.
+
+    Attributes
+    ----------
+    network
+        On the CPU, in evaluation mode.
+    kernel
+        The blind spot it was trained with: bool (K, K), or (3, K, K) for 2.5D.
+    notch
+        Long-range patterns that it was trained without, to be taken from every stack it is given; None if
+        there were none.
+    config
+        How it was trained.
+    normalisation
+        Mean and standard deviation of the stack it was trained on.
+    provenance
+        Versions, seed, name and shape of the input, scores: JSON-able values.
+    """
+
+    network: UNet
+    kernel: np.ndarray
+    notch: NotchRule | None
+    config: TrainingConfig
+    normalisation: Normalisation
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mode(self) -> Mode:
+        """``2.5d`` if the network sees three slices: the kernel says so."""
+        return "2.5d" if self.kernel.ndim == 3 else "2d"
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model to one .zip file.
+
+        Raises
+        ------
+        FileError
+            If the file exists and ``overwrite`` is False, or cannot be written.
+        """
+        from safetensors.torch import save
+
+        description = _Description(
+            format="autostructn2v-model",
+            version=FORMAT_VERSION,
+            kernel=self.kernel.astype(int).tolist(),
+            notch=None if self.notch is None else NotchDescription.of(self.notch),
+            config=self.config,
+            mean=self.normalisation.mean,
+            std=self.normalisation.std,
+            provenance=self.provenance,
+        )
+        weights = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        path = Path(path)
+        with (
+            write_atomically(path, overwrite=overwrite) as beside,
+            zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive,
+        ):
+            archive.writestr("model.json", description.model_dump_json(indent=1))
+            archive.writestr("weights.safetensors", save(weights))
+        return path
+
+
+class NotchDescription(BaseModel):
+    """A notch rule as JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    side: int = Field(ge=MIN_TILE, le=MAX_TILE)
+    peaks: list[tuple[int, int]]
+    choice: NotchChoice
+
+    @classmethod
+    def of(cls, rule: NotchRule) -> NotchDescription:
+        """As the rule says."""
+        return cls(side=len(rule.peaks), peaks=np.argwhere(rule.peaks).tolist(), choice=rule.choice)
+
+    def rule(self) -> NotchRule:
+        """The rule that it describes."""
+        peaks = np.zeros((self.side, self.side), dtype=bool)
+        for place in self.peaks:
+            if not all(0 <= index < self.side for index in place):
+                raise ValueError("a peak of the notch lies outside of its spectrum")
+            peaks[place] = True
+        return NotchRule(peaks, self.choice)
+
+
+class _Description(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    format: Literal["autostructn2v-model"]
+    version: int
+    kernel: list[Any]
+    notch: NotchDescription | None = None  # version 1 knew none
+    config: TrainingConfig
+    mean: float
+    std: float = Field(gt=0)
+    provenance: dict[str, Any]
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model bundle.
+
+    Raises
+    ------
+    FileError
+        If there is no such file or it cannot be opened.
+    ModelError
+        If it is no model bundle, is damaged, or was written by a newer version.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path} is a folder. The model of a run is the file stage2/model.zip in its folder.")
+    damaged = f"The model {path.name} is damaged or no model of this program. Save it again, or train anew."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            description = _description(_read_member(archive, "model.json", MAX_JSON_BYTES), path)
+            kernel = validate_kernel(description.kernel)
+            network = _empty_network(kernel, description.config)
+            parameters = sum(tensor.nbytes for tensor in network.state_dict().values())
+            weights = _read_member(
+                archive, "weights.safetensors", min(2 * parameters, MAX_WEIGHT_BYTES) + 2**20
+            )
+        _fill(network, weights)
+        notch = None if description.notch is None else description.notch.rule()
+    except (FileError, MemoryError):
+        raise
+    except OSError as error:
+        raise FileError(f"The model {path} cannot be opened: {error.strerror or error}.") from error
+    except Exception as error:  # zip, JSON and safetensors each have errors of their own for damaged files
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(damaged) from error
+    return Model(
+        network=network.eval(),
+        kernel=kernel,
+        notch=notch,
+        config=description.config,
+        normalisation=Normalisation(description.mean, description.std),
+        provenance=description.provenance,
+    )
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    member = archive.getinfo(name)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is packed in a way that may take any memory")
+    packed = os.fstat(archive.fp.fileno()).st_size if archive.fp is not None else 0
+    # a packed size beyond the file is taken as memory to read it into
+    if member.compress_size > packed or member.file_size > min(limit, MAX_PACKING * packed):
+        raise ValueError(f"{name} is larger than it can be")
+    return archive.read(member)
+
+
+def _description(text: bytes, path: Path) -> _Description:
+    header = json.loads(text)
+    if header.get("version", 0) > FORMAT_VERSION:
+        raise ModelError(
+            f"The model {path.name} was written by a newer version of this program. "
+            "Update it to load the model."
+        )
+    return _Description.model_validate(header)
+
+
+def _empty_network(kernel: np.ndarray, config: TrainingConfig) -> UNet:
+    """The network that a description asks for, without memory: it may ask for more than there is."""
+    import torch
+
+    from napari_autostructn2v.learning.network import UNet
+
+    with torch.device("meta"):
+        return UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
+
+
+def _fill(network: UNet, weights: bytes) -> None:
+    """Give a network its memory and its weights, once these are known to be all there and numbers."""
+    from safetensors.torch import load
+
+    tensors, expected = load(weights), network.state_dict()
+    if {name: t.shape for name, t in tensors.items()} != {name: t.shape for name, t in expected.items()}:
+        raise ValueError("the weights do not fit the network")
+    if not all(tensor.is_floating_point() and bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise ValueError("some weights are no numbers")
+    network.to_empty(device="cpu").load_state_dict(tensors)

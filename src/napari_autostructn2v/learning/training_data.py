@@ -1,0 +1,189 @@
+"""What a training draws its batches from: patches of the stack with hidden pixels, and held-out cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.learning import distributed
+from napari_autostructn2v.learning.blindspot import (
+    allowed_flips,
+    at_sites,
+    choose_sites,
+    hidden_pixels,
+    kernel_offsets,
+    replace_hidden,
+    sites_per_patch,
+)
+from napari_autostructn2v.learning.device import mixed_precision
+from napari_autostructn2v.learning.network import UNet
+from napari_autostructn2v.stack import Stack
+
+MAX_TRAINING_VOXELS = 2**28
+"""Voxels held in memory for training (1 GiB as float32): of larger stacks, evenly spread slices."""
+
+HELD_OUT_SHARE = 1 / 16
+HELD_OUT_CELL = 32
+
+
+class Batch(NamedTuple):
+    """Patches with hidden pixels, and what is asked about them.
+
+    Attributes
+    ----------
+    masked
+        Input, (B, C, H, W).
+    target
+        (B, H, W).
+    sites
+        Blind spots, (B, n, 2): y, x.
+    counts
+        Which of them count, bool (B, n).
+    total
+        How many do in the whole batch of which this may be a piece.
+    """
+
+    masked: Tensor
+    target: Tensor
+    sites: Tensor
+    counts: Tensor
+    total: Tensor
+
+
+class TrainingData:
+    """Patches, sites and masked inputs, made where the network computes.
+
+    Part of the stack is held out in cells of some 32 × 32 pixels: seen as surroundings, like everything else,
+    but never the answer a network is trained towards. The validation asks for just these pixels, at sites
+    drawn once, so that the losses of two moments differ by the network alone.
+    """
+
+    def __init__(
+        self, stack: Stack, kernel: np.ndarray, config: TrainingConfig, device: torch.device, seed: int
+    ) -> None:
+        depth, height, width = stack.shape
+        multiple = 2**config.depth
+        self.patch = min(config.patch_size, min(height, width) // multiple * multiple)
+        self.batch = -(-config.batch_size // distributed.count())
+        self.offsets = kernel_offsets(kernel)
+        self.count = sites_per_patch(kernel, self.patch, config.masked_share, config.centre_share)
+        self.flips = torch.tensor(allowed_flips(kernel), device=device)
+
+        # evenly spread slices where the stack is larger than the memory it may take
+        per_slice = height * width * (3 if kernel.ndim == 3 else 1)
+        chosen = min(depth, max(1, MAX_TRAINING_VOXELS // per_slice))
+        centres = np.unique(np.linspace(0, depth - 1, chosen).round().astype(int))
+        groups = [stack.neighbours(int(z)) if kernel.ndim == 3 else (int(z),) for z in centres]
+        planes = sorted({z for group in groups for z in group})
+        scale = stack.normalisation.inner(stack.scale)
+        slices = np.empty((len(planes), height, width), dtype=np.float32)  # filled in place: held once
+        for filled, z in zip(slices, planes, strict=True):
+            np.divide(stack.plane(z) - scale.mean, scale.std, out=filled)
+        self.slices = torch.from_numpy(slices).to(device)
+        index = {z: i for i, z in enumerate(planes)}
+        self.groups = torch.tensor([[index[z] for z in group] for group in groups], device=device)
+
+        self.cell = min(HELD_OUT_CELL, self.patch // 2)
+        rng = np.random.default_rng(seed)
+        grid = (len(groups), -(-height // self.cell), -(-width // self.cell))
+        held_out = max(1, round(HELD_OUT_SHARE * math.prod(grid)))
+        cells = rng.permutation(math.prod(grid))[:held_out]
+        held = np.zeros(grid, dtype=bool)
+        held.flat[cells] = True
+        self.held = torch.from_numpy(held).to(device)
+        corners = np.stack(np.unravel_index(cells[: config.validation_patches], grid), axis=1)
+        self.validation = self._validation(torch.from_numpy(corners).to(device), seed)
+
+    def draw(self, generator: torch.Generator) -> Batch:
+        """A training batch: random patches, each through an allowed flip, with new random sites."""
+
+        def dice(sides: int) -> Tensor:
+            device = self.slices.device
+            return torch.randint(0, sides, (self.batch,), generator=generator, device=device)
+
+        places = [self.groups.shape[0], *(size - self.patch + 1 for size in self.slices.shape[1:])]
+        corners = torch.stack([dice(count) for count in places], dim=1)
+        flips = self.flips[dice(len(self.flips))]
+        return self._batch(corners, flips, choose_sites(self.batch, self.count, self.patch, generator))
+
+    def pieces(self, batch: Batch, parts: int) -> list[Batch]:
+        """A batch in so many pieces, whose losses add up to that of the batch."""
+        per_patch = (batch.masked, batch.target, batch.sites, batch.counts)
+        return [
+            batch._replace(masked=masked, target=target, sites=sites, counts=counts)
+            for masked, target, sites, counts in zip(*(each.chunk(parts) for each in per_patch), strict=True)
+        ]
+
+    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
+        """Mean squared error at the sites that count."""
+        return (self._squares(network, batch) * batch.counts).sum() / batch.total
+
+    def validate(self, network: UNet, parts: int = 1) -> Tensor:
+        """Mean squared error at the held-out sites of each validation patch, on the CPU, (patches,)."""
+        pieces = self.pieces(self.validation, parts)
+        return torch.cat([self._squares(network, piece).mean(dim=1) for piece in pieces]).cpu()
+
+    def _squares(self, network: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
+        with mixed_precision(self.slices.device):
+            predicted = network(batch.masked)
+        return (at_sites(predicted, batch.sites) - at_sites(batch.target, batch.sites)).square()
+
+    def _batch(self, corners: Tensor, flips: Tensor, sites: Tensor) -> Batch:
+        """Patches that are read in the order in which their flips show them.
+
+        Parameters
+        ----------
+        corners
+            Slice, first row and first column of each, (B, 3).
+        flips
+            Of slices, rows and columns, bool (B, 3).
+        sites
+            In the patches as they are shown, (B, n, 2).
+        """
+        height, width = self.slices.shape[1:]
+        channels = self.groups.shape[1]
+
+        def along(axis: int, positions: Tensor, size: int) -> Tensor:
+            return torch.where(flips[:, axis, None], size - 1 - positions, positions)
+
+        side = torch.arange(self.patch, device=corners.device)
+        slices = along(0, torch.arange(channels, device=corners.device), channels)
+        z = self.groups[corners[:, 0, None], slices]
+        y = corners[:, 1, None] + along(1, side, self.patch)
+        x = corners[:, 2, None] + along(2, side, self.patch)
+        pixels = (z[:, :, None, None] * height + y[:, None, :, None]) * width + x[:, None, None, :]
+        patches = self.slices.flatten().index_select(0, pixels.flatten()).view(pixels.shape)
+        site_y = corners[:, 1, None] + along(1, sites[..., 0], self.patch)
+        site_x = corners[:, 2, None] + along(2, sites[..., 1], self.patch)
+        counts = ~self.held[corners[:, 0, None], site_y // self.cell, site_x // self.cell]
+        masked = replace_hidden(patches, hidden_pixels(patches.shape, sites, self.offsets))
+        return Batch(
+            masked=masked.contiguous(memory_format=torch.channels_last),
+            target=patches[:, channels // 2],
+            sites=sites,
+            counts=counts,
+            total=counts.sum().clamp_min(1),
+        )
+
+    def _validation(self, cells: Tensor, seed: int) -> Batch:
+        height, width = self.slices.shape[1:]
+        start = cells[:, 1:] * self.cell
+        end = torch.minimum(start + self.cell, torch.tensor([height, width], device=cells.device))
+        middle = (start + end) // 2 - self.patch // 2
+        limit = torch.tensor([height - self.patch, width - self.patch], device=cells.device)
+        corner = torch.minimum(middle.clamp_min(0), limit)
+        generator = torch.Generator(cells.device).manual_seed(seed)
+        count = max(1, round(self.count * (self.cell / self.patch) ** 2))
+        unit = torch.rand((len(cells), count, 2), generator=generator, device=cells.device)
+        sites = (unit * (end - start)[:, None]).long() + (start - corner)[:, None]
+        corners = torch.cat([cells[:, :1], corner], dim=1)
+        flips = torch.zeros((len(cells), 3), dtype=torch.bool, device=cells.device)
+        counts = torch.ones(sites.shape[:2], dtype=torch.bool, device=cells.device)
+        batch = self._batch(corners, flips, sites)
+        return batch._replace(counts=counts, total=counts.sum())

@@ -1,0 +1,256 @@
+"""What changes while a network is trained: how a step is made, what is kept, and the way back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.errors import TrainingError
+from napari_autostructn2v.learning.checkpoint import read_checkpoint, write_checkpoint
+from napari_autostructn2v.learning.device import is_out_of_memory
+from napari_autostructn2v.learning.distributed import average, lead, take_from_lead
+from napari_autostructn2v.learning.network import UNet
+from napari_autostructn2v.learning.training_data import Batch, TrainingData
+from napari_autostructn2v.runs.record import of_another_run
+
+BYTES_A_VALUE = 70
+"""Memory that a step takes for each pixel of its batch and feature of its network. Measured on a CPU: 35 in
+bfloat16, 50 in float32, 68 with four levels."""
+
+EXPLODED = 1e4
+"""Loss from which a training has gone wrong: the stack's own variance is 1, and guessing its mean costs 1."""
+
+LOWERED = 0.25
+"""What is left of the learning rate then."""
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Learning rate as a share of its peak: up in the first tenth of the steps, then cosine down.
+
+    References
+    ----------
+    Smith, L. N., Topin, N. Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
+    Rates. SPIE 2019.
+    """
+    warm_up = max(1, steps // 10)
+    if step < warm_up:
+        return 0.1 + 0.9 * step / warm_up
+    progress = (step - warm_up) / max(1, steps - warm_up)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class Best:
+    """The network to be kept so far; on the CPU, where no broken graphics card takes it along."""
+
+    weights: dict[str, Tensor]
+    loss: float
+    step: int
+
+
+@dataclass
+class TrainingState:
+    """All that a training needs to go on where it stopped.
+
+    Attributes
+    ----------
+    network
+        As it is after ``step`` steps.
+    config
+        Of the stage.
+    generator
+        Of the random patches, sites and flips.
+    identity
+        What a checkpoint must be of, to be gone on from.
+    best
+        What is kept; None before the first validation.
+    lowest
+        Losses of the validation patches with the lowest mean so far.
+    rate
+        Share of the learning rate: below 1 after a training has gone wrong.
+    parts
+        So many pieces a batch is computed in, where memory does not hold it at once.
+    """
+
+    network: UNet
+    config: TrainingConfig
+    generator: torch.Generator
+    identity: dict[str, Any]
+    step: int = 0
+    best: Best | None = None
+    lowest: Tensor | None = None
+    rate: float = 1.0
+    parts: int = 1
+    optimizer: torch.optim.Optimizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        take_from_lead(list(self.network.parameters()))
+        self._first = _on_cpu(self.network)
+        self._new_optimizer()
+
+    def learn(self, data: TrainingData, batch: Batch) -> float | None:
+        """Make a step with a batch; return its loss, mean squared error at the blind spots that count.
+
+        No step is made if the loss says that the training has gone wrong. None is returned if memory did not
+        hold the batch, here or where another process trains along: the next try is in pieces half as large.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * self.rate * one_cycle(self.step, self.config.steps)
+        self.network.train()
+        parameters = list(self.network.parameters())
+        loss = average(self._gradients(data, batch), parameters)
+        if loss is None:
+            self.parts *= 2
+            return None
+        if gone_wrong(loss):
+            return loss
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        self.optimizer.step()
+        self.step += 1
+        return loss
+
+    def _gradients(self, data: TrainingData, batch: Batch) -> Tensor | None:
+        """Compute the gradients of a batch; return its loss, None if memory may hold smaller pieces alone."""
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        try:
+            for piece in data.pieces(batch, self.parts):
+                loss = data.loss(self.network, piece)
+                loss.backward()
+                losses.append(loss.detach())
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or self.parts >= len(batch.masked):
+                raise
+            return None
+        return torch.stack(losses).sum()
+
+    def keep_unless_worse(self, losses: Tensor) -> bool:
+        """Keep the network as the best if the losses of the validation patches do not speak against it.
+
+        Where noise is strong, the lowest of many validations is low mostly by chance, and early in the
+        training. So the latest network is kept that is within one standard error of the lowest (Breiman et
+        al. 1984, section 3.4.3), where the error is that of the difference, patch by patch at the same sites.
+        """
+        if not losses.isfinite().all():
+            return False
+        if self.lowest is None or losses.mean() < self.lowest.mean():
+            self.lowest = losses
+        difference = losses - self.lowest
+        standard_error = difference.std(correction=0) / math.sqrt(max(1, len(losses) - 1))
+        if difference.mean() > standard_error:
+            return False
+        self.best = Best(_on_cpu(self.network), losses.mean().item(), self.step)
+        return True
+
+    def go_back(self) -> None:
+        """To the best network, or to the beginning, and on from there in smaller steps.
+
+        Raises
+        ------
+        TrainingError
+            If that was done before.
+        """
+        if self.rate < 1:
+            raise TrainingError(
+                "The training went wrong twice: its loss grew without bounds. Look for extreme values in the "
+                "stack (a hot pixel, a border of zeros) and crop or clip them, or choose a lower learning "
+                "rate."
+            )
+        self.rate = LOWERED
+        self.go_on_from(self.best)
+
+    def go_on_from(self, best: Best | None) -> None:
+        """Take a network that was kept; what the optimizer knew is gone."""
+        self.best = best
+        self.network.load_state_dict(self._first if best is None else best.weights)
+        self.step = 0 if best is None else best.step
+        self._new_optimizer()
+
+    def fit(self, free: int | None) -> bool:
+        """Compute a batch in as many pieces as ``free`` bytes ask for; whether that is more than one.
+
+        On a CPU nothing says that memory has run out: the system ends the program.
+        """
+        config, wanted = self.config, self.parts
+        whole = BYTES_A_VALUE * config.batch_size * config.patch_size**2 * config.features
+        while free is not None and whole / self.parts > free / 2 and self.parts < config.batch_size:
+            self.parts *= 2
+        return self.parts > wanted
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        best = self.best
+        tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        tensors |= {} if best is None else {f"best.{key}": value for key, value in best.weights.items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items()}
+        tensors["generator"] = self.generator.get_state()
+        if self.lowest is not None:
+            tensors["lowest"] = self.lowest
+        progress = {
+            "identity": self.identity,
+            "step": self.step,
+            "best_loss": None if best is None else best.loss,
+            "best_step": 0 if best is None else best.step,
+            "rate": self.rate,
+        }
+        write_checkpoint(path, tensors, progress)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        RunFolderError
+            If it is damaged, or of another input or other settings.
+        """
+        progress, tensors = read_checkpoint(path)
+        if progress["identity"] != self.identity:
+            different = [
+                key for key, value in self.identity.items() if progress["identity"].get(key) != value
+            ]
+            raise of_another_run(path.parent, different)
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
+        for key, value in tensors.items():
+            group, _, rest = key.partition(".")
+            if rest:
+                groups[group][rest] = value
+        self.network.load_state_dict(groups["network"])
+        optimizer = self.optimizer.state_dict()
+        parameters = list(self.network.parameters())
+        for key, value in groups["optimizer"].items():
+            number, _, moment = key.partition(".")
+            if value.ndim:  # laid out in memory as its parameter is: the fused step relies on that
+                value = torch.empty_like(parameters[int(number)], device="cpu").copy_(value)
+            optimizer["state"].setdefault(int(number), {})[moment] = value
+        self.optimizer.load_state_dict(optimizer)
+        if lead():  # the others' dice only have to differ
+            self.generator.set_state(tensors["generator"])
+        self.lowest = tensors.get("lowest")
+        self.step, self.rate = progress["step"], progress.get("rate", 1.0)
+        if progress["best_loss"] is not None:
+            self.best = Best(groups["best"], progress["best_loss"], progress["best_step"])
+
+    def _new_optimizer(self) -> None:
+        parameters = list(self.network.parameters())
+        self.optimizer = torch.optim.AdamW(
+            parameters,
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            fused=parameters[0].device.type in ("cpu", "cuda"),
+        )
+
+
+def gone_wrong(loss: float) -> bool:
+    """Whether a loss is none that a training comes back from."""
+    return not loss < EXPLODED
+
+
+def _on_cpu(network: UNet) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}

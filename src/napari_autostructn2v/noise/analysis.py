@@ -1,0 +1,524 @@
+"""From a stack to the kernel and the notch: what the noise has in common, and is it worth taking away.
+
+Structure in noise is what is sparse in one of two domains. Sparse in frequency (hum, rows, columns): narrow
+peaks of the power spectrum, for the notch. Sparse in lag (scan lines, streaks, the noise of a
+back-projection): a few neighbours with a large autocorrelation, and a broad pattern in the spectrum, for the
+kernel. Image detail is neither: what is alike in all directions is measured as the background, ring by ring,
+and taken away in both domains.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from scipy import fft, ndimage
+
+from napari_autostructn2v.config import AnalysisConfig, Mode
+from napari_autostructn2v.errors import KernelError, StackError
+from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.kernel import POINT, centre, trim_kernel, validate_kernel
+from napari_autostructn2v.noise.findings import Findings
+from napari_autostructn2v.noise.notch import Notch, NotchedArray, NotchRule, find_notch
+from napari_autostructn2v.noise.spectrum import (
+    BackgroundSpectrum,
+    Tiles,
+    background_spectrum,
+    choose_tiles,
+    departure,
+    find_peaks,
+    frequency_radius,
+    on_rings,
+    ring_median,
+    ring_quantiles,
+    window_autocorrelation,
+)
+from napari_autostructn2v.noise.verdict import Verdict, judge
+from napari_autostructn2v.stack import RemovedArray, Scale, Stack, as_stack
+
+MIN_COHERENCE = 0.1
+"""Share of noise in common from which the kernel is repeated in the neighbouring slices."""
+
+COARSE_DETAIL = 0.08
+"""Below this frequency (cycles per pixel) slices differ in their images, whatever the noise."""
+
+CONTINUOUS = 0.6
+"""Share of that coarse detail that neighbouring slices have in common where the image goes on from one to
+the next."""
+
+CONFIRMING = 3.0
+"""Standard errors by which the residual of Stage 1 has to depart from its ring to confirm a peak."""
+
+RAISED = 1.8
+"""Power of isotropic noise between 0.2 and 0.3 cycles per pixel, over that beyond 0.4, from which it
+counts."""
+
+PAINTED_EXCESS = np.log(10.0)
+"""Log power above its ring given to a painted bin that shows none itself."""
+
+NEAR = np.ones((7, 7))
+"""Steps of up to three pixels, from neighbour to neighbour: a kernel reaches across a gap of two, where the
+correlation changes sign on its way out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What was read off a stack: an analysis follows from it, and so do its edits, in milliseconds.
+
+    Attributes
+    ----------
+    background
+        Spectra of the background as it is.
+    patterns
+        All that is narrow in the spectra of whole slices.
+    taken
+        Those of them that are in the background too, and no lattice of the sample.
+    remainder
+        Spectra of the background without them; :attr:`background` itself if there are none.
+    residual
+        Spectra of original minus denoised, in the same places; None without Stage 1.
+    outlined
+        Whether a person has said where the background is.
+    mode
+        ``2.5d`` gives a kernel of three slices.
+    voxel_size
+        If known.
+    tiles
+        Where the spectra were measured.
+    scale
+        Of the stack: powers are in squares of its unit.
+    """
+
+    background: BackgroundSpectrum
+    patterns: Notch
+    taken: Notch
+    remainder: BackgroundSpectrum
+    residual: BackgroundSpectrum | None
+    outlined: bool
+    mode: Mode
+    voxel_size: VoxelSize | None
+    tiles: Tiles
+    scale: Scale
+
+    def spectrum_of(self, stack: Any) -> BackgroundSpectrum:
+        """Spectra of another stack of the same shape, as a denoised one, in the same places."""
+        other = as_stack(stack)
+        # at a level of its own: what was removed has another one
+        on_unit = Stack(other.array, replace(other.scale, unit=self.scale.unit))
+        return background_spectrum(on_unit, self.tiles)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NoiseAnalysis:
+    """Where the noise has structure, in frequency and in lag.
+
+    Attributes
+    ----------
+    spectrum
+        Log power of the background, float32 (T, T), T odd, zero frequency in the middle.
+    peaks
+        Frequencies that make the kernel and the notch, bool (T, T), point-symmetric.
+    notch
+        Patterns to take away before Stage 2.
+    left_alone
+        Patterns that look like a lattice of the sample: no notch, no kernel.
+    autocorrelation
+        Of the noise that the notch leaves, against its isotropic part, float32 (L, L) or (3, L, L); lag 0 is
+        in the middle.
+    kernel
+        bool (K, K) or (3, K, K): odd, centre True, point-symmetric unless a person has set it.
+    measured
+        What all of this is derived from.
+    config
+        Settings it was derived with.
+    far_scatter
+        Scatter of the autocorrelation at lags too far for a kernel: its standard error where the noise has no
+        long-range pattern.
+    isotropic
+        Whether the noise is correlated alike in all directions; None where that cannot be told from fine
+        detail.
+    by_hand
+        Whether a person has set the kernel.
+    """
+
+    spectrum: np.ndarray
+    peaks: np.ndarray
+    notch: Notch
+    left_alone: Notch
+    autocorrelation: np.ndarray
+    kernel: np.ndarray
+    measured: Measurement
+    config: AnalysisConfig
+    far_scatter: float
+    isotropic: bool | None
+    by_hand: bool = False
+
+    def __repr__(self) -> str:
+        return f"<NoiseAnalysis: {self.verdict.summary}>"
+
+    @property
+    def mode(self) -> Mode:
+        """``2.5d`` if the kernel has three slices."""
+        return self.measured.mode
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What it means."""
+        return judge(_findings(self))
+
+    @property
+    def notch_rule(self) -> NotchRule | None:
+        """How to find the same patterns in a stack, this one or another; None if there are none."""
+        return NotchRule(self.peaks, self.config.notch) if self.notch else None
+
+    def with_config(self, config: AnalysisConfig) -> NoiseAnalysis:
+        """The same measurement with other thresholds; tile size and share of background stay as measured."""
+        return _derive(self.measured, find_peaks(self.measured.background, config), config)
+
+    def with_peaks(self, peaks: np.ndarray) -> NoiseAnalysis:
+        """The same measurement with these frequencies as the peaks, bool (T, T).
+
+        A bin that is erased counts as ordinary background. One that is painted goes to the notch if whole
+        slices have a narrow peak there; if not, it counts with the power measured there, or with ten times
+        the background where that shows nothing.
+        """
+        peaks = np.asarray(peaks, dtype=bool)
+        if peaks.shape != self.peaks.shape:
+            raise KernelError(f"The peaks have shape {peaks.shape}, the spectrum {self.peaks.shape}.")
+        return _derive(self.measured, peaks | np.flip(peaks), self.config)
+
+    def with_kernel(self, kernel: np.ndarray) -> NoiseAnalysis:
+        """The same measurement with a kernel set by hand.
+
+        Raises
+        ------
+        KernelError
+            If it is no kernel, or not one of this mode.
+        """
+        return replace(self, kernel=trim_kernel(validate_kernel(kernel, self.mode)), by_hand=True)
+
+
+def analyze(
+    stack: Any,
+    denoised: Any = None,
+    *,
+    mode: Mode = "2d",
+    config: AnalysisConfig | None = None,
+    region: np.ndarray | None = None,
+    voxel_size: VoxelSize | None = None,
+) -> NoiseAnalysis:
+    """Measure the structure of the noise; extract the kernel and the notch.
+
+    Parameters
+    ----------
+    stack
+        The raw data, shape (Z, Y, X) or (Y, X).
+    denoised
+        The same stack after Stage 1: it tells background from structure, and what Stage 1 let through. The
+        raw data are used if None.
+    mode
+        ``"2.5d"`` gives a kernel of three slices.
+    config
+        Thresholds.
+    region
+        Outlined background, bool (Y, X) or (Z, Y, X): noise is measured there and nowhere else. The flattest
+        tiles are taken if None.
+    voxel_size
+        For lengths in words.
+
+    Raises
+    ------
+    StackError
+        If the stack cannot be denoised as it is, or the region does not suit it.
+    """
+    stack = as_stack(stack, mode)
+    config = config or AnalysisConfig()
+    if denoised is not None:
+        denoised = as_stack(denoised, mode, like=stack)
+        if denoised.shape != stack.shape:
+            raise StackError(f"The denoised stack has shape {denoised.shape}, the raw one {stack.shape}.")
+    tiles = choose_tiles(stack, denoised, config, region)
+    background = remainder = background_spectrum(stack, tiles)
+    peaks = find_peaks(background, config)
+    patterns = find_notch(stack)
+    taken, _ = NotchRule(peaks, "all" if config.notch == "all" else "auto").among(patterns)
+    if taken:
+        remainder = background_spectrum(Stack(NotchedArray(stack, taken)), tiles)
+    residual = None
+    if denoised is not None:
+        residual = background_spectrum(Stack(RemovedArray(stack, denoised)), tiles)
+    measured = Measurement(
+        background, patterns, taken, remainder, residual, tiles.outlined, mode, voxel_size, tiles, stack.scale
+    )
+    return _derive(measured, peaks, config)
+
+
+def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) -> NoiseAnalysis:
+    side = peaks.shape[0]
+    peaks = peaks.copy()
+    peaks[centre(peaks.shape)] = False
+    rule = NotchRule(peaks, config.notch)
+    notch, left_alone = rule.among(measured.patterns)
+    notched = notch.on_tiles(side)
+    background = measured.remainder if notch else measured.background
+    log_power = np.where(notched, background.log_power, measured.background.log_power)
+    log_power = (log_power + np.flip(log_power)) / 2
+    rings = ring_median(log_power)
+    excess = log_power - rings
+    # what a notch leaves, and what a painted notch was never measured without, is no structure
+    shown = np.abs(excess) >= np.where(notched, config.min_excess, config.min_excess / 2)
+    excess = np.where(shown & ~(notched & ~measured.taken.on_tiles(side)), excess, PAINTED_EXCESS * ~notched)
+    excess = np.where(peaks & ~left_alone.on_tiles(side), excess, 0.0)
+
+    whitened = _autocorrelation(np.exp(excess))
+    # the image itself fills the lowest frequencies: take them as flat
+    usable = frequency_radius(side) >= config.min_frequency
+    flat = np.exp(np.where(usable, rings, np.median(rings[usable])) + excess)
+    reach = min(config.max_lag, side // 4)
+    far = _far_scatter(whitened)
+    window = slice(side // 2 - reach, side // 2 + reach + 1)
+    shape = _less_rings(_autocorrelation(flat), reach + 1)
+    correlation = shape[1:-1, 1:-1].copy()
+    kernel = _extract(whitened[window, window], shape, far, config)
+    isotropic = None
+    if (power := _own_power(background, measured.outlined)) is not None:
+        own, profile = power
+        isotropic, directed = _raised(profile), bool(kernel.sum() > 1)
+        if isotropic or directed:
+            own = np.where(peaks & ~left_alone.on_tiles(side), own, profile) if directed else profile
+            complete = _autocorrelation(_extended_inwards(own))
+            smallest = config.min_correlation
+            if directed:
+                complete -= _baseline(complete)
+                # beside a line, what the images of two slices do not share must not thicken it
+                smallest = max(2 * smallest, 8 * _far_scatter(complete))
+            correlation = complete[window, window].copy()
+            kernel = _strongest(kernel | (np.abs(correlation) >= smallest), correlation, config)
+    if not config.find_kernel:
+        kernel = POINT
+    if measured.mode == "2.5d":
+        assert background.cross_power is not None  # as_stack refuses 2.5D on fewer than three slices
+        beside = _autocorrelation(np.where(usable, background.cross_power, 0.0), background.power.mean())
+        beside = _less_rings(beside, reach)
+        correlation = np.stack([np.flip(beside), correlation, beside])
+        shared = config.find_kernel and abs(background.coherence) >= MIN_COHERENCE
+        kernel = np.stack([kernel & shared, kernel, kernel & shared])
+    correlation[centre(correlation.shape)] = 1.0
+    return NoiseAnalysis(
+        spectrum=measured.background.log_power.astype(np.float32),
+        peaks=peaks,
+        notch=notch,
+        left_alone=left_alone,
+        autocorrelation=correlation.astype(np.float32),
+        kernel=trim_kernel(kernel),
+        measured=measured,
+        config=config,
+        far_scatter=far,
+        isotropic=isotropic,
+    )
+
+
+def _findings(analysis: NoiseAnalysis) -> Findings:
+    measured, notch = analysis.measured, analysis.notch
+    raw, rest = (np.exp(b.log_power) for b in (measured.background, measured.remainder))
+    seen = frequency_radius(len(raw)) >= analysis.config.min_frequency
+    at = notch.on_tiles(len(raw)) & seen
+    confirmed = None
+    if measured.residual is not None and analysis.peaks.any():
+        # up or down: what a blind spot cannot predict stands out there, what it lets through is a dip
+        departures = departure(measured.residual) / measured.residual.regional_error
+        confirmed = float((np.abs(departures[analysis.peaks]) > CONFIRMING).mean())
+    return Findings(
+        correlation=analysis.autocorrelation,
+        far_scatter=analysis.far_scatter,
+        kernel=analysis.kernel,
+        by_hand=analysis.by_hand,
+        notch=notch,
+        notched=float(np.maximum(raw - rest, 0)[at].sum() / raw[seen].sum()),
+        lattice=bool(analysis.left_alone),
+        confirmed=confirmed,
+        any_peaks=bool(analysis.peaks.any()),
+        isotropic=analysis.isotropic,
+        coherence=(measured.remainder if notch else measured.background).coherence,
+        tiles=measured.background.tiles,
+        noiseless=measured.background.noiseless,
+        serial=_serial(measured.remainder if notch else measured.background),
+        voxel_size=measured.voxel_size,
+    )
+
+
+def _autocorrelation(power: np.ndarray, zero_lag: float | None = None) -> np.ndarray:
+    """Inverse transform of a centred, symmetric power spectrum, over its zero lag and its window's own."""
+    half = fft.ifftshift(power)[:, : len(power) // 2 + 1]
+    correlation = fft.fftshift(fft.irfft2(half, power.shape))
+    zero_lag = correlation[centre(power.shape)] if zero_lag is None else zero_lag
+    # the floor: where the window leaves hardly a pair of pixels, dividing by it would only raise noise
+    correlation /= zero_lag * np.maximum(window_autocorrelation(power.shape[0]), 0.2)
+    return np.asarray((correlation + np.flip(correlation)) / 2)  # symmetric to the last digit
+
+
+def _less_rings(correlation: np.ndarray, reach: int) -> np.ndarray:
+    """The middle of a centred (T, T) image, to ``reach`` pixels from the centre, less the ring median.
+
+    Rings that do not come near are left aside; those that do are whole.
+    """
+    around = min(math.ceil(math.sqrt(2) * reach) + 2, len(correlation) // 2)
+    near = _middle(correlation, around)
+    return _middle(near - ring_median(near), reach)
+
+
+def _middle(image: np.ndarray, reach: int) -> np.ndarray:
+    window = slice(len(image) // 2 - reach, len(image) // 2 + reach + 1)
+    return image[window, window]
+
+
+@lru_cache(maxsize=4)
+def _own_power(background: BackgroundSpectrum, outlined: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Power spectrum of the noise alone, (T, T), whatever its shape, and its ring median.
+
+    None where it cannot be told.
+
+    One slice cannot tell noise that is alike in all directions from fine detail. Two can, if the image goes
+    on from one to the next and the noise does not: the spectrum of their difference is the noise's, but for
+    low frequencies. In an outlined background all that varies is noise.
+    """
+    if outlined:
+        power = background.power
+    else:
+        shared = background.cross_power
+        if shared is None or background.noiseless or abs(background.coherence) >= MIN_COHERENCE:
+            return None
+        if _serial(background):
+            return None
+        power = background.power - shared
+    own = (power + np.flip(power)) / 2
+    return own, ring_median(own)
+
+
+def _serial(background: BackgroundSpectrum) -> bool:
+    """Whether there are slices whose images do not go on from one to the next."""
+    shared = background.cross_power
+    if shared is None:
+        return False
+    radius = frequency_radius(len(shared))
+    coarse = (radius >= 1.5 / len(shared)) & (radius < COARSE_DETAIL)
+    return bool(shared[coarse].sum() < CONTINUOUS * background.power[coarse].sum())
+
+
+def _raised(profile: np.ndarray) -> bool:
+    """Whether the noise, of this power in each ring, is correlated alike in all directions."""
+    radius = frequency_radius(len(profile))
+    fine, middle = (profile[(radius > low) & (radius < low + 0.1)].mean() for low in (0.4, 0.2))
+    return bool(middle >= RAISED * fine)
+
+
+def _extended_inwards(power: np.ndarray) -> np.ndarray:
+    """The power, at low frequencies, where slices differ in their images, as farther out at that angle."""
+    side, middle = len(power), len(power) // 2
+    radius = frequency_radius(side)
+    low = (radius < COARSE_DETAIL) & (radius > 0)
+    offsets = np.argwhere(low) - middle
+    outer = offsets * (np.ceil(COARSE_DETAIL * side) / np.hypot(*offsets.T))[:, None]
+    extended = power.copy()
+    extended[low] = ndimage.map_coordinates(power, outer.T + middle, order=1)
+    extended[middle, middle] = extended[low].mean()
+    return extended
+
+
+def _baseline(correlation: np.ndarray) -> np.ndarray:
+    """What all directions lack of the autocorrelation, as its lowest frequencies are not measured.
+
+    Beside a ridge there should be none, so the lower quartile of a ring of equal lag is the lack; nearer the
+    centre, where the ridge fills the rings, it is taken as farther out.
+    """
+    quartile = ndimage.median_filter(ring_quantiles(correlation, 0.25), 3)
+    quartile[:4] = quartile[4]
+    return on_rings(quartile, len(correlation))
+
+
+def _far_scatter(correlation: np.ndarray) -> float:
+    """Scatter of the autocorrelation beyond any kernel: its standard error, or a long-range pattern."""
+    side = correlation.shape[0]
+    radius = frequency_radius(side) * side
+    return float(1.4826 * np.median(np.abs(correlation[(radius > 0.25 * side) & (radius < 0.45 * side)])))
+
+
+def _extract(
+    whitened: np.ndarray, shape: np.ndarray, far_scatter: float, config: AnalysisConfig
+) -> np.ndarray:
+    """Neighbours whose correlation is certain in one measure and of the right shape in the other.
+
+    Whitened ring by ring, the autocorrelation is sure, as all that is isotropic cancels, but true neighbours
+    get a halo of the opposite sign. Less its median over rings of equal lag, the raw one has the right shape
+    and sign but is less sure. A neighbour has to pass both.
+
+    Parameters
+    ----------
+    whitened
+        As far as a kernel reaches, (L, L).
+    shape
+        One pixel farther on all sides, (L + 2, L + 2).
+    far_scatter
+        Standard error of ``whitened``.
+    config
+        Thresholds.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool (L, L).
+    """
+    reach = len(whitened) // 2
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    radius = np.hypot(y, x)
+    ridge = (np.abs(shape) >= ndimage.maximum_filter(np.abs(shape), size=3) / 3)[1:-1, 1:-1]
+    shape = shape[1:-1, 1:-1]
+    alike = np.sign(whitened) == np.sign(shape)
+
+    def passing(certainty: float, correlation: float) -> np.ndarray:
+        certain = np.abs(whitened) >= max(certainty * far_scatter, correlation)
+        passed = certain & (np.abs(shape) >= correlation) & alike & ridge
+        return np.asarray((passed | np.flip(passed)) & (radius <= reach + 0.5))
+
+    found = passing(8, config.min_correlation)
+    found[reach, reach] = True
+    found = ndimage.binary_propagation(radius == 0, structure=NEAR, mask=found)
+    found = _prolonged(_bridged(found), passing(4, config.min_correlation / 2))
+    return _strongest(found, shape, config)
+
+
+def _strongest(kernel: np.ndarray, correlation: np.ndarray, config: AnalysisConfig) -> np.ndarray:
+    """Of a kernel, the pixels of the strongest correlation that hang together with the centre."""
+    y, x = np.indices(kernel.shape) - len(kernel) // 2
+    strength = np.maximum(np.abs(correlation), np.flip(np.abs(correlation)))
+    strength[(y == 0) & (x == 0)] = np.inf
+    within = (kernel | np.flip(kernel)) & (np.hypot(y, x) <= len(kernel) // 2 + 0.5)
+    if within.sum() > config.max_pixels:
+        within &= strength >= np.sort(strength[within])[-config.max_pixels]
+    return np.asarray(ndimage.binary_propagation(np.isinf(strength), structure=NEAR, mask=within))
+
+
+def _bridged(kernel: np.ndarray) -> np.ndarray:
+    """The kernel with the straight line from each of its pixels to the centre filled in."""
+    filled = kernel.copy()
+    mid = centre(kernel.shape)
+    for offset in np.argwhere(kernel) - mid:
+        steps = np.linspace(0, 1, int(np.abs(offset).max()) + 1)[:, None]
+        filled[tuple((np.rint(steps * offset).astype(int) + mid).T)] = True
+    return filled
+
+
+def _prolonged(kernel: np.ndarray, faint: np.ndarray) -> np.ndarray:
+    """The kernel with its rays drawn out, straight on, over pixels of a fainter correlation."""
+    longer = kernel.copy()
+    mid = np.array(centre(kernel.shape))
+    offsets = np.argwhere(faint) - mid
+    for offset in offsets[np.argsort(np.abs(offsets).max(axis=1), kind="stable")]:
+        distance = int(np.abs(offset).max())
+        inner = np.rint(offset * (distance - 1) / max(distance, 1)).astype(int)
+        if inner.any() and longer[tuple(inner + mid)]:
+            longer[tuple(offset + mid)] = True
+    return longer

@@ -1,0 +1,90 @@
+"""What the noise analysis has found, as a verdict needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.noise.notch import Notch
+
+WIDE = 31
+"""Pixels of a kernel, in a slice, above which it is no line any more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a verdict is made of.
+
+    Attributes
+    ----------
+    correlation
+        Autocorrelation of the noise, (L, L) or (3, L, L).
+    far_scatter
+        Its scatter at lags too far for a kernel.
+    kernel
+        bool (K, K) or (3, K, K).
+    by_hand
+        Whether a person has set the kernel.
+    notch, notched
+        Patterns taken away, and the share of the variance that they have.
+    lattice
+        Whether a pattern was left alone because it looks like one of the sample.
+    confirmed
+        Share of the peaks that the residual of Stage 1 confirms, if known.
+    any_peaks
+        Whether anything stands out in the spectrum.
+    isotropic
+        Whether the noise is correlated alike in all directions; None where that cannot be told from fine
+        detail.
+    coherence
+        Share of the noise that neighbouring slices have in common.
+    tiles, noiseless
+        Tiles that were averaged, and whether they hold hardly any noise.
+    serial
+        Whether the images of neighbouring slices do not go on from one to the next.
+    voxel_size
+        If known.
+    """
+
+    correlation: np.ndarray
+    far_scatter: float
+    kernel: np.ndarray
+    by_hand: bool
+    notch: Notch
+    notched: float
+    lattice: bool
+    confirmed: float | None
+    any_peaks: bool
+    isotropic: bool | None
+    coherence: float
+    tiles: int
+    noiseless: bool
+    serial: bool
+    voxel_size: VoxelSize | None
+
+    @property
+    def risky(self) -> bool:
+        """Whether the kernel may well cost more detail than it takes noise.
+
+        In serial sections nothing but the background's own spectrum says what of it is noise, so that a wide
+        kernel comes out with gaps, and their images are fine enough to suffer from a wide blind spot: in
+        trials with streaks Stage 2 lost half a decibel there.
+        """
+        return self.serial and not self.by_hand and bool(self.middle.sum() > WIDE)
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the kernel has three slices."""
+        return self.kernel.ndim == 3
+
+    @property
+    def round(self) -> bool:
+        """Whether the kernel is that of noise which is alike in all directions, and no more."""
+        return bool(self.isotropic) and not self.by_hand and np.array_equal(self.middle, self.middle.T)
+
+    @property
+    def middle(self) -> np.ndarray:
+        """The kernel in its own slice."""
+        return self.kernel[1] if self.stacked else self.kernel

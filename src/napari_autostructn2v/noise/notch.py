@@ -1,0 +1,577 @@
+"""A protected Fourier notch: take away patterns that reach too far for any kernel.
+
+Offsets of whole rows, fixed columns, hum, a readout grid: such noise can be predicted from far outside a
+small kernel, so a blind spot cannot remove it. In the spectrum of a whole slice it is narrow, a line along an
+axis or a few single peaks, and there it is taken down to what lies around it. Image detail is broad; where a
+narrow peak does come from the sample (a lattice, a microtubule), it is not found in the background, or it
+goes on through the slices at a slant.
+
+References
+----------
+Moisan, L. Periodic plus smooth image decomposition. Journal of Mathematical Imaging and Vision 39 (2011),
+161-179.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import fft, ndimage
+
+from napari_autostructn2v.config import NotchChoice
+from napari_autostructn2v.noise.spectrum import power
+from napari_autostructn2v.stack import DerivedArray, Stack
+from napari_autostructn2v.threads import THREADS, in_background
+
+MAX_SLICES = 32
+"""Slices measured: the pattern's frequencies are the same all over a stack."""
+
+SURROUNDINGS = 0.035
+"""Width in cycles per pixel of what a peak is held against: what is broader is a kernel's business."""
+
+NARROW = 1.2
+"""Log power that a peak has above its surroundings."""
+
+CERTAIN = 5.0
+"""The same in standard errors of a single bin."""
+
+LINE = 0.7
+"""Log power that three quarters of a line along an axis have above what is beside it."""
+
+PROTECTED = 0.02
+"""Below this frequency (cycles per pixel) no single peak is taken: the image is strong there."""
+
+PROTECTED_BINS = 2
+"""So many bins around zero frequency are left alone on lines as well."""
+
+LINE_STARTS = 0.04
+"""From this frequency on (cycles per pixel) half of a line must be among the peaks of the background."""
+
+COHERENT = 0.4
+"""Share of the power common to all slices from which a pattern counts as the same in all of them, or as going
+on from slice to slice."""
+
+FEWEST_FOR_COHERENCE = 6
+"""Slices below which it cannot be told what they have in common."""
+
+DETAIL = 8.0
+"""Sigma in pixels of the Gaussian that is taken from a slice before the median of a row: the offset is left
+in all of its pixels, image detail in some of them."""
+
+LATTICE = 4.0
+"""Log power of a wave above its surroundings from which it is surely a lattice's; below it may be chance."""
+
+ENDS = 4
+"""Pixels at each end of a profile whose median says how much the ends differ, whatever a single one does."""
+
+ON_AXIS = 0.75
+"""Bins within which a peak lies on an axis, or at half the sampling frequency."""
+
+MAX_WAVES = 64
+"""Most single peaks; more are no pattern but the spectrum's own roughness, and the strongest are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Offsets:
+    """Whole rows, or whole columns, lifted or lowered.
+
+    Attributes
+    ----------
+    axis
+        0 for rows, 1 for columns: the axis along which the offset changes.
+    gain
+        What is left of each frequency of the offsets, 0 to 1, ``rfft`` layout.
+    fixed
+        Offsets that all slices have in common, to be subtracted first, one for each row or column.
+    """
+
+    axis: int
+    gain: np.ndarray
+    fixed: np.ndarray
+
+    def pattern(self, plane: np.ndarray) -> np.ndarray:
+        """The offsets in a slice, to be broadcast against it."""
+        across = 1 - self.axis
+        detail = ndimage.gaussian_filter1d(plane, DETAIL, axis=self.axis)
+        np.subtract(plane, detail, out=detail)
+        profile = np.median(detail, axis=across, overwrite_input=True) - self.fixed
+        offsets = self.fixed + fft.irfft(_periodic_spectrum(profile) * (1 - self.gain), n=profile.size)
+        return np.expand_dims(offsets, across)
+
+
+@dataclass(frozen=True, eq=False)
+class Wave:
+    """One narrow peak: a wave whose amplitude and phase change slowly over the slice.
+
+    Attributes
+    ----------
+    frequency
+        Along Y and X, in cycles per pixel.
+    reach
+        Sigma in pixels over which amplitude and phase are taken as constant.
+    height
+        Log power above its surroundings.
+    slant
+        Whether it runs along neither axis.
+    through
+        Whether it goes on from slice to slice, be it at another phase; None if they are too few to tell.
+    common
+        Mean of the slices, (Y, X), if the wave is the same in all of them, or None.
+    """
+
+    frequency: tuple[float, float]
+    reach: float
+    height: float
+    slant: bool
+    through: bool | None
+    common: np.ndarray | None = None
+
+    def pattern(self, plane: np.ndarray) -> np.ndarray:
+        """The wave in a slice, (Y, X), float32."""
+        pattern = self.envelope(plane if self.common is None else self.common)
+        pattern *= np.float32(self.share)
+        return pattern
+
+    @property
+    def share(self) -> float:
+        """How much of what is there belongs to the wave: the Wiener gain, 0 to 1."""
+        return float(1 - np.exp(-self.height))
+
+    @property
+    def alternating(self) -> bool:
+        """Whether every other row or column is lifted: read out by two amplifiers, as no sample is built."""
+        return not self.slant and -0.5 in self.frequency
+
+    def envelope(self, plane: np.ndarray) -> np.ndarray:
+        """All of the slice that is near the frequency, (Y, X), float32.
+
+        The slice is brought down to zero frequency and smoothed there, by as much less at its borders as
+        there is less of it: no leakage, whatever the frequency.
+        """
+        carriers = [
+            np.exp(2j * np.pi * f * np.arange(n)) for f, n in zip(self.frequency, plane.shape, strict=True)
+        ]
+        # single precision and in place: of a large slice this is what takes the most memory
+        slow = np.zeros(plane.shape, np.complex64)
+        np.subtract(plane, plane.mean(), out=slow.real)
+        slow = _times(slow, [c.conj() for c in carriers])
+        for axis in (0, 1):
+            slow = _smoothed(slow, self.reach, axis)
+        weights = [_smoothed(np.ones(n), self.reach, 0) for n in plane.shape]
+        slow = _times(slow, [c / weight for c, weight in zip(carriers, weights, strict=True)])
+        # a wave has its other half at -f, unless that is the same frequency
+        halves = 1 if all((2 * f) % 1 == 0 for f in self.frequency) else 2
+        near = slow.real
+        near *= halves
+        return near
+
+
+def _times(image: np.ndarray, factors: Sequence[np.ndarray]) -> np.ndarray:
+    """Multiply an image in place by a factor for each row and one for each column."""
+    rows, columns = (factor.astype(image.dtype) for factor in factors)
+    image *= rows[:, None]
+    image *= columns
+    return image
+
+
+def _smoothed(image: np.ndarray, sigma: float, axis: int) -> np.ndarray:
+    """The image, changed in place.
+
+    Zeros around it; three running means, which are a Gaussian at a tenth of its cost.
+    """
+    size = round(np.sqrt(4 * sigma**2 + 1))
+    for _ in range(3):  # in place: it goes line by line
+        ndimage.uniform_filter1d(image, size, axis=axis, output=image, mode="constant")
+    return image
+
+
+@dataclass(frozen=True, eq=False)
+class Notch:
+    """Narrow peaks to take away from every slice.
+
+    Attributes
+    ----------
+    offsets
+        Of rows and of columns.
+    waves
+        Single peaks.
+    """
+
+    offsets: tuple[Offsets, ...] = ()
+    waves: tuple[Wave, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.offsets or self.waves)
+
+    def take_from(self, plane: np.ndarray) -> np.ndarray:
+        """Take the patterns away from a slice (Y, X), float32, in place; returned is the slice."""
+        if not self:
+            return plane
+        # slices may be large: no second copy, and without the mean, which would cost digits
+        mean = plane.mean()
+        plane -= mean
+        for offsets in self.offsets:
+            plane -= offsets.pattern(plane)
+        plane -= self._fixed
+        for wave in self.waves:
+            if wave.common is None:
+                plane -= wave.pattern(plane)
+        plane += mean
+        return plane
+
+    @cached_property
+    def _fixed(self) -> np.ndarray:
+        """The sum of the waves that are the same in all slices, however many; 0 if there are none."""
+        total = np.zeros((), np.float32)
+        for wave in self.waves:
+            if wave.common is not None:
+                total = total + wave.pattern(wave.common)
+        return total
+
+    def at(self, peaks: np.ndarray) -> Notch:
+        """Of this notch, the part at these peaks of the tiles' spectrum.
+
+        Parameters
+        ----------
+        peaks
+            bool (T, T), T odd, centred, as :func:`~napari_autostructn2v.noise.spectrum.find_peaks` gives it. A line
+            along an axis is taken as a whole where half of it is there.
+        """
+        side, middle = len(peaks), len(peaks) // 2
+        outer = np.abs(np.arange(side) - middle) >= LINE_STARTS * side
+        lines = (peaks[outer, middle].mean() >= 0.5, peaks[middle, outer].mean() >= 0.5)
+        return Notch(
+            tuple(part for part in self.offsets if lines[part.axis]),
+            tuple(wave for wave in self.waves if peaks[_tile_bin(wave, side)]),
+        )
+
+    def without_lattices(self) -> Notch:
+        """Of this notch, the part that is the detector's, as far as can be told.
+
+        A lattice, or layers, of the sample go on from slice to slice, most often at a slant; a pattern of
+        the detector that goes on through the slices is a grid of rows and columns. Where there is a lattice,
+        what else goes on through the slices is more of it.
+        """
+        lasting = [wave for wave in self.waves if wave.through is not False]
+        level = [wave for wave in lasting if not wave.slant]
+        highest = max((wave.height for wave in level), default=0.0)
+        lattice = any(wave.slant and wave.height > highest / 2 for wave in lasting)
+        grid = level if len({wave.frequency[0] == 0 for wave in level}) == 2 and not lattice else []
+        kept = (w for w in self.waves if w not in lasting or w in grid or w.alternating)
+        return replace(self, waves=tuple(kept))
+
+    def on_tiles(self, side: int) -> np.ndarray:
+        """Where it acts in the tiles' spectrum, whose window widens a line to three bins, bool (T, T)."""
+        bins = np.zeros((side, side), dtype=bool)
+        middle = slice(side // 2 - 1, side // 2 + 2)
+        for part in self.offsets:
+            bins[(slice(None), middle) if part.axis == 0 else (middle, slice(None))] = True
+        for wave in self.waves:
+            y, x = _tile_bin(wave, side)
+            bins[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = True
+        return bins | np.flip(bins)
+
+
+def _tile_bin(wave: Wave, side: int) -> tuple[int, int]:
+    y, x = (min(max(round(f * side) + side // 2, 0), side - 1) for f in wave.frequency)
+    return y, x
+
+
+@dataclass(frozen=True, eq=False)
+class NotchRule:
+    """Which patterns to take away, of any stack of the same microscope.
+
+    Attributes
+    ----------
+    peaks
+        Of the tiles' spectrum, bool (T, T): a pattern has to be there as well.
+    choice
+        ``auto`` leaves alone what looks like a lattice of the sample.
+    """
+
+    peaks: np.ndarray
+    choice: NotchChoice
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, NotchRule)
+            and self.choice == other.choice
+            and np.array_equal(self.peaks, other.peaks)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def among(self, patterns: Notch) -> tuple[Notch, Notch]:
+        """Those of the patterns to take away, and those left alone because they look like a lattice."""
+        here = patterns.at(self.peaks)
+        if self.choice == "all":
+            return here, Notch()
+        taken = here.without_lattices()
+        others = (wave for wave in here.waves if wave not in taken.waves and wave.height >= LATTICE)
+        left_alone = Notch(waves=tuple(others))
+        return taken if self.choice == "auto" else Notch(), left_alone
+
+    def apply(self, stack: Stack) -> Stack:
+        """The stack without its patterns, filtered slice by slice as it is read."""
+        notch, _ = self.among(find_notch(stack))
+        return Stack(NotchedArray(stack, notch))
+
+
+class NotchedArray(DerivedArray):
+    """A stack without what a notch takes away, computed slice by slice as it is read.
+
+    Parameters
+    ----------
+    stack
+        The raw data.
+    notch
+        What to take away.
+    """
+
+    def __init__(self, stack: Stack, notch: Notch) -> None:
+        super().__init__(stack)
+        self._stack, self._notch = stack, notch
+
+    def plane(self, z: int) -> np.ndarray:
+        """A slice without the pattern."""
+        return self._notch.take_from(self._stack.plane(z))
+
+
+class PatternArray(NotchedArray):
+    """What it takes away, likewise."""
+
+    difference = True
+
+    def plane(self, z: int) -> np.ndarray:
+        """The pattern in a slice."""
+        plane = self._stack.plane(z)
+        return plane - self._notch.take_from(plane.copy())
+
+
+def find_notch(stack: Stack) -> Notch:
+    """Find all that is narrow in the spectra of whole slices, whether noise or sample.
+
+    The logarithm of the power is averaged over the slices and held against the median of its surroundings;
+    peaks must be large and certain. A line along an axis is judged as a whole, against the lines beside it,
+    since each of its bins may be weak.
+
+    Parameters
+    ----------
+    stack
+        The raw data; up to 32 slices of it are read, some at a time and each of them again.
+    """
+    chosen = _chosen(stack.shape[0])
+    lines = Notch(_find_offsets(stack, chosen))
+    return replace(lines, waves=_find_waves(Stack(NotchedArray(stack, lines)), chosen))
+
+
+def _chosen(depth: int) -> list[int]:
+    """Slices from all over the stack, in pairs of neighbours where they are not all taken."""
+    if depth <= MAX_SLICES:
+        return list(range(depth))
+    first = np.linspace(0, depth - 2, MAX_SLICES // 2).round().astype(int)
+    return sorted({int(z) for z in (*first, *(first + 1))})
+
+
+def _level(stack: Stack, z: int) -> np.ndarray:
+    """A slice less its mean, which would leak from zero frequency into its surroundings."""
+    plane = stack.plane(z)
+    plane -= plane.mean()
+    return plane
+
+
+def _find_offsets(stack: Stack, chosen: list[int]) -> tuple[Offsets, ...]:
+    """Offsets of rows and of columns."""
+
+    def profiles(z: int) -> tuple[np.ndarray, np.ndarray]:
+        level = _level(stack, z)
+        return _line_spectrum(level), _line_spectrum(level.T)
+
+    of_slices = list(in_background(profiles, chosen, threads=THREADS))
+    found = (_offsets(np.array(lines), axis) for axis, lines in enumerate(zip(*of_slices, strict=True)))
+    return tuple(part for part in found if part is not None)
+
+
+def _line_spectrum(plane: np.ndarray) -> np.ndarray:
+    """Of each row, its amplitude at zero frequency along X and at two frequencies on each side, (Y, 5)."""
+    width = plane.shape[1]
+    angle = 2 * np.pi * np.outer(np.arange(width) / width, (1, 2))
+    basis = np.concatenate([np.ones((width, 1)), np.cos(angle), np.sin(angle)], axis=1)
+    parts = (plane @ (basis / width).astype(np.float32)).astype(np.float64)
+    beside = parts[:, 1:3] + 1j * parts[:, 3:]
+    return np.concatenate([parts[:, :1], beside, beside.conj()], axis=1)
+
+
+def _offsets(profiles: np.ndarray, axis: int) -> Offsets | None:
+    """Offsets that change along ``axis``, from the profiles of each slice (slices, size, 5)."""
+    count, size = profiles.shape[:2]
+    window = np.hanning(size + 2)[1:-1, None]
+    power = np.array([np.square(np.abs(_half_spectrum(window * profile))) for profile in profiles])
+    log_power = np.mean(np.log(power + np.finfo(float).tiny), axis=0)
+    beside = log_power[:, 1:].mean(axis=1)
+    excess = log_power[:, 0] - beside
+    far = np.arange(excess.size) > PROTECTED_BINS
+    if np.quantile(excess[far], 0.25) < LINE:
+        return None
+    means = profiles[:, :, 0].real
+    profile = means.mean(axis=0)
+    common = _half_spectrum(window[:, 0] * profile)
+    fixed = np.zeros(size)
+    if count >= FEWEST_FOR_COHERENCE:
+        share = np.square(np.abs(common)) / np.exp(log_power[:, 0])
+        if np.median(share[far]) > COHERENT + 1 / count:
+            # what slices share by chance, or because the image goes on through them, stays
+            by_chance = np.exp(beside) / count
+            kept = np.clip(1 - by_chance / np.square(np.abs(common)), 0, 1) * far
+            fixed = fft.irfft(kept * _periodic_spectrum(profile), n=size)
+            rest = [np.square(np.abs(_half_spectrum(window[:, 0] * (mean - fixed)))) for mean in means]
+            excess = np.mean(np.log(np.array(rest) + np.finfo(float).tiny), axis=0) - beside
+    return Offsets(axis, np.where(far, np.exp(-np.maximum(excess, 0)), 1.0), fixed)
+
+
+def _half_spectrum(profiles: np.ndarray) -> np.ndarray:
+    """Transform along the first axis, up to half the sampling frequency."""
+    return np.asarray(fft.fft(profiles, axis=0)[: profiles.shape[0] // 2 + 1])
+
+
+def _periodic_spectrum(profile: np.ndarray) -> np.ndarray:
+    """Spectrum of a profile without what its unequal ends leak into it, ``rfft`` layout (Moisan 2011)."""
+    frequency = fft.rfftfreq(profile.size)
+    jump = np.median(profile[-ENDS:]) - np.median(profile[:ENDS])
+    divisor = 2 * np.cos(2 * np.pi * frequency) - 2
+    divisor[0] = 1
+    # transform of a jump up at the first and down at the last sample
+    smooth = (1 - np.exp(2j * np.pi * frequency)) / divisor
+    smooth[0] = 0
+    return np.asarray(fft.rfft(profile) - smooth * jump)
+
+
+def _find_waves(stack: Stack, chosen: list[int]) -> tuple[Wave, ...]:
+    """Single peaks of slices, which are gone through again for the phases of what is found."""
+    shape = stack.shape[1:]
+    window = tuple(np.hanning(n + 2)[1:-1] for n in shape)
+    found = _single_peaks(stack, chosen, window)
+    if not found:
+        return ()
+    waves, places = zip(*found, strict=True)
+    rows, columns = (
+        weights[:, None] * np.exp(-2j * np.pi * np.outer(np.arange(weights.size) / weights.size, bins))
+        for weights, bins in zip(window, np.array(places).T, strict=True)
+    )
+
+    def phases(z: int) -> np.ndarray:
+        """Of each wave in a slice, its bin of the transform."""
+        along_x = _level(stack, z) @ np.hstack([columns.real, columns.imag]).astype(np.float32)
+        return np.asarray((rows * (along_x[:, : len(waves)] + 1j * along_x[:, len(waves) :])).sum(axis=0))
+
+    phasors = np.array(list(in_background(phases, chosen, threads=THREADS)))
+    pairs = [(i, i + 1) for i in range(len(chosen) - 1) if chosen[i + 1] == chosen[i] + 1]
+    fixed = [bool(_coherent(list(of_wave))) for of_wave in phasors.T]
+    mean = None
+    if any(fixed):
+        mean = np.zeros(shape, np.float32)
+        for z in chosen:
+            plane = stack.plane(z)
+            plane /= len(chosen)
+            mean += plane
+    return tuple(
+        replace(
+            wave,
+            through=_coherent([of_wave[b] * of_wave[a].conj() for a, b in pairs]),
+            common=mean if same else None,
+        )
+        for wave, of_wave, same in zip(waves, phasors.T, fixed, strict=True)
+    )
+
+
+def _single_peaks(
+    stack: Stack, chosen: list[int], window: tuple[np.ndarray, ...]
+) -> list[tuple[Wave, tuple[int, int]]]:
+    """Single peaks of the averaged spectrum, the highest first, each with its bin from zero frequency."""
+    count, (height, width) = len(chosen), stack.shape[1:]
+    shape = (height, width)
+    # slices may be large: single precision, halves of spectra, and threads that share one slice
+    powers, logs = np.zeros((2, height, width // 2 + 1), np.float32)
+    for z in chosen:
+        of_slice = power(fft.rfft2(_times(_level(stack, z), window), workers=THREADS))
+        powers += of_slice
+        of_slice += np.finfo(np.float32).tiny
+        logs += np.log(of_slice, out=of_slice)
+    powers /= count
+    logs /= count
+    excess = fft.fftshift(_whole(logs, width))
+    del logs
+    surroundings = _local_median(excess)
+    excess -= surroundings
+    certain = max(NARROW, CERTAIN * np.pi / np.sqrt(6 * count))
+    tops = (excess == ndimage.maximum_filter(excess, size=7, mode="wrap")) & (excess >= certain)
+    found: list[tuple[Wave, tuple[int, int]]] = []
+    seen: set[tuple[int, int]] = set()
+    for y, x in sorted(map(tuple, np.argwhere(tops).tolist()), key=lambda top: -excess[top]):
+        if (y, x) in seen or len(found) == MAX_WAVES:
+            continue
+        if np.hypot((y - height // 2) / height, (x - width // 2) / width) < PROTECTED:
+            continue
+        # seen from zero frequency, what is at -f is the same wave
+        seen |= {(y, x), ((2 * (height // 2) - y) % height, (2 * (width // 2) - x) % width)}
+        rows, columns = np.arange(y - 2, y + 3), np.arange(x - 2, x + 3)
+        near = np.ix_(rows % height, columns % width)
+        bins = np.stack(np.meshgrid(rows - height // 2, columns - width // 2, indexing="ij"))
+        weight = np.maximum(powers[_in_half(bins, shape)] - np.exp(surroundings[near]), 0)
+        at = np.stack([bins[0] / height, bins[1] / width])
+        frequency = (weight * at).sum(axis=(1, 2)) / weight.sum()
+        on_axis = np.abs(frequency) * shape < ON_AXIS
+        frequency[on_axis] = 0
+        frequency[(0.5 - np.abs(frequency)) * shape < ON_AXIS] = -0.5
+        spread = np.sqrt((weight * np.square(at - frequency[:, None, None])).sum() / weight.sum())
+        of_the_window = 0.9 * np.hypot(1 / height, 1 / width) / np.sqrt(2)
+        own = np.sqrt(max(spread**2 - of_the_window**2, 1e-18))
+        wave = Wave(
+            frequency=(float(frequency[0]), float(frequency[1])),
+            reach=float(np.clip(1 / (2 * np.pi * own), 12, min(shape) / 8)),
+            height=float(excess[y, x]),
+            slant=not on_axis.any(),
+            through=None,
+        )
+        found.append((wave, (y - height // 2, x - width // 2)))
+    return found
+
+
+def _coherent(phasors: list[complex]) -> bool | None:
+    """Whether complex numbers have a phase in common; None if they are too few to tell."""
+    if len(phasors) < FEWEST_FOR_COHERENCE - 1:
+        return None
+    alone = np.square(np.abs(phasors)).sum()
+    # the pairs of different ones only: chance adds nothing to them
+    return bool(np.abs(np.sum(phasors)) ** 2 - alone > COHERENT * (np.sum(np.abs(phasors)) ** 2 - alone))
+
+
+def _in_half(bins: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Where the ``rfft2`` half has these bins, counted from zero frequency along Y and X, (2, ...)."""
+    mirrored = bins[1] % shape[1] > shape[1] // 2
+    y, x = np.where(mirrored, -bins, bins)
+    return y % shape[0], x % shape[1]
+
+
+def _whole(half: np.ndarray, width: int) -> np.ndarray:
+    """A real, point-symmetric spectrum in ``fft2`` layout from its ``rfft2`` half."""
+    rows = -np.arange(half.shape[0]) % half.shape[0]
+    return np.hstack([half, half[rows][:, width - np.arange(half.shape[1], width)]])
+
+
+def _local_median(spectrum: np.ndarray) -> np.ndarray:
+    """Median over the surroundings of each frequency.
+
+    Of large slices, first the median of small blocks: a sort of thousands of values for each bin is slow.
+    """
+    block = [max(1, round(SURROUNDINGS * n / 9)) for n in spectrum.shape]
+    rows, columns = (
+        np.arange(-(-n // b) * b).reshape(-1, b) % n for n, b in zip(spectrum.shape, block, strict=True)
+    )
+    medians = np.array([np.median(spectrum[some][:, columns], axis=(0, 2)) for some in rows])
+    coarse = ndimage.median_filter(medians, size=9, mode="wrap")
+    wide = np.repeat(coarse, block[1], axis=1)[:, : spectrum.shape[1]]
+    return np.asarray(np.repeat(wide, block[0], axis=0)[: spectrum.shape[0]])
