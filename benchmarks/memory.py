@@ -40,7 +40,7 @@ from napari_autostructn2v.learning.training import train
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.pipeline import run
-from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.scale import Normalisation
 
 QUICK = "--quick" in sys.argv
 SLICE = (128, 128) if QUICK else (4096, 4096)

@@ -26,7 +26,8 @@ from napari_autostructn2v.learning.training_data import TrainingData
 from napari_autostructn2v.learning.training_state import TrainingState
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import denoise_with, run
-from napari_autostructn2v.stack import Normalisation, as_stack
+from napari_autostructn2v.scale import Normalisation
+from napari_autostructn2v.stack import as_stack
 
 Row = dict[str, str | float]
 

@@ -12,7 +12,7 @@ from napari_autostructn2v.errors import KernelError, StackError
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import embed_kernel, mirrored
 from napari_autostructn2v.noise.analysis import analyze
-from napari_autostructn2v.noise.spectrum import on_rings, ring_quantiles
+from napari_autostructn2v.noise.rings import on_rings, ring_quantiles
 from napari_autostructn2v.synthetic import NOISE_FAMILIES, crystal, degraded, layers, sample
 from napari_autostructn2v.synthetic.noise import Hum, ScanLines
 

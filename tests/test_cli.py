@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_autostructn2v import __version__, cli
+from napari_autostructn2v import cli
+from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import DeviceError, FileError, KernelError, StackError
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.kernel import POINT, load_kernel
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
-from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.synthetic import sample
 
 TINY = TrainingConfig(steps=6, batch_size=2, patch_size=16, features=8, validation_interval=3)

@@ -39,7 +39,7 @@ from napari_autostructn2v.noise import recovery
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.noise.recovery import Recovery
-from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.synthetic import sample
 
 SHAPE = (20, 72, 80)

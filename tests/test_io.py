@@ -19,8 +19,9 @@ import pytest
 import tifffile
 import zarr
 
+from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.errors import ConfigError, FileError, StackError
-from napari_autostructn2v.io import VoxelSize, read_stack, write_atomically, write_stack
+from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 ANISOTROPIC = VoxelSize(z=3.17, y=1.234, x=1.052, unit="nm")

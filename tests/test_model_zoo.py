@@ -19,7 +19,7 @@ from napari_autostructn2v.model_zoo import export_model_zoo
 from napari_autostructn2v.model_zoo.card import notch_notice
 from napari_autostructn2v.model_zoo.description import Tiling
 from napari_autostructn2v.noise.notch import NotchRule
-from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.scale import Normalisation
 
 STACK = np.random.default_rng(0).normal(50, 3, (5, 112, 128)).astype(np.float32)
 TINY = TrainingConfig(steps=3, batch_size=2, patch_size=16, features=8, validation_patches=4)

@@ -7,7 +7,8 @@ import tifffile
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.noise.analysis import analyze
-from napari_autostructn2v.noise.notch import NotchedArray, find_notch
+from napari_autostructn2v.noise.notch import find_notch
+from napari_autostructn2v.noise.patterns import NotchedArray
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.synthetic import crystal, degraded, layers, sample
 

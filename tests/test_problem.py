@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from napari_autostructn2v import log_file
-from napari_autostructn2v.cli import ExitCode
+from napari_autostructn2v.cli.progress import ExitCode
 from napari_autostructn2v.error_report import problem_report, told
 from napari_autostructn2v.errors import FileError, explain, is_foreseen
 

@@ -19,7 +19,8 @@ from napari_autostructn2v.metrics import appraise, psnr
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.recovery import recover
 from napari_autostructn2v.pipeline import denoise, denoise_with, run
-from napari_autostructn2v.stack import Box, Normalisation, Scale, as_stack
+from napari_autostructn2v.scale import Normalisation, Scale
+from napari_autostructn2v.stack import Box, as_stack
 from napari_autostructn2v.synthetic import sample
 
 TINY = TrainingConfig(steps=6, batch_size=2, patch_size=32, features=8, validation_interval=3)

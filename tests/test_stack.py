@@ -6,7 +6,8 @@ import pytest
 import zarr
 
 from napari_autostructn2v.errors import ConfigError, StackError
-from napari_autostructn2v.stack import Box, Scale, as_stack, few_slices_notice
+from napari_autostructn2v.scale import Scale
+from napari_autostructn2v.stack import Box, as_stack, few_slices_notice
 
 GOOD = np.random.default_rng(0).normal(100, 5, (4, 20, 24))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import platform
@@ -9,12 +10,14 @@ import sys
 import traceback
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from napari_autostructn2v import __version__
+from platformdirs import user_log_path
+
+from napari_autostructn2v._version import __version__
 from napari_autostructn2v.errors import explain, is_foreseen
-from napari_autostructn2v.log_file import log_path, start_log
 
 _LIBRARIES = ("torch", "numpy", "scipy", "zarr", "tifffile", "mrcfile", "imagecodecs", "napari", "PySide6")
 
@@ -74,3 +77,34 @@ def _device() -> str:
     from napari_autostructn2v.learning.device import choose_device, describe_device
 
     return describe_device(choose_device())
+
+
+MAX_BYTES = 2**20
+
+OLDER_FILES = 2
+
+
+class _QuietHandler(RotatingFileHandler):
+    """A log that cannot be written, on a full disk for example, is no reason to stop or to complain."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say nothing."""
+
+
+def log_path() -> Path:
+    """The log file of this user; older ones lie beside it."""
+    return user_log_path("napari-autostructn2v", appauthor=False) / "log.txt"
+
+
+@functools.cache
+def start_log() -> None:
+    """Write what this package logs to the log file, from now on."""
+    path = log_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    # the file is opened when there is something to write
+    handler = _QuietHandler(path, maxBytes=MAX_BYTES, backupCount=OLDER_FILES, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger("napari_autostructn2v").addHandler(handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 
 class AutoStructN2VError(Exception):
@@ -108,3 +109,17 @@ def _from_outside(error: BaseException) -> str | None:
             return "Too many files are open. Close other programs, or restart this one."
         case _:
             return f"A file cannot be read or written: {error.strerror}{where}. Is its disk connected?"
+
+
+_IN_WORDS = {"region": "background", "box": "part to train on", "config": "settings"}
+
+
+def of_another_run(folder: Path, different: list[str]) -> RunFolderError:
+    """The error that a folder holds a run of which these entries differ."""
+    names = dict.fromkeys(
+        "input" if key.startswith("input") else _IN_WORDS.get(key, key) for key in different
+    )
+    return RunFolderError(
+        f"The run folder {folder} belongs to another run, with other values of: {', '.join(names)}. "
+        "Choose another run folder, give the same as then, or delete this one."
+    )

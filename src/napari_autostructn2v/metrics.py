@@ -29,23 +29,19 @@ from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.kernel import embed_kernel
 from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.noise.notch import NotchedArray
+from napari_autostructn2v.noise.patterns import NotchedArray
+from napari_autostructn2v.noise.rings import frequency_radius, ring_median
 from napari_autostructn2v.noise.spectrum import (
     HANN_CORRELATION,
     BackgroundSpectrum,
-    Tiles,
     background_spectrum,
-    batches,
-    choose_tiles,
     complete,
     departure,
     find_peaks,
-    frequency_radius,
     power,
-    ring_median,
-    tile_corners,
     tile_spectra,
 )
+from napari_autostructn2v.noise.tiles import Tiles, batches, choose_tiles, tile_corners
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.threads import THREADS
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Generator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,21 +13,20 @@ import numpy as np
 
 from napari_autostructn2v.config import Config, Mode, Preset
 from napari_autostructn2v.disk.waiting import when_there_is_room
-from napari_autostructn2v.errors import DiskFullError, FileError, StackError
-from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, finish
-from napari_autostructn2v.io import ImageFile, VoxelSize
-from napari_autostructn2v.io.slice_file import KeptStack
-from napari_autostructn2v.kernel import POINT, Edits, embed_kernel, trim_kernel, validate_kernel
+from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.events import Event, Notice, StageStarted, finish
+from napari_autostructn2v.io import ImageFile
+from napari_autostructn2v.kernel import POINT, validate_kernel
 from napari_autostructn2v.learning.device import choose_device
-from napari_autostructn2v.learning.model import Model, load_model
+from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.prediction import predict
-from napari_autostructn2v.learning.training import CHECKPOINT_SECONDS, StopTraining, train
 from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.noise.recovery import WithDetail, bring_back, recover
-from napari_autostructn2v.noise.spectrum import check_region, choose_tiles
-from napari_autostructn2v.runs.folder import Made, RunFolder, TrainingStage
-from napari_autostructn2v.runs.losses import Losses
+from napari_autostructn2v.noise.recovery import WithDetail, bring_back
+from napari_autostructn2v.noise.review import with_edits
+from napari_autostructn2v.noise.tiles import check_region, choose_tiles
+from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
 from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.stages import apply_stage, train_stage
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 
 
@@ -343,168 +340,3 @@ def _both_stages(
     if approved is not None:
         model, _, denoised = yield from stage("stage2", approved)
     return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=model)
-
-
-def with_edits(analysis: NoiseAnalysis, peaks: Edits, kernel: Edits) -> NoiseAnalysis:
-    """The analysis with what a person added to and erased from the peaks and the kernel."""
-    if peaks != Edits():
-        analysis = analysis.with_peaks(peaks.apply(analysis.peaks))
-    if kernel != Edits():
-        grid = embed_kernel(analysis.kernel, analysis.autocorrelation.shape[-1])
-        analysis = analysis.with_kernel(trim_kernel(kernel.apply(grid)))
-    return analysis
-
-
-def train_stage(
-    stack: Stack,
-    stage: TrainingStage,
-    order: Approval,
-    *,
-    device: str = "auto",
-    seed: int = 0,
-    folder: RunFolder | None = None,
-    name: str = "",
-    preview: int | None = None,
-) -> Generator[Event, Any, Model]:
-    """Train a stage, or go on with it, or take its model, by what there is of it in the folder.
-
-    Parameters
-    ----------
-    stack
-        The input of the run.
-    stage
-        Where in the folder it is kept.
-    order
-        What to train with.
-    device, seed, name, preview
-        As for :func:`~napari_autostructn2v.learning.training.train`.
-    folder
-        Of the run, held by the caller; None keeps nothing.
-
-    Yields
-    ------
-    Event
-        As the training; ``Waiting`` while the disk is full.
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    RunFolderError
-        If the folder holds another training.
-    """
-    events = train(
-        stack, order.kernel, order.config, device=device, seed=seed, preview=preview,
-        checkpoint=None if folder is None else folder.checkpoint(stage),
-        name=name, notch=order.notch, box=order.box,
-    )  # fmt: skip
-    if folder is None:
-        return (yield from events)
-    if folder.model(stage).exists():
-        model = load_model(folder.model(stage))
-        if np.array_equal(model.kernel, order.kernel) and model.notch == order.notch:
-            return model
-    model = yield from _recorded(events, folder.losses(stage))
-    save = partial(model.save, folder.model(stage), overwrite=True)
-    yield from when_there_is_room(save, folder.path)
-    folder.forget_checkpoints(stage)
-    return model
-
-
-def apply_stage(
-    stack: Stack,
-    stage: TrainingStage,
-    model: Model,
-    *,
-    device: str = "auto",
-    folder: RunFolder | None = None,
-    voxel_size: VoxelSize | None = None,
-    recovery: bool = True,
-) -> Generator[Event, Any, tuple[Any, Any]]:
-    """Denoise the stack with the model of a stage, and find the detail that it lost.
-
-    Parameters
-    ----------
-    stack
-        The input of the run.
-    stage
-        Where in the folder the model is and what it makes is kept.
-    model
-        Of the stage.
-    device
-        As for :func:`~napari_autostructn2v.learning.prediction.predict`.
-    folder
-        Of the run, held by the caller. Slices that were done before it was cut off are not done again.
-        None keeps what is made in memory.
-    voxel_size
-        For the files.
-    recovery
-        Whether the detail is wanted.
-
-    Yields
-    ------
-    Event
-        ``SliceDone``; ``StageStarted`` before the recovery; ``Waiting`` while the disk is full.
-
-    Returns
-    -------
-    predicted, detail : array
-        What the network made, and what its recovery is to add to it; None if that was not wanted. Both of
-        the stack's shape: arrays in memory, or else in files from which slices are read.
-    """
-
-    def place(what: Made) -> Generator[Event, Any, tuple[Any, int]]:
-        """What is to be filled, and from which slice on."""
-        if folder is None:
-            return np.empty(stack.input_shape, dtype=stack.scale.dtype), 0
-        open_file = partial(folder.made, stage, what, stack, voxel_size)
-        file = yield from when_there_is_room(open_file, folder.path)
-        return file, file.done
-
-    predicted, first = yield from place("predicted")
-    yield from _marked(predict(stack, model, device=device, out=predicted, first=first), predicted)
-    if not recovery:
-        return predicted, None
-    yield StageStarted("recovery")
-    detail, first = yield from place("detail")
-    yield from _marked(recover(stack, predicted, model.notch, out=detail, first=first), detail)
-    return predicted, detail
-
-
-def _marked(events: Generator[SliceDone | Notice, Any, Any], out: Any) -> Generator[Event, Any, None]:
-    """The same stream; in a file that outlives the program it is marked now and then how far it came."""
-    done, saved = 0, time.monotonic()
-    try:
-        for event in events:
-            done = event.done if isinstance(event, SliceDone) else done
-            yield event
-            if isinstance(out, KeptStack) and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                yield from when_there_is_room(partial(out.keep, done), out.path.parent)
-                saved = time.monotonic()
-    finally:
-        events.close()
-        if isinstance(out, KeptStack) and done > out.done:
-            with suppress(FileError):  # then the mark before has to do
-                out.keep(done)
-
-
-def _recorded(events: Generator[Event, Any, Model], losses: Losses) -> Generator[Event, Any, Model]:
-    """The same stream, taken note of."""
-    try:
-        event = next(events)
-        while True:
-            yield from when_there_is_room(partial(losses.record, event), losses.path.parent)
-            try:
-                sent = yield event
-            except StopTraining as stop:
-                event = events.throw(stop)
-            else:
-                event = events.send(sent)
-    except StopIteration as end:
-        model: Model = end.value
-        return model
-    finally:
-        with suppress(DiskFullError):  # then the checkpoint before has to do
-            events.close()  # cancelled: the training writes its checkpoint

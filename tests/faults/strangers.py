@@ -182,7 +182,7 @@ def _model(kernel: tuple[int, ...]) -> Callable[[Path], object]:
         from napari_autostructn2v.learning.model import Model
         from napari_autostructn2v.learning.network import UNet
         from napari_autostructn2v.noise.notch import NotchRule
-        from napari_autostructn2v.stack import Normalisation
+        from napari_autostructn2v.scale import Normalisation
 
         config = TrainingConfig(steps=3, batch_size=2, patch_size=16, features=8, depth=1)
         peaks = np.zeros((63, 63), dtype=bool)

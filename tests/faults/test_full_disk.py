@@ -23,7 +23,7 @@ from napari_autostructn2v.learning import checkpoint, training
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.pipeline import denoise, denoise_with, run
-from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.scale import Normalisation
 
 TINY = TrainingConfig(steps=8, batch_size=2, patch_size=16, features=8, validation_interval=4)
 QUICK = Config(stage1=TINY, stage2=TINY)

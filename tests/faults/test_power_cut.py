@@ -18,14 +18,15 @@ from napari_autostructn2v import pipeline
 from napari_autostructn2v.apply.tasks import Task, divide
 from napari_autostructn2v.apply.work_folder import WorkFolder
 from napari_autostructn2v.config import Config, TrainingConfig
+from napari_autostructn2v.disk.atomic import remove_leftovers
 from napari_autostructn2v.events import finish
-from napari_autostructn2v.io import VoxelSize, read_stack, remove_leftovers, write_stack
+from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.learning import checkpoint, training
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.pipeline import resume, run
-from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.synthetic import sample
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="files are held by their descriptors")

@@ -15,14 +15,15 @@ import pytest
 
 from napari_autostructn2v.apply import denoise_to_file
 from napari_autostructn2v.config import Config, TrainingConfig
+from napari_autostructn2v.disk.lock import Hold, hold_output
 from napari_autostructn2v.errors import BusyError
 from napari_autostructn2v.events import TrainingStarted, finish
-from napari_autostructn2v.io import Hold, hold_output, read_stack, write_stack
+from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.pipeline import resume, run
-from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.scale import Normalisation
 
 TINY = TrainingConfig(steps=4, batch_size=2, patch_size=16, features=8, validation_interval=2)
 QUICK = Config(stage1=TINY, stage2=TINY)

@@ -15,8 +15,9 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.canvas.placement import is_view
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.review_layers import KERNEL, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.session.state import Phase, Progress
+from napari_autostructn2v._napari.review.layer_data import KERNEL, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.session.progress import Progress
+from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.learning.training_data import TrainingData
 

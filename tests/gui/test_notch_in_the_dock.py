@@ -12,7 +12,7 @@ from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
 from napari_autostructn2v._napari.canvas.outline import outlined_region
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.review_layers import PEAKS
+from napari_autostructn2v._napari.review.layer_data import PEAKS
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, StageOutput
 from napari_autostructn2v.errors import StackError

@@ -12,9 +12,9 @@ from qtpy.QtTest import QTest
 
 from napari_autostructn2v import synthetic
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review.layer_data import OUTLINES, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.review.peak_marks import COLOURS
 from napari_autostructn2v._napari.review.picked_peak import OUTLINE
-from napari_autostructn2v._napari.review.review_layers import OUTLINES, PEAKS, SPECTRUM
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.review import Mark
 

@@ -9,8 +9,8 @@ import pytest
 from hands import Hand, open_dock, through_stage1
 
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.review.layer_data import KERNEL
 from napari_autostructn2v._napari.review.quick_look_layer import visible_box
-from napari_autostructn2v._napari.review.review_layers import KERNEL
 from napari_autostructn2v._napari.session import jobs
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.config import TrainingConfig

@@ -19,7 +19,8 @@ from qtpy.QtWidgets import QMessageBox
 from napari_autostructn2v._napari.batch.queue import Entry
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session.state import Phase, Source
-from napari_autostructn2v.io import Hold, write_stack
+from napari_autostructn2v.disk.lock import Hold
+from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.noise.review import Mark
 from napari_autostructn2v.runs.store import RunStore
 

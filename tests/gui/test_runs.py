@@ -14,7 +14,7 @@ from napari.utils.notifications import NotificationSeverity, notification_manage
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.review_layers import KERNEL
+from napari_autostructn2v._napari.review.layer_data import KERNEL
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.config import Config

@@ -16,14 +16,15 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_autostructn2v._napari.review.review_layers import from_side_by_side, side_by_side
+from napari_autostructn2v._napari.review.layer_data import from_side_by_side, side_by_side
 from napari_autostructn2v._napari.session.jobs import Cancelled, Job, drive
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, Settings, Source, StageOutput
+from napari_autostructn2v.disk.lock import Hold
 from napari_autostructn2v.errors import BusyError, RunFolderError
 from napari_autostructn2v.events import Event, Step, finish
-from napari_autostructn2v.io import Hold, write_stack
+from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.review import Mark, Review
 from napari_autostructn2v.pipeline import resume

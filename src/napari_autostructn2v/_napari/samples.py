@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_autostructn2v import synthetic
-from napari_autostructn2v._napari.review.review_layers import LayerData
+from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
 
 
 def reconstruction_noise() -> list[LayerData]:

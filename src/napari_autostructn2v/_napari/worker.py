@@ -12,9 +12,9 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_autostructn2v._napari.session.jobs import Job, drive
+from napari_autostructn2v.disk.lock import hold_output
 from napari_autostructn2v.error_report import told
 from napari_autostructn2v.events import Event, finish
-from napari_autostructn2v.io import hold_output
 
 NICENESS = 10
 

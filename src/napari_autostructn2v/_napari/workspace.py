@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject
 
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.batch.layers import BatchLayers
@@ -19,10 +17,12 @@ from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined
 from napari_autostructn2v._napari.canvas.placement import slice_shown
 from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
+from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS
 from napari_autostructn2v._napari.review.picked_peak import PickedPeak
 from napari_autostructn2v._napari.review.quick_look_layer import QuickLookLayer
-from napari_autostructn2v._napari.review.review_layers import KERNEL, LAGS, ReviewLayers
+from napari_autostructn2v._napari.review.review_layers import ReviewLayers
 from napari_autostructn2v._napari.review.spectrum_choice import SpectrumChoice
+from napari_autostructn2v._napari.runs.closing import watch_closing
 from napari_autostructn2v._napari.runs.run_dialogs import RunDialogs
 from napari_autostructn2v._napari.runs.run_keeper import RunKeeper
 from napari_autostructn2v._napari.session.jobs import Job
@@ -31,7 +31,7 @@ from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v._napari.widgets.bindings import Connections
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
-from napari_autostructn2v.noise.notch import PatternArray
+from napari_autostructn2v.noise.patterns import PatternArray
 from napari_autostructn2v.runs.store import RunStore
 
 if TYPE_CHECKING:
@@ -55,41 +55,6 @@ def workspace_of(viewer: Any) -> Workspace:
 def unwrapped(viewer: Any) -> Viewer:
     """The viewer itself. napari hands plugins a proxy, a new one each time and no key to remember by."""
     return getattr(viewer, "__wrapped__", viewer)
-
-
-class _CloseWatch(QObject):
-    """Tells when the main window closes: a dock widget is not told.
-
-    The attempt alone says nothing yet, as napari may ask and the person decline; a window that has agreed
-    hides.
-    """
-
-    def __init__(self, window: Any, may_close: Callable[[], bool], on_close: Callable[[], None]) -> None:
-        super().__init__(window)
-        self._may_close, self._on_close = may_close, on_close
-        self._asked = False
-        window.installEventFilter(self)
-
-    def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
-        if event.type() == QEvent.Type.Close:
-            # a script that closes the viewer has hidden the canvas first, and is not asked
-            if watched._qt_viewer.isVisible() and not self._may_close():
-                event.ignore()
-                return True
-            self._asked = True
-        closed = event.type() == QEvent.Type.Hide or not watched.isVisible()
-        if self._asked and closed and not event.spontaneous():
-            self._asked = False
-            self._on_close()
-        return False
-
-
-def watch_closing(
-    viewer: Viewer, on_close: Callable[[], None], may_close: Callable[[], bool] = lambda: True
-) -> None:
-    """Ask ``may_close`` before a person closes the viewer's window; call ``on_close`` when it closes."""
-    # the window owns it; napari has no public event
-    _CloseWatch(viewer.window._qt_window, may_close, on_close)
 
 
 class Workspace:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_autostructn2v.config import Config
+from napari_autostructn2v.disk.lock import hold_output
 from napari_autostructn2v.disk.waiting import when_there_is_room
 from napari_autostructn2v.events import Event
 from napari_autostructn2v.io import (
@@ -17,7 +18,6 @@ from napari_autostructn2v.io import (
     ZARR_SUFFIXES,
     VoxelSize,
     check_stack_place,
-    hold_output,
     write_stack,
 )
 from napari_autostructn2v.io.slice_file import ScratchStack

@@ -18,7 +18,8 @@ from napari_autostructn2v.apply.tasks import Task, denoise_unit, denoise_whole, 
 from napari_autostructn2v.apply.work_folder import WorkFolder
 from napari_autostructn2v.errors import ClusterError
 from napari_autostructn2v.events import Event, Notice, SliceDone
-from napari_autostructn2v.noise.notch import NotchedArray, find_notch
+from napari_autostructn2v.noise.notch import find_notch
+from napari_autostructn2v.noise.patterns import NotchedArray
 from napari_autostructn2v.noise.recovery import find_recovery, sampled_slices
 from napari_autostructn2v.stack import Box, Stack
 

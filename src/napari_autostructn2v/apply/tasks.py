@@ -24,7 +24,7 @@ from napari_autostructn2v.io import ImageFile, file_state, read_stack
 from napari_autostructn2v.learning.device import choose_device, freed_memory_kept
 from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import Inputs, denoise_images, network_on, network_tiles
-from napari_autostructn2v.noise.notch import Notch, NotchedArray
+from napari_autostructn2v.noise.patterns import Notch, NotchedArray
 from napari_autostructn2v.noise.recovery import SIDE, Recovery
 from napari_autostructn2v.stack import Box, Stack, as_stack
 from napari_autostructn2v.tiling import Field, Tile, around, inside, overlap

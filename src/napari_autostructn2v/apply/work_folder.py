@@ -15,11 +15,18 @@ import numpy as np
 import zarr
 
 from napari_autostructn2v.apply.tasks import Task, unit_depth
-from napari_autostructn2v.disk.atomic import file_error, flush, flush_names, move_into_place
+from napari_autostructn2v.disk.atomic import (
+    file_error,
+    flush,
+    flush_names,
+    make_folder,
+    move_into_place,
+    write_atomically,
+)
 from napari_autostructn2v.errors import RunFolderError
-from napari_autostructn2v.io import check_stack_place, make_folder, write_atomically
+from napari_autostructn2v.io import check_stack_place
 from napari_autostructn2v.io.ome_zarr import create
-from napari_autostructn2v.noise.notch import Notch, Offsets, Wave
+from napari_autostructn2v.noise.patterns import Notch, Offsets, Wave
 from napari_autostructn2v.noise.recovery import Recovery
 from napari_autostructn2v.stack import Box
 

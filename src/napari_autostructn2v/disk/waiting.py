@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from napari_autostructn2v.disk.atomic import room
 from napari_autostructn2v.errors import DiskFullError
 from napari_autostructn2v.events import Waiting
-from napari_autostructn2v.io import room
 
 Result = TypeVar("Result")
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
-from napari_autostructn2v.io import VoxelSize, write_atomically
+from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.stack import as_stack
 
 SMALLEST_WIDTH, LARGEST_WIDTH = 360, 1024

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_autostructn2v.io import write_atomically
+from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.kernel import embed_kernel
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.noise.analysis import NoiseAnalysis

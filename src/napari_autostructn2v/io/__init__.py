@@ -234,7 +234,7 @@ def check_stack_place(path: Path, *, overwrite: bool, dtype: Any = np.float32) -
     path, overwrite
         As for :func:`write_stack`.
     dtype
-        Of floats that hold the values: of the :class:`~napari_autostructn2v.stack.Scale` of the stack.
+        Of floats that hold the values: of the :class:`~napari_autostructn2v.scale.Scale` of the stack.
 
     Raises
     ------

@@ -154,7 +154,7 @@ def save_kernel(path: str | Path, kernel: np.ndarray, *, overwrite: bool = False
     FileError
         If the file exists, the suffix is none of these, or the folder cannot be written.
     """
-    from napari_autostructn2v.io import write_atomically
+    from napari_autostructn2v.disk.atomic import write_atomically
 
     path, kernel = Path(path), validate_kernel(kernel)
     if path.suffix.lower() not in (".npy", ".tif", ".tiff", ".json"):

@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.errors import RunFolderError
-from napari_autostructn2v.io import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_autostructn2v.config import MAX_TILE, MIN_TILE, Mode, NotchChoice, TrainingConfig
+from napari_autostructn2v.config import Mode, TrainingConfig
+from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.errors import FileError, ModelError
-from napari_autostructn2v.io import write_atomically
 from napari_autostructn2v.kernel import validate_kernel
-from napari_autostructn2v.noise.notch import NotchRule
-from napari_autostructn2v.stack import Normalisation
+from napari_autostructn2v.noise.notch import NotchDescription, NotchRule
+from napari_autostructn2v.scale import Normalisation
 
 if TYPE_CHECKING:
     from napari_autostructn2v.learning.network import UNet
@@ -95,30 +95,6 @@ class Model:
             archive.writestr("model.json", description.model_dump_json(indent=1))
             archive.writestr("weights.safetensors", save(weights))
         return path
-
-
-class NotchDescription(BaseModel):
-    """A notch rule as JSON."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    side: int = Field(ge=MIN_TILE, le=MAX_TILE)
-    peaks: list[tuple[int, int]]
-    choice: NotchChoice
-
-    @classmethod
-    def of(cls, rule: NotchRule) -> NotchDescription:
-        """As the rule says."""
-        return cls(side=len(rule.peaks), peaks=np.argwhere(rule.peaks).tolist(), choice=rule.choice)
-
-    def rule(self) -> NotchRule:
-        """The rule that it describes."""
-        peaks = np.zeros((self.side, self.side), dtype=bool)
-        for place in self.peaks:
-            if not all(0 <= index < self.side for index in place):
-                raise ValueError("a peak of the notch lies outside of its spectrum")
-            peaks[place] = True
-        return NotchRule(peaks, self.choice)
 
 
 class _Description(BaseModel):

@@ -26,7 +26,8 @@ from napari_autostructn2v.learning.device import (
 )
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet, halo
-from napari_autostructn2v.stack import Normalisation, Stack, as_stack
+from napari_autostructn2v.scale import Normalisation
+from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.threads import AHEAD, in_background
 from napari_autostructn2v.tiling import Tile, least_work
 from napari_autostructn2v.tiling import tiles as cut
@@ -67,7 +68,7 @@ def predict(
         As for :func:`~napari_autostructn2v.learning.device.choose_device`.
     out
         Where slices are written as they are done: an array of the input's shape. In memory if None,
-        float32 where that holds the values (:class:`~napari_autostructn2v.stack.Scale`), else float64.
+        float32 where that holds the values (:class:`~napari_autostructn2v.scale.Scale`), else float64.
     first
         Slice to begin with; those before it are in ``out`` already.
     average

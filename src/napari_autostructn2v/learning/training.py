@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_autostructn2v import __version__
+from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Mode, TrainingConfig
 from napari_autostructn2v.disk.waiting import when_there_is_room
 from napari_autostructn2v.errors import DeviceError

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from napari_autostructn2v.config import TrainingConfig
-from napari_autostructn2v.errors import TrainingError
+from napari_autostructn2v.errors import TrainingError, of_another_run
 from napari_autostructn2v.learning.checkpoint import read_checkpoint, write_checkpoint
 from napari_autostructn2v.learning.device import is_out_of_memory
 from napari_autostructn2v.learning.distributed import average, lead, take_from_lead
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.training_data import Batch, TrainingData
-from napari_autostructn2v.runs.record import of_another_run
 
 BYTES_A_VALUE = 70
 """Memory that a step takes for each pixel of its batch and feature of its network. Measured on a CPU: 35 in

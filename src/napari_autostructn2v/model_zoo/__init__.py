@@ -27,9 +27,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from napari_autostructn2v.config import SHARED_LICENSE
+from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.errors import ConfigError, FileError, MissingLibraryError, ModelError, StackError
 from napari_autostructn2v.events import finish
-from napari_autostructn2v.io import write_atomically
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.model_zoo.card import model_card
 from napari_autostructn2v.model_zoo.description import BUNDLE, METHODS, About, Citation, Tiling, describe

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from napari_autostructn2v import __version__
+from napari_autostructn2v._version import __version__
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.model_zoo.description import BUNDLE, About, Tiling, training_facts
 

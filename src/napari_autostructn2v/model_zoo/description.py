@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_autostructn2v import __version__
+from napari_autostructn2v._version import __version__
 from napari_autostructn2v.learning.model import Model
 
 if TYPE_CHECKING:

@@ -9,59 +9,49 @@ and taken away in both domains.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import fft, ndimage
 
 from napari_autostructn2v.config import AnalysisConfig, Mode
 from napari_autostructn2v.errors import KernelError, StackError
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT, centre, trim_kernel, validate_kernel
+from napari_autostructn2v.noise.autocorrelation import (
+    MIN_COHERENCE,
+    autocorrelation_of,
+    baseline,
+    extended_inwards,
+    far_scatter_of,
+    isotropically_correlated,
+    less_rings,
+    own_power,
+    slices_independent,
+)
 from napari_autostructn2v.noise.findings import Findings
-from napari_autostructn2v.noise.notch import Notch, NotchedArray, NotchRule, find_notch
+from napari_autostructn2v.noise.kernel_extraction import extract_kernel, strongest
+from napari_autostructn2v.noise.notch import NotchRule, find_notch
+from napari_autostructn2v.noise.patterns import Notch, NotchedArray
+from napari_autostructn2v.noise.rings import frequency_radius, ring_median
 from napari_autostructn2v.noise.spectrum import (
     BackgroundSpectrum,
-    Tiles,
     background_spectrum,
-    choose_tiles,
     departure,
     find_peaks,
-    frequency_radius,
-    on_rings,
-    ring_median,
-    ring_quantiles,
-    window_autocorrelation,
 )
+from napari_autostructn2v.noise.tiles import Tiles, choose_tiles
 from napari_autostructn2v.noise.verdict import Verdict, judge
-from napari_autostructn2v.stack import RemovedArray, Scale, Stack, as_stack
-
-MIN_COHERENCE = 0.1
-"""Share of noise in common from which the kernel is repeated in the neighbouring slices."""
-
-COARSE_DETAIL = 0.08
-"""Below this frequency (cycles per pixel) slices differ in their images, whatever the noise."""
-
-CONTINUOUS = 0.6
-"""Share of that coarse detail that neighbouring slices have in common where the image goes on from one to
-the next."""
+from napari_autostructn2v.scale import Scale
+from napari_autostructn2v.stack import RemovedArray, Stack, as_stack
 
 CONFIRMING = 3.0
 """Standard errors by which the residual of Stage 1 has to depart from its ring to confirm a peak."""
 
-RAISED = 1.8
-"""Power of isotropic noise between 0.2 and 0.3 cycles per pixel, over that beyond 0.4, from which it
-counts."""
 
 PAINTED_EXCESS = np.log(10.0)
 """Log power above its ring given to a painted bin that shows none itself."""
-
-NEAR = np.ones((7, 7))
-"""Steps of up to three pixels, from neighbour to neighbour: a kernel reaches across a gap of two, where the
-correlation changes sign on its way out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,36 +263,36 @@ def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) ->
     excess = np.where(shown & ~(notched & ~measured.taken.on_tiles(side)), excess, PAINTED_EXCESS * ~notched)
     excess = np.where(peaks & ~left_alone.on_tiles(side), excess, 0.0)
 
-    whitened = _autocorrelation(np.exp(excess))
+    whitened = autocorrelation_of(np.exp(excess))
     # the image itself fills the lowest frequencies: take them as flat
     usable = frequency_radius(side) >= config.min_frequency
     flat = np.exp(np.where(usable, rings, np.median(rings[usable])) + excess)
     reach = min(config.max_lag, side // 4)
-    far = _far_scatter(whitened)
+    far = far_scatter_of(whitened)
     window = slice(side // 2 - reach, side // 2 + reach + 1)
-    shape = _less_rings(_autocorrelation(flat), reach + 1)
+    shape = less_rings(autocorrelation_of(flat), reach + 1)
     correlation = shape[1:-1, 1:-1].copy()
-    kernel = _extract(whitened[window, window], shape, far, config)
+    kernel = extract_kernel(whitened[window, window], shape, far, config)
     isotropic = None
-    if (power := _own_power(background, measured.outlined)) is not None:
+    if (power := own_power(background, measured.outlined)) is not None:
         own, profile = power
-        isotropic, directed = _raised(profile), bool(kernel.sum() > 1)
+        isotropic, directed = isotropically_correlated(profile), bool(kernel.sum() > 1)
         if isotropic or directed:
             own = np.where(peaks & ~left_alone.on_tiles(side), own, profile) if directed else profile
-            complete = _autocorrelation(_extended_inwards(own))
+            complete = autocorrelation_of(extended_inwards(own))
             smallest = config.min_correlation
             if directed:
-                complete -= _baseline(complete)
+                complete -= baseline(complete)
                 # beside a line, what the images of two slices do not share must not thicken it
-                smallest = max(2 * smallest, 8 * _far_scatter(complete))
+                smallest = max(2 * smallest, 8 * far_scatter_of(complete))
             correlation = complete[window, window].copy()
-            kernel = _strongest(kernel | (np.abs(correlation) >= smallest), correlation, config)
+            kernel = strongest(kernel | (np.abs(correlation) >= smallest), correlation, config)
     if not config.find_kernel:
         kernel = POINT
     if measured.mode == "2.5d":
         assert background.cross_power is not None  # as_stack refuses 2.5D on fewer than three slices
-        beside = _autocorrelation(np.where(usable, background.cross_power, 0.0), background.power.mean())
-        beside = _less_rings(beside, reach)
+        beside = autocorrelation_of(np.where(usable, background.cross_power, 0.0), background.power.mean())
+        beside = less_rings(beside, reach)
         correlation = np.stack([np.flip(beside), correlation, beside])
         shared = config.find_kernel and abs(background.coherence) >= MIN_COHERENCE
         kernel = np.stack([kernel & shared, kernel, kernel & shared])
@@ -345,180 +335,6 @@ def _findings(analysis: NoiseAnalysis) -> Findings:
         coherence=(measured.remainder if notch else measured.background).coherence,
         tiles=measured.background.tiles,
         noiseless=measured.background.noiseless,
-        serial=_serial(measured.remainder if notch else measured.background),
+        serial=slices_independent(measured.remainder if notch else measured.background),
         voxel_size=measured.voxel_size,
     )
-
-
-def _autocorrelation(power: np.ndarray, zero_lag: float | None = None) -> np.ndarray:
-    """Inverse transform of a centred, symmetric power spectrum, over its zero lag and its window's own."""
-    half = fft.ifftshift(power)[:, : len(power) // 2 + 1]
-    correlation = fft.fftshift(fft.irfft2(half, power.shape))
-    zero_lag = correlation[centre(power.shape)] if zero_lag is None else zero_lag
-    # the floor: where the window leaves hardly a pair of pixels, dividing by it would only raise noise
-    correlation /= zero_lag * np.maximum(window_autocorrelation(power.shape[0]), 0.2)
-    return np.asarray((correlation + np.flip(correlation)) / 2)  # symmetric to the last digit
-
-
-def _less_rings(correlation: np.ndarray, reach: int) -> np.ndarray:
-    """The middle of a centred (T, T) image, to ``reach`` pixels from the centre, less the ring median.
-
-    Rings that do not come near are left aside; those that do are whole.
-    """
-    around = min(math.ceil(math.sqrt(2) * reach) + 2, len(correlation) // 2)
-    near = _middle(correlation, around)
-    return _middle(near - ring_median(near), reach)
-
-
-def _middle(image: np.ndarray, reach: int) -> np.ndarray:
-    window = slice(len(image) // 2 - reach, len(image) // 2 + reach + 1)
-    return image[window, window]
-
-
-@lru_cache(maxsize=4)
-def _own_power(background: BackgroundSpectrum, outlined: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    """Power spectrum of the noise alone, (T, T), whatever its shape, and its ring median.
-
-    None where it cannot be told.
-
-    One slice cannot tell noise that is alike in all directions from fine detail. Two can, if the image goes
-    on from one to the next and the noise does not: the spectrum of their difference is the noise's, but for
-    low frequencies. In an outlined background all that varies is noise.
-    """
-    if outlined:
-        power = background.power
-    else:
-        shared = background.cross_power
-        if shared is None or background.noiseless or abs(background.coherence) >= MIN_COHERENCE:
-            return None
-        if _serial(background):
-            return None
-        power = background.power - shared
-    own = (power + np.flip(power)) / 2
-    return own, ring_median(own)
-
-
-def _serial(background: BackgroundSpectrum) -> bool:
-    """Whether there are slices whose images do not go on from one to the next."""
-    shared = background.cross_power
-    if shared is None:
-        return False
-    radius = frequency_radius(len(shared))
-    coarse = (radius >= 1.5 / len(shared)) & (radius < COARSE_DETAIL)
-    return bool(shared[coarse].sum() < CONTINUOUS * background.power[coarse].sum())
-
-
-def _raised(profile: np.ndarray) -> bool:
-    """Whether the noise, of this power in each ring, is correlated alike in all directions."""
-    radius = frequency_radius(len(profile))
-    fine, middle = (profile[(radius > low) & (radius < low + 0.1)].mean() for low in (0.4, 0.2))
-    return bool(middle >= RAISED * fine)
-
-
-def _extended_inwards(power: np.ndarray) -> np.ndarray:
-    """The power, at low frequencies, where slices differ in their images, as farther out at that angle."""
-    side, middle = len(power), len(power) // 2
-    radius = frequency_radius(side)
-    low = (radius < COARSE_DETAIL) & (radius > 0)
-    offsets = np.argwhere(low) - middle
-    outer = offsets * (np.ceil(COARSE_DETAIL * side) / np.hypot(*offsets.T))[:, None]
-    extended = power.copy()
-    extended[low] = ndimage.map_coordinates(power, outer.T + middle, order=1)
-    extended[middle, middle] = extended[low].mean()
-    return extended
-
-
-def _baseline(correlation: np.ndarray) -> np.ndarray:
-    """What all directions lack of the autocorrelation, as its lowest frequencies are not measured.
-
-    Beside a ridge there should be none, so the lower quartile of a ring of equal lag is the lack; nearer the
-    centre, where the ridge fills the rings, it is taken as farther out.
-    """
-    quartile = ndimage.median_filter(ring_quantiles(correlation, 0.25), 3)
-    quartile[:4] = quartile[4]
-    return on_rings(quartile, len(correlation))
-
-
-def _far_scatter(correlation: np.ndarray) -> float:
-    """Scatter of the autocorrelation beyond any kernel: its standard error, or a long-range pattern."""
-    side = correlation.shape[0]
-    radius = frequency_radius(side) * side
-    return float(1.4826 * np.median(np.abs(correlation[(radius > 0.25 * side) & (radius < 0.45 * side)])))
-
-
-def _extract(
-    whitened: np.ndarray, shape: np.ndarray, far_scatter: float, config: AnalysisConfig
-) -> np.ndarray:
-    """Neighbours whose correlation is certain in one measure and of the right shape in the other.
-
-    Whitened ring by ring, the autocorrelation is sure, as all that is isotropic cancels, but true neighbours
-    get a halo of the opposite sign. Less its median over rings of equal lag, the raw one has the right shape
-    and sign but is less sure. A neighbour has to pass both.
-
-    Parameters
-    ----------
-    whitened
-        As far as a kernel reaches, (L, L).
-    shape
-        One pixel farther on all sides, (L + 2, L + 2).
-    far_scatter
-        Standard error of ``whitened``.
-    config
-        Thresholds.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool (L, L).
-    """
-    reach = len(whitened) // 2
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    radius = np.hypot(y, x)
-    ridge = (np.abs(shape) >= ndimage.maximum_filter(np.abs(shape), size=3) / 3)[1:-1, 1:-1]
-    shape = shape[1:-1, 1:-1]
-    alike = np.sign(whitened) == np.sign(shape)
-
-    def passing(certainty: float, correlation: float) -> np.ndarray:
-        certain = np.abs(whitened) >= max(certainty * far_scatter, correlation)
-        passed = certain & (np.abs(shape) >= correlation) & alike & ridge
-        return np.asarray((passed | np.flip(passed)) & (radius <= reach + 0.5))
-
-    found = passing(8, config.min_correlation)
-    found[reach, reach] = True
-    found = ndimage.binary_propagation(radius == 0, structure=NEAR, mask=found)
-    found = _prolonged(_bridged(found), passing(4, config.min_correlation / 2))
-    return _strongest(found, shape, config)
-
-
-def _strongest(kernel: np.ndarray, correlation: np.ndarray, config: AnalysisConfig) -> np.ndarray:
-    """Of a kernel, the pixels of the strongest correlation that hang together with the centre."""
-    y, x = np.indices(kernel.shape) - len(kernel) // 2
-    strength = np.maximum(np.abs(correlation), np.flip(np.abs(correlation)))
-    strength[(y == 0) & (x == 0)] = np.inf
-    within = (kernel | np.flip(kernel)) & (np.hypot(y, x) <= len(kernel) // 2 + 0.5)
-    if within.sum() > config.max_pixels:
-        within &= strength >= np.sort(strength[within])[-config.max_pixels]
-    return np.asarray(ndimage.binary_propagation(np.isinf(strength), structure=NEAR, mask=within))
-
-
-def _bridged(kernel: np.ndarray) -> np.ndarray:
-    """The kernel with the straight line from each of its pixels to the centre filled in."""
-    filled = kernel.copy()
-    mid = centre(kernel.shape)
-    for offset in np.argwhere(kernel) - mid:
-        steps = np.linspace(0, 1, int(np.abs(offset).max()) + 1)[:, None]
-        filled[tuple((np.rint(steps * offset).astype(int) + mid).T)] = True
-    return filled
-
-
-def _prolonged(kernel: np.ndarray, faint: np.ndarray) -> np.ndarray:
-    """The kernel with its rays drawn out, straight on, over pixels of a fainter correlation."""
-    longer = kernel.copy()
-    mid = np.array(centre(kernel.shape))
-    offsets = np.argwhere(faint) - mid
-    for offset in offsets[np.argsort(np.abs(offsets).max(axis=1), kind="stable")]:
-        distance = int(np.abs(offset).max())
-        inner = np.rint(offset * (distance - 1) / max(distance, 1)).astype(int)
-        if inner.any() and longer[tuple(inner + mid)]:
-            longer[tuple(offset + mid)] = True
-    return longer

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_autostructn2v.io import VoxelSize
-from napari_autostructn2v.noise.notch import Notch
+from napari_autostructn2v.kernel import centre, embed_kernel
+from napari_autostructn2v.noise.patterns import Notch
 
 WIDE = 31
 """Pixels of a kernel, in a slice, above which it is no line any more."""
@@ -88,3 +89,39 @@ class Findings:
     def middle(self) -> np.ndarray:
         """The kernel in its own slice."""
         return self.kernel[1] if self.stacked else self.kernel
+
+
+MIN_ENERGY = 0.02
+"""Autocorrelation that is too small to matter to the network."""
+
+NO_SCATTER = 1e-6
+"""Scatter of the autocorrelation below which it is nothing but rounding."""
+
+
+def structured(found: Findings) -> bool:
+    """Whether any neighbours certainly share noise."""
+    return bool(certain_correlation(found).any())
+
+
+def covered(found: Findings) -> float:
+    """Share of the squared autocorrelation, beyond chance, at the kernel's pixels."""
+    energy = np.square(certain_correlation(found))
+    total = float(energy.sum())
+    return float(energy[kernel_on_lags(found)].sum() / total) if total else 0.0
+
+
+def certain_correlation(found: Findings, errors: float = 3.0) -> np.ndarray:
+    """The autocorrelation without lag 0, chance, and what is too small to matter."""
+    correlation = found.correlation.copy()
+    correlation[centre(correlation.shape)] = 0
+    correlation[np.abs(correlation) < max(errors * found.far_scatter, MIN_ENERGY)] = 0
+    # where nothing stands out in the spectrum there is nothing to correlate, and not even a scatter
+    return correlation if found.far_scatter > NO_SCATTER or found.isotropic else np.zeros_like(correlation)
+
+
+def kernel_on_lags(found: Findings) -> np.ndarray:
+    """The kernel on the grid of the autocorrelation, bool; what is larger is cut off."""
+    side = found.correlation.shape[-1]
+    hidden = embed_kernel(found.kernel, max(side, *found.kernel.shape[-2:]))
+    margin = (hidden.shape[-1] - side) // 2
+    return hidden[..., margin : margin + side, margin : margin + side]

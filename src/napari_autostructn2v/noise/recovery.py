@@ -26,18 +26,9 @@ from torch.nn.functional import avg_pool2d, interpolate
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.noise.notch import NotchRule
-from napari_autostructn2v.noise.spectrum import (
-    Tiles,
-    batches,
-    choose_tiles,
-    complete,
-    frequency_radius,
-    looked_at,
-    power,
-    tile_corners,
-    tile_side,
-    tile_spectra,
-)
+from napari_autostructn2v.noise.rings import frequency_radius
+from napari_autostructn2v.noise.spectrum import complete, power, tile_spectra
+from napari_autostructn2v.noise.tiles import Tiles, batches, choose_tiles, looked_at, tile_corners, tile_side
 from napari_autostructn2v.stack import ComputedArray, Stack, as_stack
 from napari_autostructn2v.threads import THREADS, in_background
 from napari_autostructn2v.tiling import Tile, tiles

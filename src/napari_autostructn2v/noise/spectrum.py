@@ -5,8 +5,7 @@ Spectra have odd sides, with zero frequency in the middle, so that seeing one th
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
@@ -15,7 +14,8 @@ import numpy as np
 from scipy import fft, ndimage
 
 from napari_autostructn2v.config import AnalysisConfig
-from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.noise.rings import frequency_radius, ring_median
+from napari_autostructn2v.noise.tiles import Tiles, batches, cut_tiles, detrended
 from napari_autostructn2v.stack import Stack
 from napari_autostructn2v.threads import THREADS, in_background
 
@@ -34,19 +34,6 @@ COARSEST = 0.04
 
 REGIONS = 4
 """The field is divided into this many regions along Y and along X, to see whether they agree."""
-
-MIN_SLICES, MAX_SLICES, ENOUGH_TILES = 16, 64, 6000
-"""Slices and tiles looked at: noise is alike all over a stack, and more only cost time. With so many tiles,
-errors are far below the smallest departure that is a peak, and below the smallest correlation in a kernel."""
-
-TILES_AT_ONCE = 32
-"""Tiles transformed together: as many of the usual size as a processor's cache holds."""
-
-SMALLEST_TILE = 15
-"""Side in pixels down to which tiles shrink to fit an outlined background."""
-
-INSIDE = 0.98
-"""Share of a tile that has to lie in the outlined background."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,108 +74,6 @@ class BackgroundSpectrum:
         radius = frequency_radius(len(self.log_power))
         floor = np.exp(np.median(self.log_power[radius > 0.4]))
         return bool(floor < NOISELESS * np.exp(self.log_power[radius > COARSEST]).mean())
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """Where a stack shows its background.
-
-    Attributes
-    ----------
-    side
-        Of a tile in pixels, odd.
-    corners
-        Slice, first row and first column of each tile, in the order of the slices.
-    independent
-        As how many tiles they count that overlap by half; in small slices they overlap by more.
-    outlined
-        Whether a person has said where the background is.
-    """
-
-    side: int
-    corners: tuple[tuple[int, int, int], ...]
-    independent: float
-    outlined: bool
-
-
-def choose_tiles(
-    stack: Stack, denoised: Stack | None, config: AnalysisConfig, region: np.ndarray | None = None
-) -> Tiles:
-    """Find the background: the flattest tiles, or those of an outlined region.
-
-    Only there is noise alone: with all tiles, real structure that has a direction (a microtubule) is taken
-    for noise.
-
-    Parameters
-    ----------
-    stack
-        The raw data.
-    denoised
-        What Stage 1 made of it: it shows better than the raw data where there is nothing. None if there is
-        no Stage 1.
-    config
-        Tile size and share of background.
-    region
-        Outlined background, bool (Y, X) or (Z, Y, X). The tiles get smaller where it asks for that.
-
-    Raises
-    ------
-    StackError
-        If the region does not have the shape of the stack, or holds no tile.
-    """
-    side = tile_side(stack, config)
-    if region is None:
-        flattest = _flattest_tiles(stack, denoised, side, config)
-        return Tiles(side, tuple(flattest), len(flattest) * _novelty(stack, side), False)
-    region = check_region(region, stack)
-    smallest = min(SMALLEST_TILE, side)
-    while True:
-        inside = _tiles_inside(region, stack, side, _step(side))
-        if len(inside) >= config.min_tiles or side == smallest:
-            break
-        side = max(side // 3 * 2 + 1, smallest)
-    if len(inside) > ENOUGH_TILES:
-        inside = _tiles_inside(region, stack, side, _step(side, len(inside)))
-    if not inside:
-        raise StackError(
-            f"The outlined background is too small: it holds no square of {smallest} × {smallest} pixels. "
-            "Outline more of it."
-        )
-    return Tiles(side, tuple(inside), len(inside) * _novelty(stack, side), True)
-
-
-def _tiles_inside(region: np.ndarray, stack: Stack, side: int, step: int) -> list[tuple[int, int, int]]:
-    """Corners (z, y, x) of the tiles in an outlined background, in the order of the slices."""
-    return [
-        (z, y, x)
-        for z in looked_at(stack, side)
-        for y, x in _grid(stack.shape[1:], side, step)
-        if (region if region.ndim == 2 else region[z])[y : y + side, x : x + side].mean() > INSIDE
-    ]
-
-
-def tile_side(stack: Stack, config: AnalysisConfig) -> int:
-    """Side of the tiles in pixels, odd: smaller where slices are."""
-    return min(config.tile_size, (min(stack.shape[1:]) - 1) // 2 * 2 + 1)
-
-
-def check_region(region: np.ndarray, stack: Stack) -> np.ndarray:
-    """The region as bool (Y, X) or (Z, Y, X).
-
-    Raises
-    ------
-    StackError
-        If it has neither shape, or nothing is in it.
-    """
-    region = np.asarray(region, dtype=bool)
-    if region.shape not in (stack.shape, stack.shape[1:]):
-        raise StackError(
-            f"The background region has shape {region.shape}, the stack {stack.shape}. "
-            "Outline it on the stack itself."
-        )
-    if not region.any():
-        raise StackError("The background region is empty. Outline some background, or choose none.")
-    return region
 
 
 def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
@@ -251,7 +136,7 @@ def _with_neighbours(
 
     def cut(z: int) -> dict[int, np.ndarray]:
         plane = stack.plane(z)
-        return {of: _cut(plane, corners[of], tiles.side) for of in (z - 1, z, z + 1) if of in corners}
+        return {of: cut_tiles(plane, corners[of], tiles.side) for of in (z - 1, z, z + 1) if of in corners}
 
     pieces: dict[int, dict[int, np.ndarray]] = {z: {} for z in corners}
     for z, cuts in zip(read, in_background(cut, read, threads=THREADS), strict=True):
@@ -263,18 +148,13 @@ def _with_neighbours(
                 yield corners[of], beside.pop(of), list(beside.values())
 
 
-def batches(corners: Sequence[tuple[int, int]]) -> Iterator[slice]:
-    """The tiles of a slice, so many at a time that their transforms need little memory."""
-    return (slice(first, first + TILES_AT_ONCE) for first in range(0, len(corners), TILES_AT_ONCE))
-
-
 def tile_spectra(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
     """Transforms of tiles of a slice, (n, T, T // 2 + 1): the half that ``rfft2`` gives."""
-    return _spectra(_cut(plane, corners, side))
+    return _spectra(cut_tiles(plane, corners, side))
 
 
 def _spectra(tiles: np.ndarray) -> np.ndarray:
-    return np.asarray(fft.rfft2(_window(tiles.shape[-1]) * _detrended(tiles)))
+    return np.asarray(fft.rfft2(_window(tiles.shape[-1]) * detrended(tiles)))
 
 
 def power(spectrum: np.ndarray) -> np.ndarray:
@@ -327,100 +207,6 @@ def _symmetric(image: np.ndarray) -> np.ndarray:
     return (image + np.flip(image)) / 2
 
 
-def _flattest_tiles(
-    stack: Stack, denoised: Stack | None, side: int, config: AnalysisConfig
-) -> list[tuple[int, int, int]]:
-    """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
-    corners = tile_corners(stack, side)
-    slices = looked_at(stack, side)
-
-    def spreads(z: int) -> list[float]:
-        level = (denoised or stack).plane(z)
-        level -= level.mean()  # which would cost digits
-        smooth = ndimage.gaussian_filter(level, 2.0)
-        return [
-            spread
-            for some in batches(corners)
-            for spread in _detrended(_cut(smooth, corners[some], side)).std(axis=(1, 2))
-        ]
-
-    rough = in_background(spreads, slices, threads=THREADS)
-    roughness = [
-        (spread, z, *corner)
-        for z, of_slice in zip(slices, rough, strict=True)
-        for corner, spread in zip(corners, of_slice, strict=True)
-    ]
-    keep = max(round(config.flat_share * len(roughness)), min(config.min_tiles, len(roughness)))
-    return sorted(tile[1:] for tile in sorted(roughness)[:keep])
-
-
-def looked_at(stack: Stack, side: int) -> list[int]:
-    """Slices spread over the stack, fewer of them where each has many tiles."""
-    tiles = len(_grid(stack.shape[1:], side, _step(side)))
-    count = int(np.clip(ENOUGH_TILES // tiles, MIN_SLICES, MAX_SLICES))
-    return np.unique(
-        np.linspace(0, stack.shape[0] - 1, min(stack.shape[0], count)).round().astype(int)
-    ).tolist()
-
-
-def _novelty(stack: Stack, side: int) -> float:
-    """Share of a tile that is new to it, over that of tiles which overlap by half, at most 1."""
-    step = _step(side)
-    shares = ((1 + (size - side) / step) / len(_starts(size, side, step)) for size in stack.shape[1:])
-    return math.prod(min(1.0, share) for share in shares)
-
-
-def tile_corners(stack: Stack, side: int) -> list[tuple[int, int]]:
-    """First row and column of the tiles at which each of the slices is looked at.
-
-    They overlap by half. Where these are more than enough, they lie farther apart, all over the slice.
-    """
-    overlapping = _grid(stack.shape[1:], side, _step(side))
-    return _grid(stack.shape[1:], side, _step(side, len(overlapping) * len(looked_at(stack, side))))
-
-
-def _step(side: int, tiles: int = 0) -> int:
-    """Pixels from tile to tile, of so many in all if they overlapped by half."""
-    return math.ceil(max(1, side // 2) * math.sqrt(max(1.0, tiles / ENOUGH_TILES)))
-
-
-def _grid(shape: tuple[int, ...], side: int, step: int) -> list[tuple[int, int]]:
-    rows, columns = (_starts(size, side, step) for size in shape)
-    return [(y, x) for y in rows for x in columns]
-
-
-def _starts(size: int, side: int, step: int) -> list[int]:
-    """First pixels of tiles from end to end, about ``step`` apart, the same seen from either end."""
-    last = size - side
-    if last == 0:
-        return [0]
-    count = -(-last // step) + 1
-    if count % 2 and last % 2:  # an odd number of them has one right in the middle
-        count += 1 if last >= 0.75 * step * count else -1
-    half = [last * i // (count - 1) for i in range(-(-count // 2))]
-    return half + [last - start for start in reversed(half[: count // 2])]
-
-
-def _cut(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
-    view = np.lib.stride_tricks.sliding_window_view(plane, (side, side))
-    rows, columns = np.array(corners).T
-    return view[rows, columns]
-
-
-def _detrended(tiles: np.ndarray) -> np.ndarray:
-    """Tiles (n, T, T) less their quadratic trend: slow shading is neither noise nor structure."""
-    basis = _quadratic_basis(tiles.shape[-1])
-    flat = tiles.reshape(len(tiles), -1).astype(np.float64)
-    return (flat - (flat @ basis) @ basis.T).reshape(tiles.shape)
-
-
-@lru_cache(maxsize=4)
-def _quadratic_basis(side: int) -> np.ndarray:
-    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].reshape(2, -1)
-    basis, _ = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1))
-    return basis
-
-
 @lru_cache(maxsize=4)
 def _window(side: int) -> np.ndarray:
     hann = np.hanning(side + 2)[1:-1]
@@ -432,75 +218,6 @@ def window_autocorrelation(side: int) -> np.ndarray:
     """Circular autocorrelation of the tile's window, 1 at lag 0 in the middle, shape (T, T)."""
     correlation = fft.ifft2(np.abs(fft.fft2(_window(side))) ** 2).real
     return np.asarray(fft.fftshift(correlation / correlation[0, 0]))
-
-
-@lru_cache(maxsize=8)
-def frequency_radius(side: int) -> np.ndarray:
-    """Distance of each bin from zero frequency, in cycles per pixel, shape (T, T)."""
-    axis = fft.fftshift(fft.fftfreq(side))
-    return np.hypot(axis[:, None], axis[None])
-
-
-@lru_cache(maxsize=8)
-def _rings(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rings of 0, 1, 2 ... bins around the centre, of the centre and the bins after it.
-
-    Returns
-    -------
-    own
-        Ring of each of these bins, (T * T // 2 + 1,).
-    order
-        Bins, ring after ring.
-    starts
-        Where each ring begins in that order, and where the last one ends.
-    """
-    own = np.rint(frequency_radius(side) * side).astype(int).ravel()[side * side // 2 :]
-    order = np.argsort(own, kind="stable")
-    return own, order, np.searchsorted(own[order], np.arange(own.max() + 2))
-
-
-def ring_quantiles(image: np.ndarray, quantile: float, beside: int = 0) -> np.ndarray:
-    """Quantile of a centred, point-symmetric (T, T) image over each of its rings, from the centre on.
-
-    Parameters
-    ----------
-    image
-        Its first half is the mirror image of the second, which alone is looked at.
-    quantile
-        0 to 1; between two values it is interpolated.
-    beside
-        So many rings inside and outside of each count as well.
-    """
-    _, order, starts = _rings(len(image))
-    values = image.ravel()[image.size // 2 :][order]
-    last = len(starts) - 1
-    made = np.empty(last)
-    for ring in range(beside + 1):  # with the centre, which stands for itself alone
-        some = values[: starts[min(ring + beside + 1, last)]]
-        made[ring] = np.quantile(np.concatenate([some, some[1:]]), quantile)
-    for ring in range(beside + 1, last):
-        some = values[starts[ring - beside] : starts[min(ring + beside + 1, last)]].copy()
-        # each value stands for two, as that of the other half is the same
-        below, share = divmod(quantile * (2 * len(some) - 1), 1)
-        low, high = int(below) // 2, (int(below) + 1) // 2
-        some.partition(high)
-        upper = some[high]
-        made[ring] = upper if low == high else share * upper + (1 - share) * some[:high].max()
-    return made
-
-
-def ring_median(image: np.ndarray) -> np.ndarray:
-    """Median of a centred, point-symmetric (T, T) image over each ring and its two neighbours.
-
-    It is what is the same all around.
-    """
-    return on_rings(ring_quantiles(image, 0.5, beside=1), len(image))
-
-
-def on_rings(values: np.ndarray, side: int) -> np.ndarray:
-    """The image (T, T) that has these values on its rings, from the centre on."""
-    half = values[_rings(side)[0]]
-    return np.concatenate([np.flip(half[1:]), half]).reshape(side, side)
 
 
 def departure(background: BackgroundSpectrum) -> np.ndarray:

@@ -7,16 +7,15 @@ from typing import Literal
 
 import numpy as np
 
-from napari_autostructn2v.kernel import centre, embed_kernel
-from napari_autostructn2v.noise.findings import Findings
-from napari_autostructn2v.noise.kernel_effect import (
-    HELPFUL,
-    about_kernel_by_hand,
-    about_point_by_hand,
+from napari_autostructn2v.kernel import centre, embed_kernel, mirrored
+from napari_autostructn2v.noise.findings import (
+    Findings,
+    certain_correlation,
     covered,
+    kernel_on_lags,
     structured,
 )
-from napari_autostructn2v.noise.notch import Wave
+from napari_autostructn2v.noise.patterns import Wave
 
 LONG_RANGE = 0.03
 """Scatter of the autocorrelation at far lags above which a pattern reaches beyond any small kernel."""
@@ -275,3 +274,60 @@ def extent(kernel: np.ndarray) -> tuple[float | None, int]:
     if y == x == 0:
         return None, 1
     return float(np.degrees(np.arctan2(-y, x)) % 180), int(2 * max(abs(y), abs(x)) + 1)
+
+
+HELPFUL = 0.5
+"""Share of the correlation measured in the noise that a kernel set by hand has to hide in order to help."""
+
+
+def about_kernel_by_hand(found: Findings) -> list[str]:
+    """Sentences on a kernel of several pixels: what it hides, what it leaves, whether that will help."""
+    share = covered(found)
+    sentences = [
+        f"The kernel set by hand, {int(found.kernel.sum())} pixels, hides {share:.0%} of the correlation "
+        "measured in the noise.",
+        *_left_visible(found),
+    ]
+    if opposite := int((mirrored(found.kernel) & ~found.kernel).sum()):
+        sentences.append(
+            "It is one-sided: one mirrored neighbour, which shares the same noise, stays visible and lets "
+            "it pass."
+            if opposite == 1
+            else f"It is one-sided: {opposite} mirrored neighbours, which share the same noise, stay visible "
+            "and let it pass."
+        )
+    if not structured(found):
+        sentences.append(
+            "No correlation is certain enough to need a kernel: it only costs detail"
+            + ("." if found.notch else ", and Stage 2 is not expected to help.")
+        )
+    elif share >= HELPFUL:
+        sentences.append("Stage 2 is expected to help.")
+    else:
+        end = ", but for what the notch takes away." if found.notch else ": Stage 2 is not expected to help."
+        sentences.append(f"Most of the noise's structure would stay{end}")
+    return sentences
+
+
+def about_point_by_hand(found: Findings) -> list[str]:
+    """Sentences on a kernel of which nothing but the centre was left, where the noise is correlated."""
+    end = ", but for what the notch takes away." if found.notch else ", as Stage 1 did."
+    return [
+        "The kernel set by hand is a single pixel and hides none of the correlation measured in the noise: "
+        f"Stage 2 would leave that structure{end}",
+        *_left_visible(found),
+    ]
+
+
+def _left_visible(found: Findings) -> list[str]:
+    """The strongest neighbour that a kernel does not hide, in words, if there is one."""
+    left = np.where(kernel_on_lags(found), 0, certain_correlation(found, errors=8.0))
+    if not left.any():
+        return []
+    place = np.unravel_index(np.abs(left).argmax(), left.shape)
+    *_, y, x = np.array(place) - centre(left.shape)
+    beside = " in the next slice" if found.stacked and place[0] != 1 else ""
+    return [
+        f"Of the neighbours left visible, the one at dx {x:+d}, dy {y:+d}{beside} shares most of the noise "
+        f"({left[place]:+.2f})."
+    ]

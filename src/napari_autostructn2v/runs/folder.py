@@ -38,19 +38,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import tifffile
 
-from napari_autostructn2v import __version__
+from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Config, Mode
-from napari_autostructn2v.disk.lock import LOCK
-from napari_autostructn2v.errors import RunFolderError
-from napari_autostructn2v.io import (
-    Hold,
-    ImageFile,
-    VoxelSize,
-    make_folder,
-    remove_leftovers,
-    write_atomically,
-    write_stack,
-)
+from napari_autostructn2v.disk.atomic import make_folder, remove_leftovers, write_atomically
+from napari_autostructn2v.disk.lock import LOCK, Hold
+from napari_autostructn2v.errors import RunFolderError, of_another_run
+from napari_autostructn2v.io import ImageFile, VoxelSize, write_stack
 from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.io.slice_file import KeptStack, delete_kept, slices_done
 from napari_autostructn2v.kernel import Edits, save_kernel, validate_kernel
@@ -58,7 +51,7 @@ from napari_autostructn2v.learning.checkpoint import checkpoint_files
 from napari_autostructn2v.noise.analysis import NoiseAnalysis
 from napari_autostructn2v.runs.input import file_facts, find_input, slices_digest
 from napari_autostructn2v.runs.losses import Losses
-from napari_autostructn2v.runs.record import EditsFile, Record, of_another_run
+from napari_autostructn2v.runs.record import EditsFile, Record
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.stack import Box, Stack
 

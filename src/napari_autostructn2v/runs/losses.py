@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.events import Event, Step, TrainingStarted, Validation
-from napari_autostructn2v.io import write_atomically
 
 
 @dataclass

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_autostructn2v.config import Config, Mode
-from napari_autostructn2v.errors import RunFolderError
 
 Span = tuple[int, int]
 Spans = tuple[Span, Span, Span]
 """First and last index along Z, Y and X."""
 
 _NO_NUL = r"^[^\x00]+$"
-
-_IN_WORDS = {"region": "background", "box": "part to train on", "config": "settings"}
-
-
-def of_another_run(folder: Path, different: list[str]) -> RunFolderError:
-    """The error that a folder holds a run of which these entries differ."""
-    names = dict.fromkeys(
-        "input" if key.startswith("input") else _IN_WORDS.get(key, key) for key in different
-    )
-    return RunFolderError(
-        f"The run folder {folder} belongs to another run, with other values of: {', '.join(names)}. "
-        "Choose another run folder, give the same as then, or delete this one."
-    )
 
 
 class Record(BaseModel):

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.kernel import validate_kernel
-from napari_autostructn2v.learning.model import NotchDescription
-from napari_autostructn2v.noise.notch import NotchRule
+from napari_autostructn2v.noise.notch import NotchDescription, NotchRule
 from napari_autostructn2v.runs.record import Spans
 from napari_autostructn2v.stack import Box
 

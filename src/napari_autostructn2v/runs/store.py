@@ -12,8 +12,8 @@ from typing import get_args
 from platformdirs import user_data_path
 
 from napari_autostructn2v.disk.atomic import file_error
+from napari_autostructn2v.disk.lock import Hold
 from napari_autostructn2v.errors import RunFolderError
-from napari_autostructn2v.io import Hold
 from napari_autostructn2v.runs.folder import RunFolder, RunSettings, TrainingStage
 
 MAX_NAME = 60

@@ -9,10 +9,15 @@ from napari.layers import Image
 
 from napari_autostructn2v._napari.batch.jobs import Applied
 from napari_autostructn2v._napari.batch.queue import Batch, Entry
-from napari_autostructn2v._napari.canvas.free_places import free_column, row_of_its_own, stands_alone
-from napari_autostructn2v._napari.canvas.image_layers import contrast_limits
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement, is_view
-from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
+from napari_autostructn2v._napari.canvas.placement import (
+    NOT_A_SOURCE,
+    Placement,
+    free_column,
+    is_view,
+    row_of_its_own,
+    stands_alone,
+)
+from napari_autostructn2v._napari.canvas.slices import colour_problem, contrast_limits, grey_values
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v._napari.session.state import Source
 from napari_autostructn2v.errors import StackError

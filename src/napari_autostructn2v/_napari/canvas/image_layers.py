@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import dask.array
 import numpy as np
 from psygnal import Signal
 
 from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.canvas.slices import by_slices, contrast_limits
 from napari_autostructn2v._napari.session.state import StageOutput
 from napari_autostructn2v.events import Preview
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.session.session import Session
-    from napari_autostructn2v.noise.notch import PatternArray
-    from napari_autostructn2v.stack import ComputedArray
+    from napari_autostructn2v.noise.patterns import PatternArray
 
 COLUMN = {"stage1": 1, "stage2": 2}
 TITLE = {"stage1": "stage 1", "stage2": "denoised"}
@@ -165,22 +164,6 @@ class ImageLayers:
             self._viewer.layers.remove(preview)
 
 
-def by_slices(array: ComputedArray) -> Any:
-    """An array of slices that are computed as they are looked at, for a layer.
-
-    napari asks for a slice in many ways; dask passes on plain ones.
-    """
-    chunks: Any = (1, *array.shape[1:]) if array.ndim == 3 else -1
-    # named by chance: dask would else read the whole stack to make a name of it
-    return dask.array.from_array(array, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
-
-
 def middle_slice(array: Any) -> np.ndarray:
     """The slice (Y, X) in the middle of a stack (Z, Y, X), or the only one of (Y, X)."""
     return np.asarray(array[array.shape[0] // 2 if array.ndim == 3 else ...])
-
-
-def contrast_limits(denoised: Any, saturated: float = 0.01) -> tuple[float, float]:
-    """Limits beyond which lies a share of the middle slice, so that a few extreme pixels do not move them."""
-    low, high = np.percentile(middle_slice(denoised), [50 * saturated, 100 - 50 * saturated])
-    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import dask.array
+
+from napari_autostructn2v._napari.canvas.image_layers import middle_slice
+
+if TYPE_CHECKING:
+    from napari_autostructn2v.stack import ComputedArray
+
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_autostructn2v._napari.canvas.image_layers import contrast_limits
 from napari_autostructn2v._napari.canvas.placement import is_view, slice_shown
 
 if TYPE_CHECKING:
@@ -59,3 +67,19 @@ def own_limits(layer: Image, saturated: float = 0.01) -> tuple[float, float]:
     plane = shown_slice(layer, full_shape(layer)[0] // 2).astype(np.float64)
     finite = plane[np.isfinite(plane)]
     return contrast_limits(finite, saturated) if finite.size else (0.0, 1.0)
+
+
+def by_slices(array: ComputedArray) -> Any:
+    """An array of slices that are computed as they are looked at, for a layer.
+
+    napari asks for a slice in many ways; dask passes on plain ones.
+    """
+    chunks: Any = (1, *array.shape[1:]) if array.ndim == 3 else -1
+    # named by chance: dask would else read the whole stack to make a name of it
+    return dask.array.from_array(array, chunks=chunks, name=False)  # type: ignore[no-untyped-call]
+
+
+def contrast_limits(denoised: Any, saturated: float = 0.01) -> tuple[float, float]:
+    """Limits beyond which lies a share of the middle slice, so that a few extreme pixels do not move them."""
+    low, high = np.percentile(middle_slice(denoised), [50 * saturated, 100 - 50 * saturated])
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pint
 
-from napari_autostructn2v._napari.review.review_layers import LayerData
 from napari_autostructn2v.io import ImageFile, Unit, VoxelSize
 
 if TYPE_CHECKING:
@@ -52,3 +51,6 @@ def voxel_size_of(scale: Any, units: Any) -> VoxelSize | None:
 
 def _pint_unit(unit: Any) -> Any:
     return pint.application_registry.Unit(str(unit))
+
+
+LayerData = tuple[Any, dict[str, Any], str]

@@ -10,8 +10,8 @@ from psygnal import Signal
 from scipy import ndimage
 
 from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE
+from napari_autostructn2v._napari.review.layer_data import PEAKS
 from napari_autostructn2v._napari.review.peak_marks import outline
-from napari_autostructn2v._napari.review.review_layers import PEAKS
 from napari_autostructn2v.noise.peak_list import Peak, list_peaks
 
 if TYPE_CHECKING:

@@ -9,10 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Layer
-from napari.utils.colormaps import Colormap, DirectLabelColormap
 
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.canvas.placement import Placement
 from napari_autostructn2v._napari.review import peak_marks
+from napari_autostructn2v._napari.review.layer_data import (
+    KERNEL,
+    LAGS,
+    OUTLINES,
+    PEAKS,
+    PLAIN,
+    SIGNED,
+    SPECTRUM,
+    _centre,
+    _fixed,
+    _reach,
+    _span,
+    from_side_by_side,
+    layer_data,
+    side_by_side,
+)
 from napari_autostructn2v._napari.review.mirror import Mirror
 from napari_autostructn2v._napari.review.spectrum_status import FrequencyText
 from napari_autostructn2v.noise.review import Mark, Review
@@ -23,133 +38,6 @@ if TYPE_CHECKING:
 
     from napari_autostructn2v._napari.review.spectrum_choice import SpectrumChoice
     from napari_autostructn2v._napari.session.session import Session
-
-LayerData = tuple[Any, dict[str, Any], str]
-
-SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"
-OUTLINES, SLICES = "peak outlines", "kernel slices"
-
-# Blue against orange is told apart by every kind of colour vision; no correlation is black.
-SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation")
-PLAIN = Colormap([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]], name="plain")
-KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
-GRID_COLOUR = "#50505c"
-GRID_WIDTH = 0.2
-SLICE_COLOUR = "#c46a00"
-"""Seen on the dark and on the light canvas."""
-
-
-def side_by_side(slices: np.ndarray, gap: float) -> np.ndarray:
-    """Slices z-1, z and z+1 in a row with a column of ``gap`` between: (3, L, L) to (L, 3 L + 2).
-
-    Turning the whole picture by 180° mirrors each pixel through the centre in z, y and x, so that the
-    mirrored editor needs no other rule here. (L, L) stays as it is.
-    """
-    if slices.ndim == 2:
-        return slices
-    column = np.full((slices.shape[1], 1), gap, dtype=slices.dtype)
-    return np.hstack([slices[0], column, slices[1], column, slices[2]])
-
-
-def from_side_by_side(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Undo :func:`side_by_side` for an array that had ``shape``."""
-    if len(shape) == 2:
-        return picture
-    step = shape[2] + 1
-    return np.stack([picture[:, start : start + shape[2]] for start in (0, step, 2 * step)])
-
-
-def grid_lines(shape: tuple[int, ...]) -> np.ndarray:
-    """Lines around every pixel of :func:`side_by_side`, so that each is seen as a square of its own.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n, 2, 2): start and direction of each line, in pixels.
-    """
-    rows, columns = shape[-2:]
-    lines = []
-    for left in (0, columns + 1, 2 * columns + 2) if len(shape) == 3 else (0,):
-        lines += [((y - 0.5, left - 0.5), (0, columns)) for y in range(rows + 1)]
-        lines += [((-0.5, left + x - 0.5), (rows, 0)) for x in range(columns + 1)]
-    return np.array(lines, dtype=float)
-
-
-def slice_names(shape: tuple[int, ...]) -> LayerData:
-    """Names of the blocks of :func:`side_by_side`, below them: a layer of texts without points.
-
-    Those of the neighbours stand near the middle block, to be seen also when that alone fills the canvas.
-    """
-    rows, columns = shape[-2:]
-    step, aside = columns + 1, columns // 5
-    places = [(rows, columns - 1 - aside), (rows, step + columns // 2), (rows, 2 * step + aside)]
-    text = {
-        "string": ["z-1", "z", "z+1"],
-        "color": SLICE_COLOUR,
-        "size": 11,
-        "anchor": "lower_left",
-    }
-    points = {"size": 0.01, "face_color": "transparent", "border_color": "transparent", "text": text}
-    return np.array(places, dtype=float), {"name": SLICES, **points}, "points"
-
-
-def mark_lines(marks: np.ndarray, **meta: Any) -> LayerData:
-    """Outlines of the marked peaks, (T, T)."""
-    drawn, colours = peak_marks.lines(marks)
-    width = peak_marks.LINE_WIDTH
-    meta |= {"name": OUTLINES, "edge_width": width, "edge_color": colours, "vector_style": "line"}
-    return drawn, {"opacity": 1.0, **meta}, "vectors"
-
-
-def layer_data(
-    spectrum: np.ndarray,
-    peaks: np.ndarray,
-    autocorrelation: np.ndarray,
-    kernel: np.ndarray,
-    placement: Placement,
-) -> dict[str, LayerData]:
-    """What an analysis found, as layer data below an image; the kernel on the grid of the autocorrelation."""
-    lags = side_by_side(autocorrelation, np.nan)
-    span = 2 if autocorrelation.ndim == 3 else 1  # three slices side by side need the room
-    left, right = (
-        {"metadata": dict(NOT_A_SOURCE), **place}
-        for place in (placement.below(0, spectrum.shape), placement.below(1, lags.shape, span))
-    )
-
-    def image(data: np.ndarray, **meta: Any) -> LayerData:
-        return data, meta, "image"
-
-    def labels(mask: np.ndarray, colours: DirectLabelColormap, **meta: Any) -> LayerData:
-        return mask.astype(np.uint8), {"colormap": colours, "opacity": 1.0, **meta}, "labels"
-
-    # whatever label the brush is set to, it means "yes"
-    hidden = DirectLabelColormap(color_dict={None: KERNEL_COLOUR, 0: (0, 0, 0, 0)})
-    lines = {"edge_width": GRID_WIDTH, "edge_color": GRID_COLOUR, "vector_style": "line", "opacity": 1.0}
-    data = {
-        SPECTRUM: image(spectrum, name=SPECTRUM, colormap="inferno", contrast_limits=_span(spectrum), **left),
-        PEAKS: labels(peaks, peak_marks.colormap(), name=PEAKS, **left),
-        OUTLINES: mark_lines(peaks, **left),
-        LAGS: image(lags, name=LAGS, colormap=SIGNED, contrast_limits=_reach(lags), **right),
-        KERNEL: labels(side_by_side(kernel, False), hidden, name=KERNEL, **right),
-        GRID: (grid_lines(kernel.shape), {"name": GRID, **lines, **right}, "vectors"),
-    }
-    if kernel.ndim == 3:
-        points, meta, kind = slice_names(kernel.shape)
-        data[SLICES] = points, {**meta, **right}, kind
-    return data
-
-
-def _span(spectrum: np.ndarray) -> tuple[float, float]:
-    """Contrast limits that a few extreme bins do not set."""
-    low, high = np.percentile(spectrum, [1, 99])
-    return float(low), float(high)
-
-
-def _reach(lags: np.ndarray) -> tuple[float, float]:
-    """Symmetric contrast limits that lag 0, which is always 1, does not set."""
-    others = np.where(_centre(lags.shape), 0, np.nan_to_num(lags))
-    reach = max(float(np.abs(others).max()) / 2, 0.02)
-    return -reach, reach
 
 
 class ReviewLayers:
@@ -356,17 +244,6 @@ class ReviewLayers:
                     layer.mode = active.mode
                     viewer.layers.selection.active = layer
                 return
-
-
-def _centre(shape: tuple[int, ...]) -> np.ndarray:
-    mask = np.zeros(shape, dtype=bool)
-    mask[tuple(n // 2 for n in shape)] = True
-    return mask
-
-
-def _fixed(grid: tuple[int, ...]) -> np.ndarray:
-    """Pixels of the kernel's picture that nobody may change: the centre, and the gaps between slices."""
-    return side_by_side(_centre(grid), True)
 
 
 def _explain(layer: Layer, text: Callable[..., str], placement: Placement, grid: tuple[int, ...]) -> None:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QObject
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
 from typing import TYPE_CHECKING
 
 from napari_autostructn2v._napari.batch.queue import State
@@ -47,3 +55,38 @@ def _work(session: Session) -> str:
     state = "rests" if session.paused else "is at work"
     what, activity = INTERRUPTED[job.kind], progress.activity
     return f"{what} of {session.run.source.name} {state} ({activity[0].lower()}{activity[1:]}{so_far})."
+
+
+class _CloseWatch(QObject):
+    """Tells when the main window closes: a dock widget is not told.
+
+    The attempt alone says nothing yet, as napari may ask and the person decline; a window that has agreed
+    hides.
+    """
+
+    def __init__(self, window: Any, may_close: Callable[[], bool], on_close: Callable[[], None]) -> None:
+        super().__init__(window)
+        self._may_close, self._on_close = may_close, on_close
+        self._asked = False
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
+        if event.type() == QEvent.Type.Close:
+            # a script that closes the viewer has hidden the canvas first, and is not asked
+            if watched._qt_viewer.isVisible() and not self._may_close():
+                event.ignore()
+                return True
+            self._asked = True
+        closed = event.type() == QEvent.Type.Hide or not watched.isVisible()
+        if self._asked and closed and not event.spontaneous():
+            self._asked = False
+            self._on_close()
+        return False
+
+
+def watch_closing(
+    viewer: Viewer, on_close: Callable[[], None], may_close: Callable[[], bool] = lambda: True
+) -> None:
+    """Ask ``may_close`` before a person closes the viewer's window; call ``on_close`` when it closes."""
+    # the window owns it; napari has no public event
+    _CloseWatch(viewer.window._qt_window, may_close, on_close)

@@ -14,14 +14,15 @@ import numpy as np
 from napari_autostructn2v._napari.session.run_files import SavedRun, write_record
 from napari_autostructn2v._napari.session.state import Run, StageOutput
 from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode
+from napari_autostructn2v.disk.atomic import room
 from napari_autostructn2v.disk.waiting import when_there_is_room
 from napari_autostructn2v.error_report import told
 from napari_autostructn2v.errors import FileError, RunFolderError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
-from napari_autostructn2v.io import VoxelSize, room
+from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.noise.analysis import analyze
-from napari_autostructn2v.noise.notch import Notch, NotchedArray
+from napari_autostructn2v.noise.patterns import Notch, NotchedArray
 from napari_autostructn2v.noise.review import Review
 from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
 from napari_autostructn2v.runs.stage_spec import Approval
@@ -180,7 +181,7 @@ def reopen(run: Run, saved: SavedRun) -> Stream:
 def _made_again(run: Run, saved: SavedRun, stage: TrainingStage) -> Generator[Event, Any, StageOutput]:
     """What the model of a stage that is done makes of the stack."""
     from napari_autostructn2v.learning.model import load_model
-    from napari_autostructn2v.pipeline import apply_stage
+    from napari_autostructn2v.runs.stages import apply_stage
 
     yield StageStarted(stage)
     model = load_model(saved.folder.model(stage))
@@ -209,7 +210,7 @@ def _stage(
     seed: int = 0,
 ) -> Generator[Event, int | None, StageOutput]:
     # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
-    from napari_autostructn2v.pipeline import apply_stage, train_stage
+    from napari_autostructn2v.runs.stages import apply_stage, train_stage
 
     yield StageStarted(which)
     model = yield from train_stage(stack, which, order, seed=seed, folder=folder, name=source.name, preview=0)

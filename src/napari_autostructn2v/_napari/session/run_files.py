@@ -18,7 +18,8 @@ from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.stack import Box
 
 if TYPE_CHECKING:
-    from napari_autostructn2v._napari.session.state import Losses, Run, StageOutput
+    from napari_autostructn2v._napari.session.progress import Losses
+    from napari_autostructn2v._napari.session.state import Run, StageOutput
     from napari_autostructn2v.noise.review import Review
 
 

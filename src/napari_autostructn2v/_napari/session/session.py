@@ -24,20 +24,20 @@ from napari_autostructn2v._napari.session.jobs import (
     stage1,
     stage2,
 )
+from napari_autostructn2v._napari.session.progress import Losses, Progress
 from napari_autostructn2v._napari.session.run_files import save_run
 from napari_autostructn2v._napari.session.state import (
     ANALYSIS_SETTINGS,
     Attempt,
     Field,
-    Losses,
     Phase,
-    Progress,
     Run,
     Settings,
     Source,
     StageOutput,
 )
 from napari_autostructn2v.config import Config, Mode, TrainingConfig
+from napari_autostructn2v.disk.lock import Hold
 from napari_autostructn2v.error_report import problem_report
 from napari_autostructn2v.errors import (
     AutoStructN2VError,
@@ -56,7 +56,6 @@ from napari_autostructn2v.events import (
     Validation,
     Waiting,
 )
-from napari_autostructn2v.io import Hold
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.analysis import NoiseAnalysis
 from napari_autostructn2v.noise.review import Review

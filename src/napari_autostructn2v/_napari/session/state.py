@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoic
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
 from napari_autostructn2v.runs.folder import RunFolder
-from napari_autostructn2v.runs.losses import Losses as LossTable
 from napari_autostructn2v.stack import Stack
 
 if TYPE_CHECKING:
@@ -158,38 +156,3 @@ class Attempt:
         notch = "" if model.notch is None else " + notch"
         steps = model.provenance.get("steps", model.config.steps)
         return f"Attempt {self.number}: {size}{some}{notch}, {steps} steps"
-
-
-@dataclass
-class Progress:
-    """How far the running job is in what it does at this moment."""
-
-    activity: str
-    done: int = 0
-    total: int = 0
-    first: int = 0
-    since: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time left at the pace so far, or None before there is a pace."""
-        paced = self.done - self.first
-        if paced < 1 or self.total <= self.done:
-            return None
-        return (time.monotonic() - self.since) / paced * (self.total - self.done)
-
-
-@dataclass
-class Losses:
-    """The curves of one training."""
-
-    training: list[tuple[int, float]] = field(default_factory=list)
-    validation: list[tuple[int, float]] = field(default_factory=list)
-    best: tuple[int, float] | None = None
-    """The validation whose network is kept."""
-
-    @classmethod
-    def read(cls, table: LossTable) -> Losses:
-        """The curves of a training that was saved: one point each validation."""
-        rows = table.read()
-        return cls([(step, loss) for step, loss, _ in rows], [(step, loss) for step, _, loss in rows])

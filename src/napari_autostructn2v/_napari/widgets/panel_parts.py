@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari.session.state import Progress
+from napari_autostructn2v._napari.session.progress import Progress
 from napari_autostructn2v._napari.widgets.elided import MessageLabel
 
 DOCK_WIDTH, DOCK_HEIGHT = 300, 340

@@ -15,7 +15,7 @@ from napari_autostructn2v._napari.widgets.bindings import Bindings
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_autostructn2v._napari.session.state import Losses
+    from napari_autostructn2v._napari.session.progress import Losses
 
 SMOOTHING = 0.1
 """Weight of a new step in the running mean: single steps scatter too much to read."""

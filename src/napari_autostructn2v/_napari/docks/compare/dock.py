@@ -23,6 +23,7 @@ from napari_autostructn2v._napari.docks.compare.comparison import Comparison, Wa
 from napari_autostructn2v._napari.docks.compare.panels import AtWork, RemovedPanel, WayPanel
 from napari_autostructn2v._napari.docks.compare.profile_panel import ProfilePanel
 from napari_autostructn2v._napari.docks.compare.removed_layer import removed, show_removed
+from napari_autostructn2v._napari.runs.closing import watch_closing
 from napari_autostructn2v._napari.widgets.bindings import Bindings, Connections
 from napari_autostructn2v._napari.widgets.dock_title import DockTitle
 from napari_autostructn2v._napari.widgets.layer_combo import LayerCombo
@@ -33,7 +34,7 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
     message_label,
     show_message,
 )
-from napari_autostructn2v._napari.workspace import watch_closing, workspace_of
+from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event
 from napari_autostructn2v.figures.comparison import Pane, write_gif, write_png

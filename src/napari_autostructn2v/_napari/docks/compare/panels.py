@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.docks.compare.comparison import SATURATED, Comparison, Way
 from napari_autostructn2v._napari.session.jobs import Cancelled, Failure, Job, JobKind, Stream
-from napari_autostructn2v._napari.session.state import Progress
+from napari_autostructn2v._napari.session.progress import Progress
 from napari_autostructn2v._napari.widgets.panel_parts import button, message_label, progress_text
 from napari_autostructn2v._napari.widgets.plot import dress
 from napari_autostructn2v.events import Event, SliceDone

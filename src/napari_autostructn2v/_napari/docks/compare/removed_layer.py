@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_autostructn2v._napari.canvas.free_places import free_column
-from napari_autostructn2v._napari.canvas.image_layers import by_slices
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement
-from napari_autostructn2v._napari.canvas.slices import grey_values
+from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement, free_column
+from napari_autostructn2v._napari.canvas.slices import by_slices, grey_values
 from napari_autostructn2v.stack import RemovedArray, as_stack
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari.session.state import Losses, Phase
+from napari_autostructn2v._napari.session.progress import Losses
+from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.widgets.panel_parts import (
     REDRAW_MS,
     button,

@@ -1,0 +1,186 @@
+"""Commands that use a trained model: apply, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_autostructn2v.cli.options import (
+    DeviceOption,
+    OverwriteOption,
+    QuietOption,
+    RecoveryOption,
+    refuse_own_input,
+)
+from napari_autostructn2v.cli.progress import console, follow
+from napari_autostructn2v.config import SHARED_LICENSE
+from napari_autostructn2v.errors import FileError
+
+if TYPE_CHECKING:
+    from napari_autostructn2v.apply.cluster import Workers
+
+
+def apply(
+    model: Annotated[Path, typer.Argument(help="Model bundle (.zip).")],
+    inputs: Annotated[list[Path], typer.Argument(help="Stacks to denoise.")],
+    out: Annotated[Path, typer.Option(help="Folder for the denoised stacks.")],
+    recovery: RecoveryOption = 1.0,
+    average: Annotated[
+        bool,
+        typer.Option("--average", help="Average over mirror images: a little better, several times slower."),
+    ] = False,
+    device: DeviceOption = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Divide the work among so many processes, or Slurm jobs with --slurm."),
+    ] = None,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Start the workers as jobs of a Slurm cluster.")
+    ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Use the workers of this Dask scheduler, such as tcp://node:8786.")
+    ] = None,
+    cores: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Threads of a worker. Default: a fair share of this machine; with --slurm 8."
+        ),
+    ] = None,
+    memory: Annotated[str, typer.Option(help="Of a Slurm job.")] = "32GB",
+    gpus: Annotated[int, typer.Option(min=0, help="Of a Slurm job.")] = 0,
+    queue: Annotated[str | None, typer.Option(help="Partition for Slurm jobs.")] = None,
+    walltime: Annotated[str, typer.Option(help="Of a Slurm job.")] = "04:00:00",
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Denoise stacks with a trained model, in the formats they came in.
+
+    With --workers, --slurm or --scheduler many processes share the work: of several stacks each takes one at
+    a time; a single stack is divided, and its result is OME-Zarr. After Ctrl-C or a crash the same command
+    goes on where it stopped.
+    """
+    import torch
+
+    from napari_autostructn2v.apply import denoise_to_file, result_path
+    from napari_autostructn2v.apply.cluster import SlurmJob, Workers
+    from napari_autostructn2v.disk.atomic import make_folder
+    from napari_autostructn2v.io import check_stack_place, read_stack
+    from napari_autostructn2v.learning.model import load_model
+    from napari_autostructn2v.stack import as_stack
+
+    job = SlurmJob(queue, walltime, cores or SlurmJob.cores, memory, gpus) if slurm else None
+    shared = Workers.asked_for(workers, job, scheduler, cores)
+    trained = load_model(model)
+    folder = make_folder(out)
+    images = [read_stack(path) for path in inputs]  # lazily: a bad one is found before the first is done
+    targets = [result_path(image.name, image.path, folder, "") for image in images]
+    if len(set(targets)) < len(targets):
+        raise FileError(
+            "Two of the inputs have the same name, and so would their outputs. Apply them in turn."
+        )
+    if shared is not None and len(images) == 1:
+        targets = [folder / f"{images[0].name}.zarr"]
+    for image, target in zip(images, targets, strict=True):
+        dtype = as_stack(image.array, trained.mode, trained.config.depth).scale.dtype
+        refuse_own_input(target, image.path)
+        if shared is None:  # else what is there may be of the work that goes on
+            check_stack_place(target, overwrite=overwrite, dtype=dtype)
+    if shared is not None:
+        _apply_shared(shared, model, inputs, targets, recovery, average, device, overwrite, quiet)
+        return
+    if cores is not None:
+        torch.set_num_threads(cores)
+    for image, target in zip(images, targets, strict=True):
+        events = denoise_to_file(
+            image.array,
+            trained,
+            target,
+            voxel_size=image.voxel_size,
+            recovery=recovery,
+            average=average,
+            device=device,
+            overwrite=overwrite,
+        )
+        follow(events, quiet, label=image.name)
+        if not quiet:
+            console.print(f"Written: {target}", highlight=False)
+
+
+def _apply_shared(
+    workers: Workers,
+    model: Path,
+    inputs: list[Path],
+    targets: list[Path],
+    recovery: float,
+    average: bool,
+    device: str,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    from napari_autostructn2v.apply.distributed import denoise_divided, denoise_many
+    from napari_autostructn2v.apply.tasks import Task
+
+    # workers may have been started in another folder
+    tasks = [
+        Task(
+            model.resolve(),
+            source.resolve(),
+            target.resolve(),
+            recovery,
+            average,
+            device,
+            workers.threads,
+            overwrite,
+        )
+        for source, target in zip(inputs, targets, strict=True)
+    ]
+    with workers.client() as client:
+        if len(tasks) == 1:
+            follow(denoise_divided(tasks[0], client), quiet, label=inputs[0].name)
+        else:
+            follow(denoise_many(tasks, client), quiet, label=f"{len(tasks)} stacks")
+    if not quiet:
+        for target in targets:
+            console.print(f"Written: {target}", highlight=False)
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="Model bundle (.zip).")],
+    output: Annotated[Path, typer.Argument(help="Package to write (.zip).")],
+    name: Annotated[str, typer.Option(help="What the model is called in the zoo.")],
+    author: Annotated[list[str], typer.Option(help="Who trained it. Give it once for each person.")],
+    description: Annotated[
+        str | None, typer.Option(help="What it is for, in a sentence. Default: in general terms.")
+    ] = None,
+    license: Annotated[str, typer.Option(help="SPDX identifier.")] = SHARED_LICENSE,
+    example: Annotated[
+        Path | None,
+        typer.Option(help="Stack whose middle is published as the test image. Default: a generated one."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a model as a package of the BioImage Model Zoo, for other programs to run."""
+    from napari_autostructn2v.io import read_stack
+    from napari_autostructn2v.learning.model import load_model
+    from napari_autostructn2v.model_zoo import DESCRIPTION, export_model_zoo
+    from napari_autostructn2v.model_zoo.card import notch_notice
+
+    refuse_own_input(output, model)
+    trained = load_model(model)
+    export_model_zoo(
+        trained,
+        output,
+        name=name,
+        authors=author,
+        description=description or DESCRIPTION,
+        license=license,
+        example=None if example is None else read_stack(example).array,
+        overwrite=overwrite,
+    )
+    if (notice := notch_notice(trained)) is not None:
+        console.print(notice, highlight=False)
+    if not quiet:
+        console.print(f"Written, and it passes the test run of the Model Zoo: {output}", highlight=False)

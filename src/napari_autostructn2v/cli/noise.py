@@ -1,0 +1,97 @@
+"""Commands that look and change nothing: analyze, info."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_autostructn2v.cli.options import (
+    BackgroundOption,
+    FindKernelOption,
+    ModeOption,
+    NotchOption,
+    OverwriteOption,
+    QuietOption,
+    analysis_config,
+    region_of,
+)
+
+
+def analyze(
+    input: Annotated[Path, typer.Argument(help="The raw stack.")],
+    denoised: Annotated[
+        Path | None, typer.Option(help="The same stack after Stage 1, if there is one.")
+    ] = None,
+    mode: ModeOption = "2d",
+    notch: NotchOption = "auto",
+    find_kernel: FindKernelOption = True,
+    background: BackgroundOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to. Default: INPUT's name + _noise.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say what structure the noise has; write the kernel (.tif) and a picture (.png)."""
+    from napari_autostructn2v.disk.atomic import check_place, make_folder
+    from napari_autostructn2v.figures.report import draw_analysis
+    from napari_autostructn2v.io import read_stack
+    from napari_autostructn2v.kernel import save_kernel
+    from napari_autostructn2v.noise.analysis import analyze
+
+    image = read_stack(input)
+    folder = out or Path(f"{image.name}_noise")
+    if folder.is_dir():
+        for name in ("kernel.tif", "noise.png"):
+            check_place(folder / name, overwrite=overwrite)
+    analysis = analyze(
+        image.array,
+        None if denoised is None else read_stack(denoised).array,
+        mode=mode,
+        config=analysis_config(notch, find_kernel),
+        region=region_of(background, image.array.shape),
+        voxel_size=image.voxel_size,
+    )
+    make_folder(folder)
+    save_kernel(folder / "kernel.tif", analysis.kernel, overwrite=overwrite)
+    draw_analysis(folder / "noise.png", analysis, overwrite=overwrite)
+    if not quiet:
+        typer.echo(analysis.verdict.summary)
+        for z in analysis.kernel if analysis.kernel.ndim == 3 else [analysis.kernel]:
+            typer.echo("\n".join(" ".join("█" if pixel else "·" for pixel in row) for row in z) + "\n")
+        typer.echo(f"Written: {folder / 'kernel.tif'}, {folder / 'noise.png'}")
+
+
+def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")]) -> None:
+    """Say what a stack or a model bundle holds."""
+    if file.suffix.lower() == ".zip":
+        from napari_autostructn2v.learning.model import load_model
+
+        model = load_model(file)
+        shape = " × ".join(map(str, model.kernel.shape))
+        facts = {
+            "model": file.name,
+            "mode": model.mode.upper(),
+            "kernel": f"{shape}, {int(model.kernel.sum())} pixels",
+            "notch": "none" if model.notch is None else f"{int(model.notch.peaks.sum())} peak bins",
+            "network": f"U-Net, {model.config.features} features, depth {model.config.depth}",
+            **{key.replace("_", " "): value for key, value in model.provenance.items()},
+        }
+    else:
+        from napari_autostructn2v.io import read_stack
+
+        image = read_stack(file)
+        size = image.voxel_size
+        facts = {
+            "file": file.name,
+            "format": image.format,
+            "shape": " × ".join(map(str, image.array.shape)) + " (" + "ZYX"[-len(image.array.shape) :] + ")",
+            "values": str(image.array.dtype),
+            "voxel size": "unknown"
+            if size is None
+            else f"{size.z:g} × {size.y:g} × {size.x:g} {size.unit} (ZYX)",
+        }
+    for key, value in facts.items():
+        typer.echo(f"{key + ':':18s} {value}")

@@ -1,0 +1,107 @@
+"""Options that several commands have, and what their texts mean."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_autostructn2v.config import AnalysisConfig, Mode, NotchChoice, Preset
+from napari_autostructn2v.errors import FileError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_autostructn2v.stack import Box
+
+
+ModeOption = Annotated[Mode, typer.Option(help="2d: slice by slice; 2.5d: with both neighbouring slices.")]
+
+PresetOption = Annotated[Preset, typer.Option(help="fast to try, balanced, high to publish.")]
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+
+SeedOption = Annotated[int, typer.Option(help="The same seed gives the same result on one processor.")]
+
+KernelOption = Annotated[
+    Path | None, typer.Option(help="Kernel to use instead of the one found: .npy, .tif or .json.")
+]
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only errors.")]
+
+NotchOption = Annotated[
+    NotchChoice,
+    typer.Option(
+        help="Long-range patterns to take away: auto leaves alone what looks like a lattice of the sample."
+    ),
+]
+
+FindKernelOption = Annotated[bool, typer.Option(help="Look for a kernel; if not, it is a single pixel.")]
+
+BackgroundOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="Y0:Y1,X0:X1",
+        help="A box, in pixels, where the stack shows nothing but noise. Default: its flattest parts.",
+    ),
+]
+
+BoxOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="Z0:Z1,Y0:Y1,X0:X1",
+        help="Part of the stack to train on, in pixels. All of the stack is denoised. Default: all of it.",
+    ),
+]
+
+RecoveryOption = Annotated[
+    float, typer.Option(min=0, max=1, help="How much of the detail lost in denoising is brought back.")
+]
+
+OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
+
+
+def analysis_config(notch: NotchChoice, find_kernel: bool) -> AnalysisConfig:
+    return AnalysisConfig(notch=notch, find_kernel=find_kernel)
+
+
+def region_of(box: str | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The box of ``--background`` as a region of a slice."""
+    if box is None:
+        return None
+    import numpy as np
+
+    (y0, y1), (x0, x1) = _spans(box, "Y0:Y1,X0:X1")
+    height, width = shape[-2:]
+    if not (y0 < y1 <= height and x0 < x1 <= width):
+        raise typer.BadParameter(f"The box {box} does not lie in slices of {height} × {width} pixels.")
+    region = np.zeros((height, width), dtype=bool)
+    region[y0:y1, x0:x1] = True
+    return region
+
+
+def box_of(text: str | None) -> Box | None:
+    """The box of ``--train-on``."""
+    if text is None:
+        return None
+    from napari_autostructn2v.stack import Box
+
+    z, y, x = _spans(text, "Z0:Z1,Y0:Y1,X0:X1")
+    return Box(z, y, x)
+
+
+def _spans(text: str, form: str) -> list[tuple[int, int]]:
+    """First and last index of each axis, as ``form`` has them."""
+    match = re.fullmatch(",".join([r"(\d+):(\d+)"] * form.count(":")), text.replace(" ", ""))
+    if match is None:
+        example = ",".join(["0:100", "20:220", "20:220"][: form.count(":")])
+        raise typer.BadParameter(f"{text!r} is no box. Write {form}, for example {example}.")
+    numbers = list(map(int, match.groups()))
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def refuse_own_input(output: Path, input: Path) -> None:
+    if output.resolve() == input.resolve():
+        raise FileError(f"{output} would replace its own input. Choose another name or folder.")

@@ -1,0 +1,127 @@
+"""A stream of events under progress bars, until its end or Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from types import FrameType
+from typing import Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from napari_autostructn2v.events import (
+    Event,
+    Notice,
+    SliceDone,
+    StageStarted,
+    Step,
+    TrainingStarted,
+    Validation,
+    Waiting,
+)
+
+Result = TypeVar("Result")
+
+console = Console(stderr=True)
+
+
+class ExitCode(IntEnum):
+    """What a script can tell the outcome by. 2 is a wrong command line, as everywhere."""
+
+    OK = 0
+    FAILED = 3
+    INTERRUPTED = 130
+
+
+def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") -> Result:
+    """Run a stream of events to its end under progress bars; Ctrl-C closes it, so that it can be resumed."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=quiet,
+    )
+    with interruptible() as interrupted, progress:
+        bars = _Bars(progress, label)
+        while True:
+            if interrupted:
+                events.close()
+                progress.stop()
+                console.print("Stopped. The same command goes on from here.")
+                raise typer.Exit(ExitCode.INTERRUPTED)
+            try:
+                bars.show(next(events))
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+
+
+class _Bars:
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._stage = label
+        self._device = ""
+        self._waiting = ""
+        self._training: TaskID | None = None
+        self._prediction: TaskID | None = None
+
+    def show(self, event: Event) -> None:
+        """Move the bar that an event belongs to."""
+        if self._waiting and not isinstance(event, Waiting):
+            self._waiting = ""
+            self._progress.console.print("Going on.", highlight=False)
+        match event:
+            case StageStarted(stage=stage):
+                self._stage = {
+                    "stage1": "Stage 1: denoising",
+                    "analysis": "Noise analysis",
+                    "stage2": "Stage 2: denoising",
+                    "recovery": "Bringing detail back",
+                }[stage]
+                self._training = self._prediction = None
+            case TrainingStarted(steps=steps, step=step, device=device):
+                if device != self._device:
+                    self._device = device
+                    self._progress.console.print(f"Training on {device}", highlight=False)
+                self._training = self._progress.add_task(
+                    self._stage.replace("denoising", "training"), total=steps, completed=step, note=""
+                )
+            case Step(step=step) if self._training is not None:
+                self._progress.update(self._training, completed=step)
+            case Validation(loss=loss) if self._training is not None:
+                self._progress.update(self._training, note=f"loss {loss:.4f}")
+            case SliceDone(done=done, total=total):
+                if self._prediction is None:
+                    self._prediction = self._progress.add_task(self._stage, total=total, note="")
+                self._progress.update(self._prediction, completed=done, total=total)
+            case Waiting(reason=reason) if not self._waiting:
+                self._waiting = reason
+                self._progress.console.print(
+                    f"{reason} The run waits, and goes on by itself; Ctrl-C ends it.", highlight=False
+                )
+            case Notice(message=message):
+                self._progress.console.print(message, highlight=False)
+
+
+@contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """A list that holds something after Ctrl-C: to look at between two steps, not in the middle of one."""
+    seen: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if seen:  # asked twice: at once
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,213 @@
+"""Commands that make a run: run, resume, demo."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_autostructn2v.cli.options import (
+    BackgroundOption,
+    BoxOption,
+    DeviceOption,
+    FindKernelOption,
+    KernelOption,
+    ModeOption,
+    NotchOption,
+    OverwriteOption,
+    PresetOption,
+    QuietOption,
+    RecoveryOption,
+    SeedOption,
+    analysis_config,
+    box_of,
+    refuse_own_input,
+    region_of,
+)
+from napari_autostructn2v.cli.progress import console, follow
+from napari_autostructn2v.config import Config
+from napari_autostructn2v.events import Event
+
+if TYPE_CHECKING:
+    from napari_autostructn2v import pipeline
+    from napari_autostructn2v.io import VoxelSize
+
+
+def run(
+    input: Annotated[Path, typer.Argument(help="MRC, TIFF, OME-TIFF, OME-Zarr, or a folder of TIFF slices.")],
+    output: Annotated[Path, typer.Argument(help="Where to write the denoised stack; the suffix says how.")],
+    mode: ModeOption = "2d",
+    preset: PresetOption = "balanced",
+    kernel: KernelOption = None,
+    notch: NotchOption = "auto",
+    find_kernel: FindKernelOption = True,
+    background: BackgroundOption = None,
+    train_on: BoxOption = None,
+    recovery: RecoveryOption = 1.0,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run, which can be resumed. Default: OUTPUT's name + _run."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Denoise a stack: Stage 1, noise analysis, Stage 2.
+
+    After Ctrl-C or a crash, the same command goes on where it stopped, and so does resume. Started
+    by torchrun, the processes train together.
+    """
+    from napari_autostructn2v import pipeline
+    from napari_autostructn2v.disk.lock import hold_output
+    from napari_autostructn2v.io import check_stack_place, read_stack
+    from napari_autostructn2v.kernel import load_kernel
+    from napari_autostructn2v.learning import distributed
+    from napari_autostructn2v.learning.training import train_along
+    from napari_autostructn2v.runs.folder import RunFolder
+    from napari_autostructn2v.stack import as_stack
+
+    image = read_stack(input)
+    check_stack_place(output, overwrite=overwrite, dtype=as_stack(image.array, mode).scale.dtype)
+    refuse_own_input(output, input)
+    config = Config.from_preset(preset)
+    with distributed.together():
+        if not distributed.lead():
+            train_along(image.array, device)
+            return
+        folder = run_dir or RunFolder.beside(output).path
+        with hold_output(output):
+            events = pipeline.run(
+                image.array,
+                mode=mode,
+                config=config.model_copy(
+                    update={"analysis": analysis_config(notch, find_kernel), "recovery": recovery}
+                ),
+                kernel=None if kernel is None else load_kernel(kernel),
+                region=region_of(background, image.array.shape),
+                box=box_of(train_on),
+                device=device,
+                seed=seed,
+                folder=folder,
+                source=image,
+                output=output,
+            )
+            _finish(events, folder, output, image.voxel_size, overwrite, quiet)
+        distributed.tell(None)
+
+
+def resume(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, of this command line or of the window.")],
+    output: Annotated[
+        Path | None,
+        typer.Argument(help="Where to write the denoised stack. Default: where the run was to write it."),
+    ] = None,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Finish a run that was stopped, killed or cut off by a power failure, from its folder alone.
+
+    At most half a minute of training is done again, and the result is the same as without the interruption.
+    """
+    from napari_autostructn2v import pipeline
+    from napari_autostructn2v.disk.lock import hold_output
+    from napari_autostructn2v.io import check_stack_place
+    from napari_autostructn2v.runs.folder import RunFolder
+    from napari_autostructn2v.stack import as_stack
+
+    run_folder = RunFolder(folder)
+    target = output or run_folder.read_settings().output
+    if target is None:
+        raise typer.BadParameter("The run does not say where its result is to go. Give OUTPUT as well.")
+    image = run_folder.read_input()
+    check_stack_place(target, overwrite=overwrite, dtype=as_stack(image.array).scale.dtype)
+    refuse_own_input(target, image.path)
+    with hold_output(target):
+        events = pipeline.resume(folder, device=device)
+        _finish(events, folder, target, image.voxel_size, overwrite, quiet)
+
+
+def _finish(
+    events: Generator[Event, Any, pipeline.Result],
+    folder: Path,
+    output: Path,
+    voxel_size: VoxelSize | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Follow a run to its end, write its result, and clear away what only was there to go on from."""
+    from napari_autostructn2v.disk.waiting import when_there_is_room
+    from napari_autostructn2v.io import write_stack
+    from napari_autostructn2v.runs.folder import RunFolder
+
+    result = follow(events, quiet)
+    write = partial(write_stack, output, result.denoised, voxel_size=voxel_size, overwrite=overwrite)
+    follow(when_there_is_room(write, output.parent), quiet)
+    run_folder = RunFolder(folder)
+    with run_folder.hold():
+        run_folder.forget_made()
+    if not quiet:
+        stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
+        console.print(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.", sep="\n")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("demo"),
+    open: Annotated[bool, typer.Option("--open", help="Open the result in napari.")] = False,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Run both stages on a generated tomogram with the noise of a back-projection."""
+    from napari_autostructn2v import pipeline
+    from napari_autostructn2v.disk.atomic import make_folder
+    from napari_autostructn2v.figures.report import draw_report
+    from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
+    from napari_autostructn2v.metrics import psnr
+    from napari_autostructn2v.runs.folder import RunFolder
+    from napari_autostructn2v.synthetic import sample
+
+    tomogram = sample("reconstruction", shape=(32, 192, 192))
+    voxels = VoxelSize(tomogram.voxel_size, tomogram.voxel_size, tomogram.voxel_size)
+    make_folder(out)
+    noisy = read_stack(write_stack(out / "noisy.mrc", tomogram.noisy, voxel_size=voxels, overwrite=True))
+    events = pipeline.run(
+        noisy.array,
+        mode="2.5d",
+        config=Config.from_preset("balanced"),
+        device=device,
+        folder=out / "run",
+        source=noisy,
+    )
+    result = follow(events, quiet)
+    files = {
+        "truth.mrc": tomogram.clean,
+        "denoised.mrc": result.denoised,
+        "denoised.tif": result.denoised,
+    }
+    for name, stack in files.items():
+        write_stack(out / name, stack, voxel_size=voxels, overwrite=True)
+    RunFolder(out / "run").forget_made()
+    stacks = {
+        "Noisy": tomogram.noisy,
+        "Stage 1: Noise2Void": result.stage1,
+        "Stage 2: StructN2V": result.denoised,
+    }
+    draw_report(out / "report.png", stacks, result.analysis, tomogram.clean, overwrite=True)
+    for title, stack in stacks.items():
+        typer.echo(f"{title + ':':21s} PSNR {psnr(stack, tomogram.clean):.2f} dB")
+    typer.echo(result.analysis.verdict.summary)
+    python = Path(sys.executable)
+    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    # the plugin is named, or napari asks which reader to take
+    napari = ["-m", "napari", "--plugin", "napari-autostructn2v", str(out / "truth.mrc"), str(out / "run")]
+    typer.echo(f"Picture: {out / 'report.png'}")
+    typer.echo("Open all of it in napari (press Home there; the truth lies under the noisy stack):")
+    typer.echo(f"  {shown} {' '.join(napari)}")
+    if open:
+        subprocess.run([str(python), *napari], check=False)

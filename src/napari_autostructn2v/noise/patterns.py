@@ -1,0 +1,276 @@
+"""Patterns of whole slices: offsets of rows and columns, waves, and a stack without them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import fft, ndimage
+
+from napari_autostructn2v.stack import DerivedArray, Stack
+
+LINE_STARTS = 0.04
+"""From this frequency on (cycles per pixel) half of a line must be among the peaks of the background."""
+
+DETAIL = 8.0
+"""Sigma in pixels of the Gaussian that is taken from a slice before the median of a row: the offset is left
+in all of its pixels, image detail in some of them."""
+
+ENDS = 4
+"""Pixels at each end of a profile whose median says how much the ends differ, whatever a single one does."""
+
+
+@dataclass(frozen=True, eq=False)
+class Offsets:
+    """Whole rows, or whole columns, lifted or lowered.
+
+    Attributes
+    ----------
+    axis
+        0 for rows, 1 for columns: the axis along which the offset changes.
+    gain
+        What is left of each frequency of the offsets, 0 to 1, ``rfft`` layout.
+    fixed
+        Offsets that all slices have in common, to be subtracted first, one for each row or column.
+    """
+
+    axis: int
+    gain: np.ndarray
+    fixed: np.ndarray
+
+    def pattern(self, plane: np.ndarray) -> np.ndarray:
+        """The offsets in a slice, to be broadcast against it."""
+        across = 1 - self.axis
+        detail = ndimage.gaussian_filter1d(plane, DETAIL, axis=self.axis)
+        np.subtract(plane, detail, out=detail)
+        profile = np.median(detail, axis=across, overwrite_input=True) - self.fixed
+        offsets = self.fixed + fft.irfft(periodic_spectrum(profile) * (1 - self.gain), n=profile.size)
+        return np.expand_dims(offsets, across)
+
+
+@dataclass(frozen=True, eq=False)
+class Wave:
+    """One narrow peak: a wave whose amplitude and phase change slowly over the slice.
+
+    Attributes
+    ----------
+    frequency
+        Along Y and X, in cycles per pixel.
+    reach
+        Sigma in pixels over which amplitude and phase are taken as constant.
+    height
+        Log power above its surroundings.
+    slant
+        Whether it runs along neither axis.
+    through
+        Whether it goes on from slice to slice, be it at another phase; None if they are too few to tell.
+    common
+        Mean of the slices, (Y, X), if the wave is the same in all of them, or None.
+    """
+
+    frequency: tuple[float, float]
+    reach: float
+    height: float
+    slant: bool
+    through: bool | None
+    common: np.ndarray | None = None
+
+    def pattern(self, plane: np.ndarray) -> np.ndarray:
+        """The wave in a slice, (Y, X), float32."""
+        pattern = self.envelope(plane if self.common is None else self.common)
+        pattern *= np.float32(self.share)
+        return pattern
+
+    @property
+    def share(self) -> float:
+        """How much of what is there belongs to the wave: the Wiener gain, 0 to 1."""
+        return float(1 - np.exp(-self.height))
+
+    @property
+    def alternating(self) -> bool:
+        """Whether every other row or column is lifted: read out by two amplifiers, as no sample is built."""
+        return not self.slant and -0.5 in self.frequency
+
+    def envelope(self, plane: np.ndarray) -> np.ndarray:
+        """All of the slice that is near the frequency, (Y, X), float32.
+
+        The slice is brought down to zero frequency and smoothed there, by as much less at its borders as
+        there is less of it: no leakage, whatever the frequency.
+        """
+        carriers = [
+            np.exp(2j * np.pi * f * np.arange(n)) for f, n in zip(self.frequency, plane.shape, strict=True)
+        ]
+        # single precision and in place: of a large slice this is what takes the most memory
+        slow = np.zeros(plane.shape, np.complex64)
+        np.subtract(plane, plane.mean(), out=slow.real)
+        slow = _times(slow, [c.conj() for c in carriers])
+        for axis in (0, 1):
+            slow = _smoothed(slow, self.reach, axis)
+        weights = [_smoothed(np.ones(n), self.reach, 0) for n in plane.shape]
+        slow = _times(slow, [c / weight for c, weight in zip(carriers, weights, strict=True)])
+        # a wave has its other half at -f, unless that is the same frequency
+        halves = 1 if all((2 * f) % 1 == 0 for f in self.frequency) else 2
+        near = slow.real
+        near *= halves
+        return near
+
+
+def _times(image: np.ndarray, factors: Sequence[np.ndarray]) -> np.ndarray:
+    """Multiply an image in place by a factor for each row and one for each column."""
+    rows, columns = (factor.astype(image.dtype) for factor in factors)
+    image *= rows[:, None]
+    image *= columns
+    return image
+
+
+def _smoothed(image: np.ndarray, sigma: float, axis: int) -> np.ndarray:
+    """The image, changed in place.
+
+    Zeros around it; three running means, which are a Gaussian at a tenth of its cost.
+    """
+    size = round(np.sqrt(4 * sigma**2 + 1))
+    for _ in range(3):  # in place: it goes line by line
+        ndimage.uniform_filter1d(image, size, axis=axis, output=image, mode="constant")
+    return image
+
+
+@dataclass(frozen=True, eq=False)
+class Notch:
+    """Narrow peaks to take away from every slice.
+
+    Attributes
+    ----------
+    offsets
+        Of rows and of columns.
+    waves
+        Single peaks.
+    """
+
+    offsets: tuple[Offsets, ...] = ()
+    waves: tuple[Wave, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.offsets or self.waves)
+
+    def take_from(self, plane: np.ndarray) -> np.ndarray:
+        """Take the patterns away from a slice (Y, X), float32, in place; returned is the slice."""
+        if not self:
+            return plane
+        # slices may be large: no second copy, and without the mean, which would cost digits
+        mean = plane.mean()
+        plane -= mean
+        for offsets in self.offsets:
+            plane -= offsets.pattern(plane)
+        plane -= self._fixed
+        for wave in self.waves:
+            if wave.common is None:
+                plane -= wave.pattern(plane)
+        plane += mean
+        return plane
+
+    @cached_property
+    def _fixed(self) -> np.ndarray:
+        """The sum of the waves that are the same in all slices, however many; 0 if there are none."""
+        total = np.zeros((), np.float32)
+        for wave in self.waves:
+            if wave.common is not None:
+                total = total + wave.pattern(wave.common)
+        return total
+
+    def at(self, peaks: np.ndarray) -> Notch:
+        """Of this notch, the part at these peaks of the tiles' spectrum.
+
+        Parameters
+        ----------
+        peaks
+            bool (T, T), T odd, centred, as :func:`~napari_autostructn2v.noise.spectrum.find_peaks` gives it. A line
+            along an axis is taken as a whole where half of it is there.
+        """
+        side, middle = len(peaks), len(peaks) // 2
+        outer = np.abs(np.arange(side) - middle) >= LINE_STARTS * side
+        lines = (peaks[outer, middle].mean() >= 0.5, peaks[middle, outer].mean() >= 0.5)
+        return Notch(
+            tuple(part for part in self.offsets if lines[part.axis]),
+            tuple(wave for wave in self.waves if peaks[_tile_bin(wave, side)]),
+        )
+
+    def without_lattices(self) -> Notch:
+        """Of this notch, the part that is the detector's, as far as can be told.
+
+        A lattice, or layers, of the sample go on from slice to slice, most often at a slant; a pattern of
+        the detector that goes on through the slices is a grid of rows and columns. Where there is a lattice,
+        what else goes on through the slices is more of it.
+        """
+        lasting = [wave for wave in self.waves if wave.through is not False]
+        level = [wave for wave in lasting if not wave.slant]
+        highest = max((wave.height for wave in level), default=0.0)
+        lattice = any(wave.slant and wave.height > highest / 2 for wave in lasting)
+        grid = level if len({wave.frequency[0] == 0 for wave in level}) == 2 and not lattice else []
+        kept = (w for w in self.waves if w not in lasting or w in grid or w.alternating)
+        return replace(self, waves=tuple(kept))
+
+    def on_tiles(self, side: int) -> np.ndarray:
+        """Where it acts in the tiles' spectrum, whose window widens a line to three bins, bool (T, T)."""
+        bins = np.zeros((side, side), dtype=bool)
+        middle = slice(side // 2 - 1, side // 2 + 2)
+        for part in self.offsets:
+            bins[(slice(None), middle) if part.axis == 0 else (middle, slice(None))] = True
+        for wave in self.waves:
+            y, x = _tile_bin(wave, side)
+            bins[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = True
+        return bins | np.flip(bins)
+
+
+def _tile_bin(wave: Wave, side: int) -> tuple[int, int]:
+    y, x = (min(max(round(f * side) + side // 2, 0), side - 1) for f in wave.frequency)
+    return y, x
+
+
+class NotchedArray(DerivedArray):
+    """A stack without what a notch takes away, computed slice by slice as it is read.
+
+    Parameters
+    ----------
+    stack
+        The raw data.
+    notch
+        What to take away.
+    """
+
+    def __init__(self, stack: Stack, notch: Notch) -> None:
+        super().__init__(stack)
+        self._stack, self._notch = stack, notch
+
+    def plane(self, z: int) -> np.ndarray:
+        """A slice without the pattern."""
+        return self._notch.take_from(self._stack.plane(z))
+
+
+class PatternArray(NotchedArray):
+    """What it takes away, likewise."""
+
+    difference = True
+
+    def plane(self, z: int) -> np.ndarray:
+        """The pattern in a slice."""
+        plane = self._stack.plane(z)
+        return plane - self._notch.take_from(plane.copy())
+
+
+def half_spectrum(profiles: np.ndarray) -> np.ndarray:
+    """Transform along the first axis, up to half the sampling frequency."""
+    return np.asarray(fft.fft(profiles, axis=0)[: profiles.shape[0] // 2 + 1])
+
+
+def periodic_spectrum(profile: np.ndarray) -> np.ndarray:
+    """Spectrum of a profile without what its unequal ends leak into it, ``rfft`` layout (Moisan 2011)."""
+    frequency = fft.rfftfreq(profile.size)
+    jump = np.median(profile[-ENDS:]) - np.median(profile[:ENDS])
+    divisor = 2 * np.cos(2 * np.pi * frequency) - 2
+    divisor[0] = 1
+    # transform of a jump up at the first and down at the last sample
+    smooth = (1 - np.exp(2j * np.pi * frequency)) / divisor
+    smooth[0] = 0
+    return np.asarray(fft.rfft(profile) - smooth * jump)
