@@ -45,7 +45,8 @@ class Steps:
     Parameters
     ----------
     stack, kernel, config
-        As for :func:`~napari_autostructn2v.learning.training.train`, but it never ends and validates once a chunk.
+        As for :func:`~napari_autostructn2v.learning.training.train`, but it never ends and validates once
+        a chunk.
     chunk
         Steps of a turn.
     """

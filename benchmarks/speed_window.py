@@ -22,7 +22,7 @@ from napari_autostructn2v.kernel import mirrored
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.peak_list import list_peaks
 
-TESTS = Path(__file__).resolve().parents[1] / "tests" / "gui"
+TESTS = Path(__file__).resolve().parents[1] / "tests" / "_napari"
 SHAPE = (4, 512, 512)
 TILES = (63, 255, MAX_TILE)
 

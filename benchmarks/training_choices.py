@@ -101,7 +101,7 @@ class OtherData(TrainingData):
 
 
 def trained(stack: np.ndarray, kernel: np.ndarray, config: TrainingConfig, data: TrainingData) -> Model:
-    """What :func:`~napari_autostructn2v.learning.training.train` makes of a stack, from the batches of ``data``."""
+    """What ``train`` makes of a stack, from the batches of ``data``."""
     device = data.slices.device
     with torch.random.fork_rng():
         torch.manual_seed(0)

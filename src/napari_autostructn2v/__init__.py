@@ -24,15 +24,15 @@ _HOMES = {
     "AnalysisConfig": "config",
     "Box": "stack",
     "Config": "config",
-    "Model": "bundle",
-    "NoiseAnalysis": "analysis",
+    "Model": "learning.model",
+    "NoiseAnalysis": "noise.analysis",
     "Result": "pipeline",
     "TrainingConfig": "config",
-    "analyze": "analysis",
+    "analyze": "noise.analysis",
     "denoise": "pipeline",
-    "load_model": "bundle",
-    "predict": "prediction",
-    "train": "training",
+    "load_model": "learning.model",
+    "predict": "learning.prediction",
+    "train": "learning.training",
 }
 
 __all__ = [

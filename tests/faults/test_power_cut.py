@@ -14,7 +14,6 @@ import pytest
 import torch
 from power import Disk
 
-from napari_autostructn2v import pipeline
 from napari_autostructn2v.apply.tasks import Task, divide
 from napari_autostructn2v.apply.work_folder import WorkFolder
 from napari_autostructn2v.config import Config, TrainingConfig
@@ -26,6 +25,7 @@ from napari_autostructn2v.learning import checkpoint, training
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.pipeline import resume, run
+from napari_autostructn2v.runs import stages
 from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.synthetic import sample
 
@@ -40,7 +40,7 @@ CONFIG = Config(stage1=TINY, stage2=TINY)
 @pytest.fixture(autouse=True)
 def each_step_is_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(pipeline, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(stages, "CHECKPOINT_SECONDS", 0.0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # for the same bytes
     yield
@@ -67,12 +67,12 @@ def denoised(noisy: Path, folder: Path) -> np.ndarray:
 
 def progress(folder: Path) -> int:
     """How many steps of both trainings are done for certain, by what is in the folder of the run."""
-    for stages, stage in ((1, "stage2"), (0, "stage1")):
+    for done, stage in ((1, "stage2"), (0, "stage1")):
         if (folder / stage / "model.zip").exists():
-            return (stages + 1) * TINY.steps
+            return (done + 1) * TINY.steps
         file = folder / stage / "checkpoint.safetensors"
         if any(each.exists() for each in checkpoint.checkpoint_files(file)):
-            return int(stages * TINY.steps + checkpoint.read_checkpoint(file)[0]["step"])
+            return int(done * TINY.steps + checkpoint.read_checkpoint(file)[0]["step"])
     return 0
 
 

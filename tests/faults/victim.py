@@ -17,10 +17,11 @@ from pathlib import Path
 
 import torch
 
-from napari_autostructn2v import cli, pipeline
+from napari_autostructn2v import cli
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.events import Step, TrainingStarted
 from napari_autostructn2v.learning import checkpoint, training
+from napari_autostructn2v.runs import stages
 
 TINY = TrainingConfig(
     steps=24, batch_size=2, patch_size=32, features=8, validation_interval=6, validation_patches=4
@@ -53,7 +54,7 @@ def child(arguments: list[str], log: Path, kill_at_event: int | None = None) -> 
         finally:
             events.close()
 
-    pipeline.train = noted
+    stages.train = noted
     seen = 0
 
     def hook(event: str, args: object) -> None:
@@ -79,7 +80,7 @@ def main() -> None:
     folder, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     dice = random.Random(seed)
     torch.set_num_threads(1)
-    training.CHECKPOINT_SECONDS = pipeline.CHECKPOINT_SECONDS = 0.0
+    training.CHECKPOINT_SECONDS = stages.CHECKPOINT_SECONDS = 0.0
     Config.from_preset = classmethod(lambda cls, preset: Config(stage1=TINY, stage2=TINY))
     stack, log = str(folder / "noisy.mrc"), folder / "steps.log"
 

@@ -13,19 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_autostructn2v import pipeline
 from napari_autostructn2v._napari.session.jobs import drive
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v.events import SliceDone, Step
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.learning import training
+from napari_autostructn2v.runs import stages
 from napari_autostructn2v.runs.store import RunStore
 
 
 def main() -> None:
     store, path, stage, step = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    training.CHECKPOINT_SECONDS = pipeline.CHECKPOINT_SECONDS = 0.0
+    training.CHECKPOINT_SECONDS = stages.CHECKPOINT_SECONDS = 0.0
     counted = SliceDone if "--slices" in sys.argv else Step
     session = Session(RunStore(store))
     session.configure(preset="fast")

@@ -64,6 +64,7 @@ OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that e
 
 
 def analysis_config(notch: NotchChoice, find_kernel: bool) -> AnalysisConfig:
+    """The settings of the analysis that these options say."""
     return AnalysisConfig(notch=notch, find_kernel=find_kernel)
 
 
@@ -103,5 +104,6 @@ def _spans(text: str, form: str) -> list[tuple[int, int]]:
 
 
 def refuse_own_input(output: Path, input: Path) -> None:
+    """Raise FileError if a result would replace what it is made of."""
     if output.resolve() == input.resolve():
         raise FileError(f"{output} would replace its own input. Choose another name or folder.")

@@ -63,7 +63,8 @@ def predict(
     stack
         Shape (Z, Y, X) or (Y, X), any array that can be sliced. Each slice is read once, in order.
     model
-        From :func:`~napari_autostructn2v.learning.training.train` or :func:`~napari_autostructn2v.learning.model.load_model`.
+        From :func:`~napari_autostructn2v.learning.training.train` or
+        :func:`~napari_autostructn2v.learning.model.load_model`.
     device
         As for :func:`~napari_autostructn2v.learning.device.choose_device`.
     out

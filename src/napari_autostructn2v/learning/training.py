@@ -151,8 +151,8 @@ def train(
                     reason = str(error).splitlines()[0]
                     if distributed.count() > 1:
                         raise DeviceError(
-                            f"The graphics card of process {distributed.number()} has failed ({reason}). Start "
-                            "the same command without that card: it goes on from what was kept last."
+                            f"The graphics card of process {distributed.number()} has failed ({reason}). "
+                            "Start the same command without that card: it goes on from what was kept last."
                         ) from error
                 yield Notice(
                     f"The graphics card has failed ({reason}). The training goes on on the processor, from "

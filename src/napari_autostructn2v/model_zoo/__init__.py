@@ -1,8 +1,8 @@
 """A trained model as a package of the BioImage Model Zoo, for other programs to run.
 
-The package does to a tile what :func:`~napari_autostructn2v.learning.prediction.predict` does: scale, network, scale
-back. The notch and the recovery of detail have no place in the format; the README says so, and the whole
-model goes along inside the package.
+The package does to a tile what :func:`~napari_autostructn2v.learning.prediction.predict` does: scale,
+network, scale back. The notch and the recovery of detail have no place in the format; the README says so, and
+the whole model goes along inside the package.
 
 References
 ----------

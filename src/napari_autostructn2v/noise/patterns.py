@@ -185,8 +185,8 @@ class Notch:
         Parameters
         ----------
         peaks
-            bool (T, T), T odd, centred, as :func:`~napari_autostructn2v.noise.spectrum.find_peaks` gives it. A line
-            along an axis is taken as a whole where half of it is there.
+            bool (T, T), T odd, centred, as :func:`~napari_autostructn2v.noise.spectrum.find_peaks` gives it.
+            A line along an axis is taken as a whole where half of it is there.
         """
         side, middle = len(peaks), len(peaks) // 2
         outer = np.abs(np.arange(side) - middle) >= LINE_STARTS * side

@@ -211,6 +211,7 @@ def _starts(size: int, side: int, step: int) -> list[int]:
 
 
 def cut_tiles(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
+    """The tiles of a slice (Y, X) that begin at these corners, a copy, (n, T, T)."""
     view = np.lib.stride_tricks.sliding_window_view(plane, (side, side))
     rows, columns = np.array(corners).T
     return view[rows, columns]

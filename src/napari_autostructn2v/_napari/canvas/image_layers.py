@@ -8,7 +8,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement
-from napari_autostructn2v._napari.canvas.slices import by_slices, contrast_limits
+from napari_autostructn2v._napari.canvas.slices import by_slices, contrast_limits, middle_slice
 from napari_autostructn2v._napari.session.state import StageOutput
 from napari_autostructn2v.events import Preview
 
@@ -162,8 +162,3 @@ class ImageLayers:
         preview, self.preview = self.preview, None
         if preview is not None and preview in self._viewer.layers:
             self._viewer.layers.remove(preview)
-
-
-def middle_slice(array: Any) -> np.ndarray:
-    """The slice (Y, X) in the middle of a stack (Z, Y, X), or the only one of (Y, X)."""
-    return np.asarray(array[array.shape[0] // 2 if array.ndim == 3 else ...])

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import dask.array
 
-from napari_autostructn2v._napari.canvas.image_layers import middle_slice
-
 if TYPE_CHECKING:
     from napari_autostructn2v.stack import ComputedArray
 
@@ -83,3 +81,8 @@ def contrast_limits(denoised: Any, saturated: float = 0.01) -> tuple[float, floa
     """Limits beyond which lies a share of the middle slice, so that a few extreme pixels do not move them."""
     low, high = np.percentile(middle_slice(denoised), [50 * saturated, 100 - 50 * saturated])
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
+
+
+def middle_slice(array: Any) -> np.ndarray:
+    """The slice (Y, X) in the middle of a stack (Z, Y, X), or the only one of (Y, X)."""
+    return np.asarray(array[array.shape[0] // 2 if array.ndim == 3 else ...])

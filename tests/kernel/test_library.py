@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from napari_autostructn2v.errors import FileError, KernelError
-from napari_autostructn2v.kernel import library
 from napari_autostructn2v.kernel.library import KernelLibrary
 
 LINE = np.ones((1, 5), bool)

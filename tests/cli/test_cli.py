@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from napari_autostructn2v import cli
 from napari_autostructn2v._version import __version__
+from napari_autostructn2v.cli.progress import ExitCode
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import DeviceError, FileError, KernelError, StackError
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
@@ -149,7 +150,7 @@ def command(*arguments, steps=None):
 
 def test_exit_codes_and_messages_without_a_traceback(tmp_path):
     missing = subprocess.run(command("info", tmp_path / "no.mrc"), capture_output=True, text=True)
-    assert missing.returncode == cli.ExitCode.FAILED
+    assert missing.returncode == ExitCode.FAILED
     assert "Error: There is no file" in missing.stderr and "Traceback" not in missing.stderr
     assert subprocess.run(command("run", "--nonsense"), capture_output=True).returncode == 2
 
@@ -163,7 +164,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tomogram, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, messages = process.communicate(timeout=600)
-    assert process.returncode == cli.ExitCode.INTERRUPTED
+    assert process.returncode == ExitCode.INTERRUPTED
     assert "goes on from here" in messages and "Traceback" not in messages
     assert (tmp_path / "clean_run" / "stage1" / "checkpoint.safetensors").exists()
     assert not (tmp_path / "clean.mrc").exists()

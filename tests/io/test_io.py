@@ -23,7 +23,7 @@ from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.errors import ConfigError, FileError, StackError
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 ANISOTROPIC = VoxelSize(z=3.17, y=1.234, x=1.052, unit="nm")
 SUFFIXES = [".mrc", ".rec", ".tif", ".ome.tif", ".ome.zarr"]
 

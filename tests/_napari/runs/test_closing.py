@@ -356,12 +356,11 @@ def test_what_is_being_saved_is_saved_whole(
     stops: Stops,
     tmp_path: Path,
 ) -> None:
-    from napari_autostructn2v._napari.docks.denoise import dock
 
     to_result(hand, dock, stops)
     target = tmp_path / "out.mrc"
 
-    gate = stops.hold(dock, "write_stack")
+    gate = stops.hold(dock_module, "write_stack")
     stops.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(target), ""))
     hand.click(dock.result.save_result)
     hand.wait(gate.reached.is_set)

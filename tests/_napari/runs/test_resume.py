@@ -24,7 +24,7 @@ from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.noise.review import Mark
 from napari_autostructn2v.runs.store import RunStore
 
-VICTIM = Path(__file__).parents[1] / "faults" / "window_victim.py"
+VICTIM = Path(__file__).parents[2] / "faults" / "window_victim.py"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_autostructn2v import log_file
+from napari_autostructn2v import error_report
 from napari_autostructn2v.cli.progress import ExitCode
 from napari_autostructn2v.error_report import problem_report, told
 from napari_autostructn2v.errors import FileError, explain, is_foreseen
@@ -52,7 +52,7 @@ def test_what_nobody_foresaw_says_where_the_details_are() -> None:
     error = TypeError("unsupported operand")
     assert not is_foreseen(error)
     assert "TypeError: unsupported operand" in told(error) and "report it" in told(error)
-    assert str(log_file.log_path()) in told(error)
+    assert str(error_report.log_path()) in told(error)
 
 
 def broken() -> None:
@@ -79,12 +79,12 @@ def test_the_report_holds_what_helps_and_no_home_folder() -> None:
 
 
 def test_the_log_is_rotated_and_never_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_file, "log_path", lambda: tmp_path / "logs" / "log.txt")
-    monkeypatch.setattr(log_file, "MAX_BYTES", 2000)
+    monkeypatch.setattr(error_report, "log_path", lambda: tmp_path / "logs" / "log.txt")
+    monkeypatch.setattr(error_report, "MAX_BYTES", 2000)
     package = logging.getLogger("napari_autostructn2v")
     before = list(package.handlers)
-    log_file.start_log.cache_clear()
-    log_file.start_log()
+    error_report.start_log.cache_clear()
+    error_report.start_log()
     (handler,) = [each for each in package.handlers if each not in before]
     assert isinstance(handler, RotatingFileHandler)
     try:
@@ -103,9 +103,9 @@ def test_the_log_is_rotated_and_never_in_the_way(tmp_path: Path, monkeypatch: py
     finally:
         package.removeHandler(handler)
         handler.close()
-        log_file.start_log.cache_clear()
+        error_report.start_log.cache_clear()
         monkeypatch.undo()
-        log_file.start_log()
+        error_report.start_log()
 
 
 def run(tmp_path: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

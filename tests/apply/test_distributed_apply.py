@@ -23,6 +23,7 @@ from napari_autostructn2v.apply import cluster, denoise_to_file, tasks
 from napari_autostructn2v.apply.cluster import SlurmJob, Workers
 from napari_autostructn2v.apply.distributed import denoise_divided, denoise_many
 from napari_autostructn2v.apply.tasks import Task, denoise_unit, divide
+from napari_autostructn2v.cli.progress import ExitCode
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.errors import (
     ConfigError,
@@ -124,7 +125,7 @@ def test_a_slice_too_large_for_one_is_denoised_in_parts(
     shape = (1, 2300, 600)
     source = write_stack(tmp_path / "large.zarr", np.random.default_rng(0).random(shape, np.float32))
     task = replace(task, source=source)
-    for module in (units, recovery):
+    for module in (tasks, recovery):
         monkeypatch.setattr(module, "SIDE", 512)
     monkeypatch.setattr("napari_autostructn2v.learning.prediction.TILE_VALUES", 2**20)
     (whole,) = divide(shape, whole_slices=False)
@@ -305,10 +306,8 @@ def test_from_the_command_line(client: Any, task: Task, noisy: np.ndarray, tmp_p
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to send a signal to")
 def test_ctrl_c_leaves_work_that_goes_on(task: Task) -> None:
-    program = (
-        "from napari_autostructn2v import units; tasks.MAX_UNIT_DEPTH = 1; from napari_autostructn2v.cli "
-    )
-    program += "import main; main()"
+    program = "from napari_autostructn2v.apply import tasks; tasks.MAX_UNIT_DEPTH = 1; "
+    program += "from napari_autostructn2v.cli import main; main()"
     arguments = [
         "apply",
         task.model,
@@ -328,7 +327,7 @@ def test_ctrl_c_leaves_work_that_goes_on(task: Task) -> None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes
     _, messages = process.communicate(timeout=60)
-    assert process.returncode == cli.ExitCode.INTERRUPTED
+    assert process.returncode == ExitCode.INTERRUPTED
     assert "goes on from here" in messages and "Traceback" not in messages
     assert marks.exists() and not task.target.exists()
 
