@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_autostructn2v.errors import FileError, KernelError
+from napari_autostructn2v.kernel import library as kernel_library
 from napari_autostructn2v.kernel.library import KernelLibrary
 
 LINE = np.ones((1, 5), bool)
@@ -92,5 +93,5 @@ def test_what_is_no_kernel_is_not_kept(library: KernelLibrary) -> None:
 
 
 def test_the_folder_is_that_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "user_data_path", lambda *args, **options: tmp_path)
+    monkeypatch.setattr(kernel_library, "user_data_path", lambda *args, **options: tmp_path)
     assert KernelLibrary.of_user().folder == tmp_path / "kernels"

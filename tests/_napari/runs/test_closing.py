@@ -357,6 +357,8 @@ def test_what_is_being_saved_is_saved_whole(
     tmp_path: Path,
 ) -> None:
 
+    from napari_autostructn2v._napari.docks.denoise import dock as dock_module
+
     to_result(hand, dock, stops)
     target = tmp_path / "out.mrc"
 
