@@ -1,13 +1,14 @@
 # make demo      a denoised tomogram in demo/, from nothing but Python
 # make demo-gui  the same, then shown in napari
 # make test      the whole test suite, by two processes, with its windows on virtual screens
+# make test-busy the same three times, two of them while another program keeps all cores busy
 # make faults    kills, full disks, two at once, hostile files: the long tests as well; half an hour
 # make tour      the pictures of the user guide, made anew by clicking through the real window
 # make lint      style, types and the borders between modules
 #
 # Everything is installed into .venv, once. Another interpreter: make demo PYTHON=python3.12
 
-.PHONY: demo demo-gui test faults tour lint dev clean
+.PHONY: demo demo-gui test test-busy faults tour lint dev clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -37,6 +38,13 @@ demo-gui: .venv/installed-test
 test: .venv/installed-test
 	.ci/system-packages.sh tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-busy: .venv/installed-test
+	.ci/system-packages.sh tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+	for time in 1 2; do \
+		$(BIN)/python tests/busy.py $(BIN)/python -m pytest -n 2 --dist worksteal || exit; \
+	done
 
 faults: .venv/installed-test
 	.ci/system-packages.sh tests

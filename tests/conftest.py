@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,18 @@ _side_by_side = "PYTEST_XDIST_WORKER" in os.environ
 os.environ["OMP_NUM_THREADS"] = "1" if _side_by_side else str(min(2, os.cpu_count() or 1))
 
 EM_DATA = Path(__file__).parents[2] / "shared" / "data"
+NO_EM_DATA = f"the real stacks are no part of the repository and not in {EM_DATA}"
+
+
+WINDOWS = {"qapp", "qtbot", "make_napari_viewer"}
+"""Fixtures of the tests that open windows."""
 
 
 @pytest.fixture(scope="session")
 def em_data() -> Path:
     """Return the folder of real electron microscopy stacks, which is not part of the repository."""
     if not EM_DATA.is_dir():
-        pytest.skip("the real stacks are not here")
+        pytest.skip(NO_EM_DATA)
     return EM_DATA
 
 
@@ -43,6 +47,24 @@ def noisy() -> np.ndarray:
     from napari_autostructn2v import synthetic
 
     return synthetic.sample("scan_lines", shape=(4, 80, 80), seed=1).noisy
+
+
+@pytest.fixture(autouse=True)
+def _no_widget_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that leaves windows behind: they would be in the way of those after it."""
+    if not WINDOWS & set(request.fixturenames):
+        yield
+        return
+    # set up first, so that it looks when the viewers have been closed
+    from hands import live
+    from qtpy.QtWidgets import QApplication
+
+    before = set(QApplication.topLevelWidgets())
+    yield
+    live()
+    left = [widget for widget in set(QApplication.topLevelWidgets()) - before if widget.parent() is None]
+    if left:
+        pytest.fail(f"left behind: {', '.join(map(repr, left))}")
 
 
 @pytest.fixture
@@ -58,16 +80,11 @@ def hand(viewer: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what wants to be alone, and skip what opens a window where there is no screen.
-
-    At the beginning the other workers have short tests: nobody waits for long. Without a screen, Qt would
-    abort the whole run.
-    """
-    items.sort(key=lambda item: "alone" not in item.keywords)
+    """Skip what opens a window where there is no screen: Qt would abort the whole run."""
     if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return
     for item in items:
-        if {"qapp", "qtbot", "make_napari_viewer"} & set(getattr(item, "fixturenames", ())):
+        if WINDOWS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.skip(reason="needs a screen: make test brings a virtual one"))
 
 
@@ -77,7 +94,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Give a worker a screen of its own: on a common one windows would take the focus from each other."""
-    node.workerinput["turnstile"] = _settings.name
     if sys.platform != "linux":
         return
     read, write = os.pipe()
@@ -102,23 +118,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ |= {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb"}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Let what measures time have the machine for itself, whoever else works beside it."""
-    folder = getattr(item.config, "workerinput", {}).get("turnstile")
-    if folder is None:
-        return (yield)
-    with _through_turnstile(Path(folder), alone="alone" in item.keywords):
-        return (yield)
-
-
-@contextmanager
-def _through_turnstile(folder: Path, alone: bool) -> Iterator[None]:
-    import fcntl
-
-    with (folder / "room").open("w") as room:
-        # who waits for an empty room keeps the door, so that nobody else comes in meanwhile
-        with (folder / "door").open("w") as door:
-            fcntl.flock(door, fcntl.LOCK_EX)
-            fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        yield
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many tests had no real data."""
+    skipped = sum(NO_EM_DATA in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
+    if skipped:
+        terminalreporter.write_line(f"{skipped} tests did not run: {NO_EM_DATA}.", yellow=True)

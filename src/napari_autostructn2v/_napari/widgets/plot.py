@@ -1,4 +1,4 @@
-"""The loss curves of a training, live."""
+"""Plots to look at, and one of them: the loss curves of a training, live."""
 
 from __future__ import annotations
 
@@ -23,16 +23,26 @@ SMOOTHING = 0.1
 VALIDATION_COLOUR = (255, 140, 30)
 
 
+class Plot(pg.PlotWidget):
+    """A plot to look at: no menu, no buttons, nothing to drag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setMenuEnabled(False)
+        self.setMouseEnabled(False, False)
+        self.hideButtons()
+        # pyqtgraph's menu is a window of its own that would outlive the dock
+        menu = self.getPlotItem().ctrlMenu
+        menu.setParent(self, menu.windowFlags())
+
+
 class LossPlot(QWidget):
     """Training loss as a running mean, validation loss as it is."""
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self.plot = pg.PlotWidget()
-        self.plot.setMenuEnabled(False)
-        self.plot.setMouseEnabled(False, False)
-        self.plot.hideButtons()
+        self.plot = Plot()
         self.plot.setLabel("bottom", "step", **{"font-size": "8pt"})
         self.plot.addLegend(offset=(-5, 2), labelTextSize="8pt")
         self._training = self.plot.plot(name="training")

@@ -24,7 +24,7 @@ from napari_autostructn2v._napari.docks.compare.comparison import SATURATED, Com
 from napari_autostructn2v._napari.session.jobs import Cancelled, Failure, Job, JobKind, Stream
 from napari_autostructn2v._napari.session.progress import Progress
 from napari_autostructn2v._napari.widgets.panel_parts import button, message_label, progress_text
-from napari_autostructn2v._napari.widgets.plot import dress
+from napari_autostructn2v._napari.widgets.plot import Plot, dress
 from napari_autostructn2v.events import Event, SliceDone
 
 if TYPE_CHECKING:
@@ -187,10 +187,7 @@ class RemovedPanel(QWidget):
         self.text.setToolTip(
             "From the flattest parts of the slices, what was removed everywhere else, and its autocorrelation"
         )
-        self.spectrum = pg.PlotWidget()
-        self.spectrum.setMenuEnabled(False)
-        self.spectrum.setMouseEnabled(False, False)
-        self.spectrum.hideButtons()
+        self.spectrum = Plot()
         self.spectrum.setAspectLocked(True)
         self.spectrum.invertY(True)
         for side, words in (("bottom", "cycles per pixel along X"), ("left", "along Y")):

@@ -17,7 +17,7 @@ from napari_autostructn2v._napari.docks.compare.comparison import Comparison
 from napari_autostructn2v._napari.widgets.bindings import Bindings, Connections
 from napari_autostructn2v._napari.widgets.elided import elided
 from napari_autostructn2v._napari.widgets.panel_parts import button
-from napari_autostructn2v._napari.widgets.plot import dress
+from napari_autostructn2v._napari.widgets.plot import Plot, dress
 from napari_autostructn2v.figures.line_profile import line_profile
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ class ProfilePanel(QWidget):
             "Put a line on the first layer and plot the values under it; drag the line or its ends",
             self.toggle,
         )
-        self.plot = pg.PlotWidget()
-        self.plot.setMenuEnabled(False)
-        self.plot.setMouseEnabled(False, False)
-        self.plot.hideButtons()
+        self.plot = Plot()
         self.plot.addLegend(offset=(-5, 2), labelTextSize="8pt")
         self.plot.setToolTip("Values of the present slice along the line: sharp edges should stay sharp")
         self.plot.setFixedHeight(190)
