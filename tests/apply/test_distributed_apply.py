@@ -305,7 +305,8 @@ def test_from_the_command_line(client: Any, task: Task, noisy: np.ndarray, tmp_p
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to send a signal to")
-def test_ctrl_c_leaves_work_that_goes_on(task: Task) -> None:
+def test_ctrl_c_leaves_work_that_goes_on(task: Task, noisy: np.ndarray) -> None:
+    write_stack(task.source, np.tile(noisy, (20, 1, 1)), overwrite=True)  # it is not done before the signal
     program = "from napari_autostructn2v.apply import tasks; tasks.MAX_UNIT_DEPTH = 1; "
     program += "from napari_autostructn2v.cli import main; main()"
     arguments = [
@@ -326,7 +327,7 @@ def test_ctrl_c_leaves_work_that_goes_on(task: Task) -> None:
         assert process.poll() is None
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes
-    _, messages = process.communicate(timeout=60)
+    _, messages = process.communicate(timeout=600)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "goes on from here" in messages and "Traceback" not in messages
     assert marks.exists() and not task.target.exists()

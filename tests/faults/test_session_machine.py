@@ -454,10 +454,13 @@ EVERYWHERE = {
 }  # fmt: skip
 
 
+SELDOM = {"took one of 1 attempts", "took one of 2 attempts"}
+"""Only long sequences come to these."""
+
+
 def test_no_sequence_of_actions_breaks_a_session() -> None:
     drive_sessions(4, 10, the_same_each_time=True)
-    missed = EVERYWHERE - set(REACHED)
-    assert len(missed) <= len(EVERYWHERE) / 5, missed
+    assert set(REACHED) >= EVERYWHERE - SELDOM, EVERYWHERE - SELDOM - set(REACHED)
     states = {what: n for what, n in REACHED.items() if what.startswith(tuple(p.name for p in Phase))}
     deep = sum(n for what, n in states.items() if what.startswith(("REVIEW", "STAGE2", "RESULT")))
     assert deep > sum(states.values()) / 2

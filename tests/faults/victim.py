@@ -1,8 +1,8 @@
 """A run that is killed, over and over: python victim.py FOLDER KILLS SEED.
 
 Each child is a fork that has imported everything, so that a kill costs no start. Every second kill comes from
-outside at a random time, the others from within, at a random renaming, linking or opening of a file: that is
-where a folder could be left between two states. Prints as JSON what became of the children.
+outside after a random number of steps, the others from within, at a random renaming, linking or opening of a
+file: that is where a folder could be left between two states. Prints as JSON what became of the children.
 """
 
 from __future__ import annotations
@@ -84,10 +84,8 @@ def main() -> None:
     Config.from_preset = classmethod(lambda cls, preset: Config(stage1=TINY, stage2=TINY))
     stack, log = str(folder / "noisy.mrc"), folder / "steps.log"
 
-    started = time.monotonic()
     _, status = os.waitpid(child(["run", stack, str(folder / "whole.mrc")], folder / "whole.log"), 0)
-    seconds = time.monotonic() - started
-    outcome = {"whole": os.waitstatus_to_exitcode(status), "seconds": seconds, "killed": [], "lost": []}
+    outcome = {"whole": os.waitstatus_to_exitcode(status), "killed": [], "lost": []}
 
     run = folder / "clean_run"
     for number in range(kills + 1):
@@ -102,7 +100,9 @@ def main() -> None:
         at_event = None if last or number % 2 else 1 + int(dice.expovariate(1 / 40))
         pid = child(arguments, log, at_event)
         if not last and at_event is None:
-            time.sleep(dice.uniform(0, seconds))
+            noted = dice.randint(0, TINY.steps)
+            while works(pid) and not (log.exists() and log.read_text().count("\n") > noted):
+                time.sleep(0.001)
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         code = os.waitstatus_to_exitcode(status)
@@ -113,6 +113,11 @@ def main() -> None:
         outcome["lost"].append(steps_lost(log, run))
     same(folder, outcome)
     print(json.dumps(outcome))
+
+
+def works(pid: int) -> bool:
+    """Whether a child has not ended yet; it is still to be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 def steps_lost(log: Path, run: Path) -> int:
