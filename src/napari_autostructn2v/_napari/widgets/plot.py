@@ -23,7 +23,7 @@ SMOOTHING = 0.1
 VALIDATION_COLOUR = (255, 140, 30)
 
 
-class Plot(pg.PlotWidget):
+class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """A plot to look at: no menu, no buttons, nothing to drag."""
 
     def __init__(self) -> None:
