@@ -1,4 +1,4 @@
-"""How much memory a run, applying a model, training and the noise analysis take, by the size of the stack.
+"""How much memory a run, applying a model, training and measurements take, by the size of the stack.
 
 ::
 
@@ -8,8 +8,9 @@
 
 Each is measured in a process of its own, as the highest memory above what the process held once its libraries
 were loaded. Pages of the memory-mapped input, which the system takes back whenever it likes, do not count
-where they can be told (Linux). The analysis is given the stack as its own denoised one. The
-network is small: its size decides how long it takes.
+where they can be told (Linux). The network is small: its size decides how long it takes. What is measured:
+``analyze`` the noise, ``notch`` the patterns, ``figures`` the quality of a result after an analysis, and
+``coordinate`` what a cluster's coordinator has to know of a stack. The denoised stack is half of the raw one.
 """
 
 from __future__ import annotations
@@ -37,27 +38,33 @@ from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.training import train
+from napari_autostructn2v.metrics import appraise
 from napari_autostructn2v.noise.analysis import analyze
-from napari_autostructn2v.noise.notch import NotchRule
+from napari_autostructn2v.noise.notch import NotchRule, find_notch
+from napari_autostructn2v.noise.patterns import NotchedArray
+from napari_autostructn2v.noise.recovery import WithDetail, find_recovery
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.scale import Normalisation
+from napari_autostructn2v.stack import Stack
 
 QUICK = "--quick" in sys.argv
 SLICE = (128, 128) if QUICK else (4096, 4096)
 SIZES = (0.0002,) if QUICK else (1.0, 4.0)
+KINDS = ("analyze", "notch", "figures", "coordinate", "train", "apply", "apply-notch", "run")
 SETTINGS = TrainingConfig(features=8, depth=1, steps=2, batch_size=4)
 
 
 def stack_file(folder: Path, gigabytes: float) -> Path:
-    """An MRC file of noise, int16, whose slices repeat."""
+    """An MRC file of noise with a hum, int16."""
     depth = max(3, round(gigabytes * 1e9 / 2 / np.prod(SLICE)))
     path = folder / "stack.mrc"
     rng = np.random.default_rng(0)
-    few = rng.normal(1000, 100, (2, *SLICE)).astype(np.int16)
-    few += np.round(60 * np.cos(2 * np.pi * 0.11 * np.arange(SLICE[0]))).astype(np.int16)  # for the notch
+    y, x = (np.exp(2j * np.pi * f * np.arange(n)) for f, n in zip((0.13, 0.07), SLICE, strict=True))
     with mrcfile.new_mmap(path, (depth, *SLICE), mrc_mode=1) as file:
         for z in range(depth):
-            file.data[z] = few[z % 2]
+            phase = np.exp(2j * np.pi * rng.random())
+            hum = np.outer((60 * phase * y).astype(np.complex64), x.astype(np.complex64)).real
+            file.data[z] = 1000 + 100 * rng.standard_normal(SLICE, dtype=np.float32) + hum
     return path
 
 
@@ -93,11 +100,19 @@ def peak_above_idle() -> Iterator[Callable[[], float]]:
 def measure(what: str, gigabytes: float, folder: Path) -> str:
     """One line of the table."""
     image = read_stack(stack_file(folder, gigabytes))
+    half = WithDetail(image.array, image.array, -0.5)
     torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))  # loads its libraries
-    started = time.monotonic()
+    started, busy = time.monotonic(), time.process_time()
     with peak_above_idle() as peak:
         if what == "analyze":
-            analyze(image.array, image.array)
+            analyze(image.array, half)
+        elif what == "notch":
+            find_notch(Stack(image.array))
+        elif what == "figures":
+            finish(appraise(image.array, half))
+        elif what == "coordinate":
+            raw = Stack(image.array)
+            find_recovery(Stack(NotchedArray(raw, find_notch(raw))), Stack(half))
         elif what == "train":
             finish(train(image.array, POINT, SETTINGS, device="cpu"))
         elif what == "run":
@@ -109,9 +124,10 @@ def measure(what: str, gigabytes: float, folder: Path) -> str:
             finish(denoise_to_file(image.array, model, folder / "out.mrc", device="cpu"))
         above = peak()
     shape = " × ".join(map(str, image.array.shape))
-    seconds = time.monotonic() - started
+    seconds, busy = time.monotonic() - started, time.process_time() - busy
     whole = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return f"| {what} | {gigabytes:g} GB, {shape} | {above:.2f} GB | {whole:.2f} GB | {seconds:.0f} s |"
+    figures = f"{above:.2f} GB | {whole:.2f} GB | {seconds:.0f} s | {busy:.0f} s"
+    return f"| {what} | {gigabytes:g} GB, {shape} | {figures} |"
 
 
 def main() -> None:
@@ -121,10 +137,14 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             print(measure(arguments[1], float(arguments[2]), Path(folder)))
         return
-    kinds = arguments[:1] or ["analyze", "train", "apply", "apply-notch", "run"]
+    kinds = arguments[:1] or KINDS
     sizes = [float(size) for size in arguments[1:]] or SIZES
     quick = ["--quick"] * QUICK
-    print("| what | stack | peak above idle | peak in all | time |", "|---|---|---|---|---|", sep="\n")
+    print(
+        "| what | stack | peak above idle | peak in all | time | of the processor |",
+        "|---|---|---|---|---|---|",
+        sep="\n",
+    )
     for kind in kinds:
         for size in sizes:
             subprocess.run([sys.executable, __file__, "--alone", kind, str(size), *quick], check=True)

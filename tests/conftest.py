@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import subprocess
 import sys
@@ -56,15 +57,21 @@ def _no_widget_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     # set up first, so that it looks when the viewers have been closed
-    from hands import live
+    from hands import Hand, live, threads_at_work
     from qtpy.QtWidgets import QApplication
 
-    before = set(QApplication.topLevelWidgets())
+    def windows() -> set[Any]:
+        return {widget for widget in QApplication.topLevelWidgets() if widget.parent() is None}
+
+    before = windows()
     yield
+    Hand(None).wait(lambda: not threads_at_work())  # until then they hold on to their dock
     live()
-    left = [widget for widget in set(QApplication.topLevelWidgets()) - before if widget.parent() is None]
-    if left:
-        pytest.fail(f"left behind: {', '.join(map(repr, left))}")
+    if windows() - before:
+        gc.collect()  # of circles that only Python has not noticed yet
+        live()
+    left = windows() - before
+    assert not left, f"left behind: {', '.join(map(repr, left))}"
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 from napari_autostructn2v.apply.tasks import Task, denoise_unit
 from napari_autostructn2v.cli import app
 from napari_autostructn2v.config import Config, TrainingConfig
-from napari_autostructn2v.errors import FileError, StackError
+from napari_autostructn2v.errors import FileError, ModelError, StackError
 from napari_autostructn2v.events import SliceDone, finish
 from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.metrics import appraise, psnr
+from napari_autostructn2v.model_zoo import export_model_zoo
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.recovery import recover
 from napari_autostructn2v.pipeline import denoise, denoise_with, run
@@ -23,7 +24,9 @@ from napari_autostructn2v.scale import Normalisation, Scale
 from napari_autostructn2v.stack import Box, as_stack
 from napari_autostructn2v.synthetic import sample
 
-TINY = TrainingConfig(steps=6, batch_size=2, patch_size=32, features=8, validation_interval=3)
+TINY = TrainingConfig(
+    steps=6, batch_size=2, patch_size=32, features=8, validation_interval=3, validation_patches=8
+)
 CONFIG = Config(stage1=TINY, stage2=TINY)
 NOISY = 100 * sample("hum", shape=(6, 80, 80), seed=1).noisy.astype(np.float64)
 SPREAD = float(NOISY.std())
@@ -72,14 +75,14 @@ def test_a_model_does_the_same_at_any_scale(dtype, a, b):
     np.testing.assert_allclose(back(made, a, b), expected, atol=step + 1e-4 * SPREAD, rtol=0)
     pairs = ((values, made), (usual, expected))
     verdict, as_usual = (finish(appraise(raw, out, analysis)) for raw, out in pairs)
-    assert verdict.structured_db == pytest.approx(as_usual.structured_db, abs=0.05)
+    assert verdict.structured_db == pytest.approx(as_usual.structured_db, abs=1)
     assert verdict.leaked == pytest.approx(as_usual.leaked, abs=1e-3)
     assert verdict.far_largest == pytest.approx(as_usual.far_largest, abs=1e-3)
 
 
 @pytest.mark.parametrize(("dtype", "a", "b"), SCALES)
 def test_the_same_detail_is_brought_back_at_any_scale(dtype, a, b):
-    made = sample("white", shape=(2, 160, 160), seed=1)
+    made = sample("white", shape=(6, 160, 160), seed=1)
     values = (a + 100 * b * made.noisy.astype(np.float64)).astype(dtype)
     usual = back(values, a, b)
     smooth = ndimage.gaussian_filter(100 * made.clean.astype(np.float64), (0, 1.2, 1.2))
@@ -287,3 +290,10 @@ def test_units_of_work_share_a_store(tmp_path):
     folder.open()
     folder.make_result()
     assert zarr.open_array(folder.result / "0").dtype == np.float64
+
+
+def test_the_model_zoo_gets_no_model_of_values_that_its_float32_cannot_hold(tmp_path):
+    pytest.importorskip("bioimageio.core")
+    model = replace(usual_result().model, normalisation=Normalisation(1e11, 100))
+    with pytest.raises(ModelError, match="Train it on the stack in other units"):
+        export_model_zoo(model, tmp_path / "a.zip", name="at a level", authors=["A"])

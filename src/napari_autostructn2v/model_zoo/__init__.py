@@ -33,6 +33,7 @@ from napari_autostructn2v.events import finish
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.model_zoo.card import model_card
 from napari_autostructn2v.model_zoo.description import BUNDLE, METHODS, About, Citation, Tiling, describe
+from napari_autostructn2v.scale import float32_holds
 from napari_autostructn2v.stack import as_stack
 
 DESCRIPTION = (
@@ -90,7 +91,7 @@ def export_model_zoo(
     StackError
         If the example does not suit the model.
     ModelError
-        If the zoo's test run refuses the package.
+        If it works on values that the zoo's float32 cannot hold, or the zoo's test run refuses the package.
     FileError
         If the file exists and ``overwrite`` is False, or cannot be written.
     """
@@ -98,6 +99,12 @@ def export_model_zoo(
     check_zoo_library()
     about = About(name, authors, description, license, cite)
     check_words(name, authors)
+    scale = model.normalisation
+    if not float32_holds(scale.mean, scale.std):
+        raise ModelError(
+            f"This model was trained on values around {scale.mean:g} that differ by {scale.std:g}. The Model "
+            "Zoo gives a model float32, which cannot hold them. Train it on the stack in other units."
+        )
     if path.suffix.lower() != ".zip":
         raise FileError(f"{path.name} does not end in .zip, as a package of the Model Zoo does. Rename it.")
     with (

@@ -32,8 +32,7 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.setMouseEnabled(False, False)
         self.hideButtons()
         # pyqtgraph's menu is a window of its own that would outlive the dock
-        menu = self.getPlotItem().ctrlMenu
-        menu.setParent(self, menu.windowFlags())
+        self.destroyed.connect(self.getPlotItem().ctrlMenu.deleteLater)
 
 
 class LossPlot(QWidget):

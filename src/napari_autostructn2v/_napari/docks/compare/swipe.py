@@ -46,7 +46,7 @@ class Swipe:
         place = {"scale": lower.scale[-2:], "translate": lower.translate[-2:], "units": lower.units[-2:]}
         self.column = self._columns // 2
         """First column in which the upper layer is seen."""
-        self._slice = np.zeros((rows, self._columns), np.float32)
+        self._slice = np.zeros((rows, self._columns))
         self.top = viewer.add_image(
             self._slice.copy(),
             name=f"compared: {source.name}",
@@ -92,7 +92,7 @@ class Swipe:
             self.divider.visible = shown
         if not shown:
             return
-        self._slice = shown_slice(self._source, slice_at(self._viewer, self._lower)).astype(np.float32)
+        self._slice = shown_slice(self._source, slice_at(self._viewer, self._lower)).astype(np.float64)
         self._cut()
 
     def move_to(self, column: int) -> None:
