@@ -30,6 +30,7 @@ MOST = 36 * SIDE**2 + 50 * 2**20
 MEASURED = """
 import sys
 import numpy as np
+from napari_autostructn2v.noise import tiles
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.events import finish

@@ -89,7 +89,7 @@ class Workspace:
         self.quick_look.appeared.connect(self._fly_to_quick_look)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
-        self.runs = RunDialogs(self)
+        self.runs = RunDialogs(viewer, self.session, self.batch, self.choose, self.train_in)
         watch_closing(viewer, self.close, self.runs.may_close)
 
     def choose(self, layer: Image | None) -> None:

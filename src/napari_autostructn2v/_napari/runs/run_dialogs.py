@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,24 +20,46 @@ from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.stack import Box
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Layer, Shapes
 
-    from napari_autostructn2v._napari.workspace import Workspace
+    from napari.viewer import Viewer
+
+    from napari_autostructn2v._napari.batch.queue import Batch
+    from napari_autostructn2v._napari.session.session import Session
 
 
 class RunDialogs:
-    """Asks for folders and takes a workspace's run there and back."""
+    """Asks for folders and takes a viewer's run there and back.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._session = workspace.session
+    Parameters
+    ----------
+    viewer
+        Whose windows ask, and whose layers show a run.
+    session, batch
+        What would be interrupted or lost.
+    choose
+        Takes a layer as the data.
+    train_in
+        Takes an outline as the part of each slice to train on.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        session: Session,
+        batch: Batch,
+        choose: Callable[[Image], None],
+        train_in: Callable[[Shapes], None],
+    ) -> None:
+        self._viewer, self._session, self._batch = viewer, session, batch
+        self._choose, self._train_in = choose, train_in
         self.dialog: ResumeDialog | None = None
         self._answered = False
         """Whether the person has said that the window is to close once the run is saved."""
 
     @property
     def _window(self) -> Any:
-        return self._workspace.viewer.window._qt_window
+        return self._viewer.window._qt_window
 
     def save(self) -> None:
         """Ask where to, and save the run there."""
@@ -70,9 +92,9 @@ class RunDialogs:
             return
         # before others are added: napari 0.9.2 can crash when it draws again what was removed after that
         for layer in instead_of:
-            self._workspace.viewer.layers.remove(layer)
-        layer = self._workspace.viewer.add_image(array, **{**meta, "name": saved.image.name})
-        self._workspace.choose(layer)
+            self._viewer.layers.remove(layer)
+        layer = self._viewer.add_image(array, **{**meta, "name": saved.image.name})
+        self._choose(layer)
         source = Source(layer.name, array, voxel_size(layer), saved.image.path)
         self._session.reopen(saved, source)
         self._outline_training(saved.box, layer)
@@ -84,7 +106,7 @@ class RunDialogs:
             return
         (y0, y1), (x0, x1) = box.y, box.x
         corners = np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)]) - 0.5
-        layer = self._workspace.viewer.add_shapes(
+        layer = self._viewer.add_shapes(
             [corners],
             name="training field",
             scale=image.scale[-2:],
@@ -93,13 +115,13 @@ class RunDialogs:
             face_color="transparent",
             edge_color="#e8b44c",
         )
-        self._workspace.train_in(layer)
+        self._train_in(layer)
         self._session.changed.emit()
 
     def may_close(self) -> bool:
         """Whether the window may close at once. Asks, once, if something would be interrupted or lost."""
         session = self._session
-        lost = at_stake(session, self._workspace.batch)
+        lost = at_stake(session, self._batch)
         if not lost or self._answered:
             return True
         question = QMessageBox(self._window)
