@@ -21,7 +21,6 @@ from napari_autostructn2v.stack import Box
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer, Shapes
-
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.batch.queue import Batch
