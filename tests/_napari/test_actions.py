@@ -92,7 +92,7 @@ def test_a_shortcut_is_changed_in_the_preferences(
     hand.key(Qt.Key.Key_J, CTRL_ALT)
     assert dock.session.phase is Phase.STAGE1
     dock.session.cancel()
-    StructuredDenoisingWidget(viewer)  # registers once more, as the next start of napari does
+    StructuredDenoisingWidget(viewer).deleteLater()  # registers once more, as the next start of napari does
     assert [str(binding) for binding in action_manager._shortcuts[name]] == ["Ctrl+Alt+J"]
 
 
