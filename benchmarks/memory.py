@@ -141,7 +141,7 @@ def main() -> None:
     sizes = [float(size) for size in arguments[1:]] or SIZES
     quick = ["--quick"] * QUICK
     print(
-        "| what | stack | peak above idle | peak in all | time | of the processor |",
+        "| what | stack | peak above idle | peak in all | time | processor time |",
         "|---|---|---|---|---|---|",
         sep="\n",
     )
