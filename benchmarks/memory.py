@@ -38,7 +38,7 @@ from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.training import train
-from napari_autostructn2v.metrics import appraise
+from napari_autostructn2v.metrics import assess_quality
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.notch import NotchRule, find_notch
 from napari_autostructn2v.noise.patterns import NotchedArray
@@ -109,7 +109,7 @@ def measure(what: str, gigabytes: float, folder: Path) -> str:
         elif what == "notch":
             find_notch(Stack(image.array))
         elif what == "figures":
-            finish(appraise(image.array, half))
+            finish(assess_quality(image.array, half))
         elif what == "coordinate":
             raw = Stack(image.array)
             find_recovery(Stack(NotchedArray(raw, find_notch(raw))), Stack(half))

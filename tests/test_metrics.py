@@ -13,7 +13,7 @@ from napari_autostructn2v.events import finish
 from napari_autostructn2v.figures.comparison import Pane, round_length, write_gif, write_png
 from napari_autostructn2v.figures.line_profile import line_profile
 from napari_autostructn2v.io import VoxelSize
-from napari_autostructn2v.metrics import appraise, psnr
+from napari_autostructn2v.metrics import assess_quality, psnr
 from napari_autostructn2v.synthetic import sample
 
 SHAPE = (12, 160, 160)
@@ -57,7 +57,7 @@ def test_how_much_weaker_the_structure_is(left, median, below, above):
     errors = []
     for seed in range(6):
         made = sample("scan_lines", shape=SHAPE, seed=seed)
-        found = finish(appraise(made.noisy, made.clean + left * (made.noisy - made.clean)))
+        found = finish(assess_quality(made.noisy, made.clean + left * (made.noisy - made.clean)))
         errors.append(found.structured_db + 20 * np.log10(left))
     assert abs(np.median(errors)) < median, errors
     assert -below < min(errors) and max(errors) < above, errors
@@ -65,7 +65,7 @@ def test_how_much_weaker_the_structure_is(left, median, below, above):
 
 def test_a_good_result(made):
     good = made.clean + 0.2 * (made.noisy - made.clean)
-    found = finish(appraise(made.noisy, good))
+    found = finish(assess_quality(made.noisy, good))
     assert "31 dB weaker (1,300 times less power)" in replace(found, structured_db=31.1).sentences[0]
     assert not found.holds_image and found.leaked < 0.01
     assert found.far_share < 0.1
@@ -75,7 +75,7 @@ def test_a_good_result(made):
 @pytest.mark.parametrize("sigma", [1.2, 3])
 def test_oversmoothing_is_seen_in_what_was_removed(made, sigma):
     blurred = ndimage.gaussian_filter(made.clean, (0, sigma, sigma))
-    found = finish(appraise(made.noisy, blurred))
+    found = finish(assess_quality(made.noisy, blurred))
     truth = np.var(made.clean - blurred) / np.var(made.noisy - blurred)
     assert found.holds_image and "some of the image" in found.sentences[1]
     assert 0.2 * truth < found.leaked < truth, "a careful estimate"
@@ -83,20 +83,20 @@ def test_oversmoothing_is_seen_in_what_was_removed(made, sigma):
 
 def test_what_only_white_noise_was_taken_from_keeps_its_structure(made):
     white = 0.3 * np.random.default_rng(0).standard_normal(SHAPE)
-    found = finish(appraise(made.noisy, made.noisy - white))
+    found = finish(assess_quality(made.noisy, made.noisy - white))
     assert abs(found.structured_db) < 0.5 and "as strong as before" in found.sentences[0]
 
 
 def test_raw_stack_and_other_shape_are_refused(made):
     with pytest.raises(StackError, match="nothing was removed"):
-        finish(appraise(made.noisy, made.noisy))
+        finish(assess_quality(made.noisy, made.noisy))
     with pytest.raises(StackError, match="same shape"):
-        finish(appraise(made.noisy, made.noisy[:3]))
+        finish(assess_quality(made.noisy, made.noisy[:3]))
 
 
 def test_no_structure_is_said():
     white = sample("white", shape=SHAPE)
-    assert finish(appraise(white.noisy, white.clean)).structured_db is None
+    assert finish(assess_quality(white.noisy, white.clean)).structured_db is None
 
 
 def test_line_profile():

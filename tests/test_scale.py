@@ -15,7 +15,7 @@ from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import FileError, ModelError, StackError
 from napari_autostructn2v.events import SliceDone, finish
 from napari_autostructn2v.io import read_stack, write_stack
-from napari_autostructn2v.metrics import appraise, psnr
+from napari_autostructn2v.metrics import assess_quality, psnr
 from napari_autostructn2v.model_zoo import export_model_zoo
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.recovery import recover
@@ -74,7 +74,7 @@ def test_a_model_does_the_same_at_any_scale(dtype, a, b):
     assert step < SPREAD / 8
     np.testing.assert_allclose(back(made, a, b), expected, atol=step + 1e-4 * SPREAD, rtol=0)
     pairs = ((values, made), (usual, expected))
-    verdict, as_usual = (finish(appraise(raw, out, analysis)) for raw, out in pairs)
+    verdict, as_usual = (finish(assess_quality(raw, out, analysis)) for raw, out in pairs)
     assert verdict.structured_db == pytest.approx(as_usual.structured_db, abs=1)
     assert verdict.leaked == pytest.approx(as_usual.leaked, abs=1e-3)
     assert verdict.far_largest == pytest.approx(as_usual.far_largest, abs=1e-3)

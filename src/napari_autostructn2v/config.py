@@ -82,7 +82,10 @@ class AnalysisConfig(_Settings):
         0.04, ge=0, lt=0.5, description="below this (cycles/pixel) the image hides the noise"
     )
     sensitivity: float = Field(
-        6.0, gt=0, le=100, description="robust z a peak needs; lower finds more, and more by chance"
+        6.0,
+        gt=0,
+        le=100,
+        description="standard errors by which a peak leaves its ring; lower finds more, and more by chance",
     )
     min_excess: float = Field(
         0.25, ge=0, description="smallest departure of log power from its ring that is a peak"
@@ -124,6 +127,11 @@ class Config(_Settings):
     def from_preset(cls, preset: Preset) -> Config:
         """Settings by name: ``fast`` to try things, ``balanced`` as the default, ``high`` to publish.
 
+        Parameters
+        ----------
+        preset
+            One of :data:`PRESETS`.
+
         Raises
         ------
         ConfigError
@@ -144,6 +152,11 @@ class Config(_Settings):
     @classmethod
     def from_json(cls, source: str | Path) -> Config:
         """Read settings from a JSON file, or from JSON text.
+
+        Parameters
+        ----------
+        source
+            A path is read; a text is JSON itself.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: each message says what is wrong and what to do about it."""
+"""Errors that a user can act on, and their words: what is wrong and what to do about it."""
 
 from __future__ import annotations
 
@@ -59,12 +59,24 @@ class ClusterError(AutoStructN2VError, RuntimeError):
 
 
 def is_foreseen(error: BaseException) -> bool:
-    """Whether a person can do something about it: it is one of our own, or a full disk and the like."""
+    """Whether a person can do something about it: it is one of our own, or a full disk and the like.
+
+    Parameters
+    ----------
+    error
+        Of any kind.
+    """
     return isinstance(error, AutoStructN2VError) or _from_outside(error) is not None
 
 
 def explain(error: BaseException) -> str:
-    """What went wrong and what to do about it, whatever was raised."""
+    """What went wrong and what to do about it, whatever was raised.
+
+    Parameters
+    ----------
+    error
+        Of any kind.
+    """
     if isinstance(error, AutoStructN2VError):
         return str(error)
     known = _from_outside(error)
@@ -111,11 +123,32 @@ def _from_outside(error: BaseException) -> str | None:
             return f"A file cannot be read or written: {error.strerror}{where}. Is its disk connected?"
 
 
+def plural(count: int, noun: str) -> str:
+    """A count with its noun, as ``1 pixel`` or ``3 pixels``.
+
+    Parameters
+    ----------
+    count
+        How many.
+    noun
+        Of one; an s makes it several.
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 _IN_WORDS = {"region": "background", "box": "part to train on", "config": "settings"}
 
 
 def of_another_run(folder: Path, different: list[str]) -> RunFolderError:
-    """The error that a folder holds a run of which these entries differ."""
+    """The error that a folder holds a run of which these entries differ.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    different
+        Names of the entries in ``run.json``; those of the input begin with ``input``.
+    """
     names = dict.fromkeys(
         "input" if key.startswith("input") else _IN_WORDS.get(key, key) for key in different
     )

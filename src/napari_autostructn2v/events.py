@@ -1,7 +1,9 @@
 """What a long operation says while it runs.
 
-Every long operation of the engine is a generator that yields these and returns its result. Closing the
-generator cancels it at the next event.
+Training, prediction, recovery, whole runs and the assessment of a result are generators that yield these and
+return their result. Closing the generator cancels the operation at the next event. The measurements between
+them (``analyze``, ``find_notch``, ``find_recovery``, the normalisation) are plain functions: they say nothing
+while they run, and a cancellation waits until they are done.
 """
 
 from __future__ import annotations
@@ -112,7 +114,15 @@ Event = (
 def finish(
     events: Generator[Event, Any, Result], on_event: Callable[[Event], object] = lambda event: None
 ) -> Result:
-    """Run a stream of events to its end and return its result, showing each event to ``on_event``."""
+    """Run a stream of events to its end and return its result, showing each event to ``on_event``.
+
+    Parameters
+    ----------
+    events
+        A generator that has not been started.
+    on_event
+        Called with each event as it comes; what it returns is not used.
+    """
     while True:
         try:
             on_event(next(events))

@@ -32,12 +32,12 @@ from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.noise.patterns import NotchedArray
 from napari_autostructn2v.noise.rings import frequency_radius, ring_median
 from napari_autostructn2v.noise.spectrum import (
-    HANN_CORRELATION,
+    HANN_ERROR_FACTOR,
     BackgroundSpectrum,
     background_spectrum,
-    complete,
-    departure,
     find_peaks,
+    full_from_rfft2_centred,
+    log_excess_over_ring,
     power,
     tile_spectra,
 )
@@ -51,23 +51,24 @@ MAX_SLICES = 32
 FLAT_SHARE = 0.25
 """Share of the tiles, the flattest ones, that show what noise alone does."""
 
-LEAKED = 0.02
+MAX_LEAKED_SHARE = 0.02
 """Share of what was removed that may go along with the image by chance."""
 
-LARGE = 0.03
+LARGE_CORRELATION = 0.03
 """Correlation beyond the kernel that is large enough to be seen in what was removed."""
 
-SURE = 1.96
+CHANCE_STANDARD_ERRORS = 1.96
 """Standard errors that 95 % of chance correlations stay below."""
 
-CHANCE = 0.05
+CHANCE_SHARE = 0.05
+"""Share of chance correlations beyond so many standard errors."""
 
-COARSEST_BINS = 1.5
+SHADING_BINS = 1.5
 """Bins of a tile's spectrum around zero frequency that hold only its shading."""
 
 
 @dataclass(frozen=True, eq=False)
-class Appraisal:
+class QualityReport:
     """What can be said of a denoised stack without knowing the truth.
 
     Attributes
@@ -99,7 +100,7 @@ class Appraisal:
     @property
     def holds_image(self) -> bool:
         """Whether what was removed holds some of the image."""
-        return self.leaked > LEAKED
+        return self.leaked > MAX_LEAKED_SHARE
 
     @property
     def sentences(self) -> tuple[str, str, str]:
@@ -112,7 +113,8 @@ class Appraisal:
         if abs(self.structured_db) < 0.5:
             return "Structured noise is as strong as before."
         times = float(f"{10 ** (abs(self.structured_db) / 10):.2g}")
-        return f"Structured noise is {'at least ' * self.at_least}{abs(self.structured_db):.0f} dB " + (
+        limit = "at least " if self.at_least else ""
+        return f"Structured noise is {limit}{abs(self.structured_db):.0f} dB " + (
             f"weaker ({times:,.9g} times less power)." if self.structured_db > 0 else "stronger."
         )
 
@@ -123,23 +125,23 @@ class Appraisal:
                 "longer, take a smaller kernel, or bring more detail back if not all of it is."
             )
         return (
-            f"No image structure was measured in what was removed, or less than {LEAKED:.0%}. What is "
-            "smoothed away altogether escapes the measure: look for outlines."
+            f"No image structure was measured in what was removed, or less than {MAX_LEAKED_SHARE:.0%}. "
+            "What is smoothed away altogether escapes the measure: look for outlines."
         )
 
     def _about_reach(self) -> str:
         found = (
-            f"Beyond the kernel {self.far_share:.0%} of the neighbours in it are correlated ({CHANCE:.0%} by "
-            f"chance alone), at most by {self.far_largest:.2f}"
+            f"Beyond the kernel {self.far_share:.0%} of the neighbours in it are correlated "
+            f"({CHANCE_SHARE:.0%} by chance alone), at most by {self.far_largest:.2f}"
         )
-        if self.far_largest > LARGE and self.far_share > 2 * CHANCE:
+        if self.far_largest > LARGE_CORRELATION and self.far_share > 2 * CHANCE_SHARE:
             return f"{found}: a pattern, or the image, reaches farther than the kernel."
         return f"{found}: too little to matter."
 
 
-def appraise(
+def assess_quality(
     original: Any, denoised: Any, analysis: NoiseAnalysis | None = None
-) -> Generator[SliceDone, None, Appraisal]:
+) -> Generator[SliceDone, None, QualityReport]:
     """Say how good a denoised stack is without knowing the truth.
 
     Parameters
@@ -191,13 +193,13 @@ def appraise(
     if not half.any():
         raise StackError("The two stacks are the same: nothing was removed. Choose the original first.")
     far_share, far_largest = reach.beyond()
-    return Appraisal(
+    return QualityReport(
         structured_db=structured_db,
         at_least=at_least,
         leaked=leakage.share(),
         far_share=far_share,
         far_largest=far_largest,
-        spectrum=np.log(complete(half) + np.finfo(np.float32).tiny).astype(np.float32),
+        spectrum=np.log(full_from_rfft2_centred(half) + np.finfo(np.float32).tiny).astype(np.float32),
     )
 
 
@@ -208,7 +210,7 @@ def _structured_db(raw: Stack, made: Stack, analysis: NoiseAnalysis) -> tuple[fl
     peaks = analysis.peaks
     if len(peaks) != tiles.side:  # outlined backgrounds have smaller tiles
         peaks = find_peaks(before, analysis.config)
-    peaks = peaks & (departure(before) > 0)
+    peaks = peaks & (log_excess_over_ring(before) > 0)
     if not peaks.any():
         return None, False
     after = background_spectrum(made, tiles)
@@ -225,7 +227,7 @@ def _above_rings(background: BackgroundSpectrum, peaks: np.ndarray) -> float:
 def _chance_above_rings(background: BackgroundSpectrum, peaks: np.ndarray) -> float:
     """Standard error of :func:`_above_rings`, were there no structure; a bin and its mirror image are one."""
     rings = np.exp(ring_median(background.log_power))[peaks]
-    return float(HANN_CORRELATION * background.standard_error * np.sqrt(2 * np.square(rings).sum()))
+    return float(HANN_ERROR_FACTOR * background.standard_error * np.sqrt(2 * np.square(rings).sum()))
 
 
 class _Leakage:
@@ -261,11 +263,12 @@ class _Leakage:
         radius = np.rint(frequency_radius(self._side) * self._side).astype(int)
         rings = np.arange(radius.max() + 1)
         cross, shown, taken = (
-            ndimage.mean(complete(half), radius, rings) for half in (*(rest - flat)[:2], rest[2])
+            ndimage.mean(full_from_rfft2_centred(half), radius, rings)
+            for half in (*(rest - flat)[:2], rest[2])
         )
-        seen = (rings > COARSEST_BINS) & (shown > 0)
+        seen = (rings > SHADING_BINS) & (shown > 0)
         leaked = np.minimum(np.square(np.maximum(cross, 0)) / np.where(seen, shown, 1), taken) * seen
-        bins = np.bincount(radius.ravel()) * (rings > COARSEST_BINS)
+        bins = np.bincount(radius.ravel()) * (rings > SHADING_BINS)
         return float((leaked * bins).sum() / max((taken * bins).sum(), np.finfo(float).tiny))
 
 
@@ -298,10 +301,10 @@ class _Reach:
         beyond = np.abs(correlation[~self._within])
         if not beyond.size:
             return 0.0, 0.0
-        return float((beyond > SURE * error).mean()), float(beyond.max())
+        return float((beyond > CHANCE_STANDARD_ERRORS * error).mean()), float(beyond.max())
 
 
-def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+def scale_invariant_psnr(image: np.ndarray, truth: np.ndarray) -> float:
     """Peak signal-to-noise ratio in decibels, after the affine fit of the image to the truth.
 
     Self-supervised training does not know the scale of the truth, and contrast is set anew at display, so a
@@ -316,6 +319,10 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
     gain = np.mean(x * y) / max(np.mean(np.square(x)), np.finfo(float).tiny)
     error = np.mean(np.square(gain * x - y))
     return float(10 * np.log10(np.ptp(y) ** 2 / error))
+
+
+psnr = scale_invariant_psnr
+"""The name under which most people look for it."""
 
 
 def _spread_out(image: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.events import finish
-from napari_autostructn2v.metrics import appraise
+from napari_autostructn2v.metrics import assess_quality
 from napari_autostructn2v.noise import tiles
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.patterns import NotchedArray, PatternArray
@@ -34,7 +34,7 @@ from napari_autostructn2v.noise import tiles
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.events import finish
-from napari_autostructn2v.metrics import appraise
+from napari_autostructn2v.metrics import assess_quality
 from napari_autostructn2v.stack import Stack
 
 side = int(sys.argv[1])
@@ -64,7 +64,7 @@ before = highest()
 tiles.ENOUGH_TILES = 1000  # they would take the most time
 analysis = analyze(raw, made, config=AnalysisConfig(notch="all"))
 assert analysis.notch
-finish(appraise(raw, made, analysis))
+finish(assess_quality(raw, made, analysis))
 print(highest() - before)
 """
 
@@ -88,7 +88,7 @@ def test_how_many_tiles_are_transformed_at_once_changes_nothing(at_once, monkeyp
     def measured():
         analysis = analyze(made.noisy, smooth)
         recovery = find_recovery(as_stack(made.noisy), as_stack(smooth))
-        return analysis, finish(appraise(made.noisy, smooth, analysis)), recovery
+        return analysis, finish(assess_quality(made.noisy, smooth, analysis)), recovery
 
     expected = measured()
     monkeypatch.setattr(tiles, "TILES_AT_ONCE", at_once)

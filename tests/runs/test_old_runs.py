@@ -1,4 +1,4 @@
-"""Run folders and models that version 0.1 wrote: a run that was finished, and one cut off during its review."""
+"""Folders and models that version 0.1 wrote: a run that was finished, and one cut off in its review."""
 
 import shutil
 from pathlib import Path

@@ -20,7 +20,7 @@ from napari_autostructn2v.errors import ClusterError
 from napari_autostructn2v.events import Event, Notice, SliceDone
 from napari_autostructn2v.noise.notch import find_notch
 from napari_autostructn2v.noise.patterns import NotchedArray
-from napari_autostructn2v.noise.recovery import find_recovery, sampled_slices
+from napari_autostructn2v.noise.recovery import find_recovery, recovery_slices
 from napari_autostructn2v.stack import Box, Stack
 
 Item = TypeVar("Item")
@@ -127,7 +127,7 @@ def _measure(folder: WorkFolder, client: Any) -> Generator[Event, Any, None]:
         folder.save_notch(notch)
     if task.recovery == 0 or folder.recovery_file.exists():
         return
-    notch, chosen = folder.notch(), sampled_slices(stack)
+    notch, chosen = folder.notch(), recovery_slices(stack)
     yield Notice(f"Denoising {len(chosen)} slices to measure what detail is lost.")
     folder.make_image(folder.samples, len(chosen), 1)
     boxes = [

@@ -240,10 +240,10 @@ def _notch_arrays(notch: Notch) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for part in notch.offsets:
         arrays |= {f"gain{part.axis}": part.gain, f"fixed{part.axis}": part.fixed}
-    common = [wave.common for wave in notch.waves if wave.common is not None]
+    common = [wave.static_image for wave in notch.waves if wave.static_image is not None]
     rows = [
-        (*w.frequency, w.reach, w.height, w.slant, math.nan if w.through is None else w.through,
-         w.common is not None)
+        (*w.frequency, w.sigma_px, w.log_excess, w.oblique,
+         math.nan if w.persists_in_z is None else w.persists_in_z, w.static_image is not None)
         for w in notch.waves
     ]  # fmt: skip
     # all of them hold the same mean of the slices

@@ -29,7 +29,13 @@ Offset = tuple[int, ...]
 
 
 def mirrored(array: np.ndarray) -> np.ndarray:
-    """The array seen through its centre: index +d becomes -d along every axis."""
+    """The array seen through its centre: index +d becomes -d along every axis.
+
+    Parameters
+    ----------
+    array
+        With one sample in the middle: of odd sizes.
+    """
     return np.flip(array)
 
 
@@ -72,12 +78,24 @@ def validate_kernel(array: Any, mode: Mode | None = None) -> np.ndarray:
 
 
 def centre(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Index of the centre of an array of odd sizes."""
+    """Index of the centre of an array of odd sizes.
+
+    Parameters
+    ----------
+    shape
+        Odd along every axis.
+    """
     return tuple(n // 2 for n in shape)
 
 
 def trim_kernel(kernel: np.ndarray) -> np.ndarray:
-    """The smallest box around the centre that holds every pixel of the kernel; slices are never dropped."""
+    """The smallest box around the centre that holds every pixel of the kernel; slices are never dropped.
+
+    Parameters
+    ----------
+    kernel
+        bool (K, K) or (3, K, K).
+    """
     mid = centre(kernel.shape)[-2:]
     rows, columns = np.nonzero(kernel.any(axis=0) if kernel.ndim == 3 else kernel)[-2:]
     reach = [int(np.abs(index - m).max()) for index, m in zip((rows, columns), mid, strict=True)]
@@ -87,6 +105,13 @@ def trim_kernel(kernel: np.ndarray) -> np.ndarray:
 
 def embed_kernel(kernel: np.ndarray, size: int) -> np.ndarray:
     """The kernel in the middle of an empty (size, size) grid per slice.
+
+    Parameters
+    ----------
+    kernel
+        bool (K, K) or (3, K, K).
+    size
+        L, the side of the grid in pixels, odd.
 
     Raises
     ------
@@ -101,6 +126,11 @@ def embed_kernel(kernel: np.ndarray, size: int) -> np.ndarray:
 
 def load_kernel(path: str | Path) -> np.ndarray:
     """Read a kernel from .npy, .tif or .json (nested lists).
+
+    Parameters
+    ----------
+    path
+        Of a file of at most 4 MiB; the suffix says what it is.
 
     Raises
     ------
@@ -149,6 +179,15 @@ def _read_tiff(path: Path) -> np.ndarray:
 def save_kernel(path: str | Path, kernel: np.ndarray, *, overwrite: bool = False) -> Path:
     """Write a kernel as .npy, .tif or .json, chosen by the suffix.
 
+    Parameters
+    ----------
+    path
+        Its suffix says what is written.
+    kernel
+        bool (K, K) or (3, K, K).
+    overwrite
+        Whether a file that is there is replaced.
+
     Raises
     ------
     FileError
@@ -185,7 +224,14 @@ class Edits:
     erased: frozenset[Offset] = frozenset()
 
     def apply(self, automatic: np.ndarray) -> np.ndarray:
-        """A copy of ``automatic`` (boolean, odd sizes) with the edits on top; those off the grid wait.
+        """A copy of ``automatic`` (boolean, odd sizes) with the edits on top.
+
+        Edits outside the grid are kept, not applied.
+
+        Parameters
+        ----------
+        automatic
+            A kernel's grid or the peaks of a spectrum, bool, odd sizes.
 
         Raises
         ------
@@ -210,6 +256,11 @@ class Edits:
 
         A single slice is the middle one of three, and the other way round: edits of the two beside it have
         no place in 2D and are left out.
+
+        Parameters
+        ----------
+        mode
+            Of the kernel that the edits are for.
         """
         return Edits(_in_mode(self.added, mode), _in_mode(self.erased, mode))
 
@@ -217,6 +268,15 @@ class Edits:
         """These edits and what a stroke changed from ``before`` to ``after``; the last stroke wins.
 
         What a stroke sets back to the ``automatic`` value, as an undo does, is no edit any more.
+
+        Parameters
+        ----------
+        before
+            What the stroke began with, bool, edits included.
+        after
+            What it left, bool, same shape.
+        automatic
+            The same without any edit, bool, same shape.
         """
         added, erased = set(self.added), set(self.erased)
         mid = np.array(centre(after.shape))
@@ -234,7 +294,13 @@ class Edits:
 
     @classmethod
     def from_json(cls, data: dict[str, list[list[int]]]) -> Edits:
-        """The edits that :meth:`to_json` wrote."""
+        """The edits that :meth:`to_json` wrote.
+
+        Parameters
+        ----------
+        data
+            With the keys ``added`` and ``erased``.
+        """
         return cls(*(frozenset(tuple(map(int, o)) for o in data[key]) for key in ("added", "erased")))
 
 

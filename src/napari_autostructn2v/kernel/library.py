@@ -38,6 +38,13 @@ class KernelLibrary:
     def save(self, name: str, kernel: np.ndarray) -> str:
         """Keep a kernel; return the name it has now.
 
+        Parameters
+        ----------
+        name
+            What a file name cannot hold is replaced by ``_``.
+        kernel
+            bool (K, K) or (3, K, K).
+
         Raises
         ------
         FileError
@@ -54,6 +61,11 @@ class KernelLibrary:
     def load(self, name: str) -> np.ndarray:
         """The kernel of that name.
 
+        Parameters
+        ----------
+        name
+            As :meth:`names` gives it.
+
         Raises
         ------
         FileError
@@ -68,6 +80,11 @@ class KernelLibrary:
 
     def forget(self, name: str) -> None:
         """Delete the kernel of that name, if there is one.
+
+        Parameters
+        ----------
+        name
+            As :meth:`names` gives it.
 
         Raises
         ------

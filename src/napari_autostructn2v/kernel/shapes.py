@@ -18,7 +18,7 @@ from napari_autostructn2v.kernel import centre
 
 Slices = Literal["middle", "all"]
 
-AROUND = np.ones((3, 3), dtype=bool)
+WITH_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 """A pixel and its eight neighbours."""
 
 
@@ -49,34 +49,76 @@ def line(
 def box(
     grid: np.ndarray, height: int, width: int, *, slices: Slices = "middle", value: bool = True
 ) -> np.ndarray:
-    """Set, or erase, a filled box around the centre; parameters as those of :func:`line`."""
+    """Set, or erase, a filled box around the centre.
+
+    Parameters
+    ----------
+    grid
+        bool (L, L) or (3, L, L).
+    height
+        In pixels.
+    width
+        In pixels.
+    slices
+        Which slices of three to draw in.
+    value
+        False erases.
+    """
     y, x = _reach(height), _reach(width)
     offsets = np.mgrid[-y : y + 1, -x : x + 1].reshape(2, -1).T
     return _drawn(grid, offsets, slices, value)
 
 
 def cross(grid: np.ndarray, length: int, *, slices: Slices = "middle", value: bool = True) -> np.ndarray:
-    """Set, or erase, a line along X and one along Y; parameters as those of :func:`line`."""
+    """Set, or erase, a line along X and one along Y.
+
+    Parameters
+    ----------
+    grid
+        bool (L, L) or (3, L, L).
+    length
+        Of each line, in pixels.
+    slices
+        Which slices of three to draw in.
+    value
+        False erases.
+    """
     along_x = line(grid, 0, length, slices=slices, value=value)
     return line(along_x, 90, length, slices=slices, value=value)
 
 
 def thickened(grid: np.ndarray, *, slices: Slices = "middle") -> np.ndarray:
-    """The grid grown by one pixel in every direction."""
+    """The grid grown by one pixel in every direction.
+
+    Parameters
+    ----------
+    grid
+        bool (L, L) or (3, L, L).
+    slices
+        Which slices of three to act on.
+    """
     grown = grid.copy()
     for plane in _planes(grown, slices):
-        plane[...] = ndimage.binary_dilation(plane, AROUND)
+        plane[...] = ndimage.binary_dilation(plane, WITH_NEIGHBOURS)
     return grown
 
 
 def thinned(grid: np.ndarray, *, slices: Slices = "middle") -> np.ndarray:
-    """The grid without its outermost pixels. Lines of one or two pixels stay: they are thin already."""
+    """The grid without its outermost pixels. Lines of one or two pixels stay: they are thin already.
+
+    Parameters
+    ----------
+    grid
+        bool (L, L) or (3, L, L).
+    slices
+        Which slices of three to act on.
+    """
     thin = grid.copy()
     for plane in _planes(thin, slices):
-        core = ndimage.binary_erosion(plane, AROUND)
-        lines = plane & ~ndimage.binary_dilation(core, AROUND)
+        core = ndimage.binary_erosion(plane, WITH_NEIGHBOURS)
+        lines = plane & ~ndimage.binary_dilation(core, WITH_NEIGHBOURS)
         # where a line left a thick part, the pixel between the two is gone with its rim: bridge it
-        plane[...] = plane & (core | lines | ndimage.binary_closing(core | lines, AROUND))
+        plane[...] = plane & (core | lines | ndimage.binary_closing(core | lines, WITH_NEIGHBOURS))
     thin[centre(grid.shape)] = True
     return thin
 

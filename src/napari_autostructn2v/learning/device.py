@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from napari_autostructn2v.errors import DeviceError
+from napari_autostructn2v.errors import DeviceError, plural
 
 KEPT = 2**30
 """Largest freed blocks in bytes that are kept while something is computed."""
@@ -57,8 +57,7 @@ def describe_device(device: torch.device) -> str:
         return f"GPU ({torch.cuda.get_device_name(device)})"
     if device.type == "mps":
         return "GPU (Apple)"
-    threads = torch.get_num_threads()
-    return f"CPU ({threads} thread{'s' * (threads != 1)})"
+    return f"CPU ({plural(torch.get_num_threads(), 'thread')})"
 
 
 def mixed_precision(device: torch.device, *, wanted: bool = True) -> torch.autocast:

@@ -30,7 +30,6 @@ from napari_autostructn2v.noise.autocorrelation import (
     own_power,
     slices_independent,
 )
-from napari_autostructn2v.noise.findings import Findings
 from napari_autostructn2v.noise.kernel_extraction import extract_kernel, strongest
 from napari_autostructn2v.noise.notch import NotchRule, find_notch
 from napari_autostructn2v.noise.patterns import Notch, NotchedArray
@@ -38,24 +37,25 @@ from napari_autostructn2v.noise.rings import frequency_radius, ring_median
 from napari_autostructn2v.noise.spectrum import (
     BackgroundSpectrum,
     background_spectrum,
-    departure,
     find_peaks,
+    log_excess_over_ring,
 )
 from napari_autostructn2v.noise.tiles import Tiles, choose_tiles
 from napari_autostructn2v.noise.verdict import Verdict, judge
+from napari_autostructn2v.noise.verdict_input import VerdictInput
 from napari_autostructn2v.scale import Scale
 from napari_autostructn2v.stack import RemovedArray, Stack, as_stack
 
-CONFIRMING = 3.0
+CONFIRMING_STANDARD_ERRORS = 3.0
 """Standard errors by which the residual of Stage 1 has to depart from its ring to confirm a peak."""
 
 
-PAINTED_EXCESS = np.log(10.0)
+PAINTED_LOG_EXCESS = np.log(10.0)
 """Log power above its ring given to a painted bin that shows none itself."""
 
 
 @dataclass(frozen=True, eq=False)
-class Measurement:
+class NoiseMeasurement:
     """What was read off a stack: an analysis follows from it, and so do its edits, in milliseconds.
 
     Attributes
@@ -94,7 +94,13 @@ class Measurement:
     scale: Scale
 
     def spectrum_of(self, stack: Any) -> BackgroundSpectrum:
-        """Spectra of another stack of the same shape, as a denoised one, in the same places."""
+        """Spectra of another stack of the same shape, as a denoised one, in the same places.
+
+        Parameters
+        ----------
+        stack
+            Of the shape of the stack that was measured.
+        """
         other = as_stack(stack)
         # at a level of its own: what was removed has another one
         on_unit = Stack(other.array, replace(other.scale, unit=self.scale.unit))
@@ -140,7 +146,7 @@ class NoiseAnalysis:
     left_alone: Notch
     autocorrelation: np.ndarray
     kernel: np.ndarray
-    measured: Measurement
+    measured: NoiseMeasurement
     config: AnalysisConfig
     far_scatter: float
     isotropic: bool | None
@@ -157,7 +163,7 @@ class NoiseAnalysis:
     @cached_property
     def verdict(self) -> Verdict:
         """What it means."""
-        return judge(_findings(self))
+        return judge(_verdict_input(self))
 
     @property
     def notch_rule(self) -> NotchRule | None:
@@ -165,7 +171,13 @@ class NoiseAnalysis:
         return NotchRule(self.peaks, self.config.notch) if self.notch else None
 
     def with_config(self, config: AnalysisConfig) -> NoiseAnalysis:
-        """The same measurement with other thresholds; tile size and share of background stay as measured."""
+        """The same measurement with other thresholds; tile size and share of background stay as measured.
+
+        Parameters
+        ----------
+        config
+            Other thresholds.
+        """
         return _derive(self.measured, find_peaks(self.measured.background, config), config)
 
     def with_peaks(self, peaks: np.ndarray) -> NoiseAnalysis:
@@ -174,6 +186,11 @@ class NoiseAnalysis:
         A bin that is erased counts as ordinary background. One that is painted goes to the notch if whole
         slices have a narrow peak there; if not, it counts with the power measured there, or with ten times
         the background where that shows nothing.
+
+        Parameters
+        ----------
+        peaks
+            bool (T, T); each bin counts with its mirror image.
         """
         peaks = np.asarray(peaks, dtype=bool)
         if peaks.shape != self.peaks.shape:
@@ -182,6 +199,11 @@ class NoiseAnalysis:
 
     def with_kernel(self, kernel: np.ndarray) -> NoiseAnalysis:
         """The same measurement with a kernel set by hand.
+
+        Parameters
+        ----------
+        kernel
+            bool (K, K) or (3, K, K).
 
         Raises
         ------
@@ -240,13 +262,13 @@ def analyze(
     residual = None
     if denoised is not None:
         residual = background_spectrum(Stack(RemovedArray(stack, denoised)), tiles)
-    measured = Measurement(
+    measured = NoiseMeasurement(
         background, patterns, taken, remainder, residual, tiles.outlined, mode, voxel_size, tiles, stack.scale
     )
     return _derive(measured, peaks, config)
 
 
-def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) -> NoiseAnalysis:
+def _derive(measured: NoiseMeasurement, peaks: np.ndarray, config: AnalysisConfig) -> NoiseAnalysis:
     side = peaks.shape[0]
     peaks = peaks.copy()
     peaks[centre(peaks.shape)] = False
@@ -258,9 +280,11 @@ def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) ->
     log_power = (log_power + np.flip(log_power)) / 2
     rings = ring_median(log_power)
     excess = log_power - rings
-    # what a notch leaves, and what a painted notch was never measured without, is no structure
     shown = np.abs(excess) >= np.where(notched, config.min_excess, config.min_excess / 2)
-    excess = np.where(shown & ~(notched & ~measured.taken.on_tiles(side)), excess, PAINTED_EXCESS * ~notched)
+    # what a notch leaves, and what a painted notch was never measured without, is no structure
+    measured_there = ~notched | measured.taken.on_tiles(side)
+    unseen = np.where(notched, 0.0, PAINTED_LOG_EXCESS)
+    excess = np.where(shown & measured_there, excess, unseen)
     excess = np.where(peaks & ~left_alone.on_tiles(side), excess, 0.0)
 
     whitened = autocorrelation_of(np.exp(excess))
@@ -311,7 +335,7 @@ def _derive(measured: Measurement, peaks: np.ndarray, config: AnalysisConfig) ->
     )
 
 
-def _findings(analysis: NoiseAnalysis) -> Findings:
+def _verdict_input(analysis: NoiseAnalysis) -> VerdictInput:
     measured, notch = analysis.measured, analysis.notch
     raw, rest = (np.exp(b.log_power) for b in (measured.background, measured.remainder))
     seen = frequency_radius(len(raw)) >= analysis.config.min_frequency
@@ -319,9 +343,9 @@ def _findings(analysis: NoiseAnalysis) -> Findings:
     confirmed = None
     if measured.residual is not None and analysis.peaks.any():
         # up or down: what a blind spot cannot predict stands out there, what it lets through is a dip
-        departures = departure(measured.residual) / measured.residual.regional_error
-        confirmed = float((np.abs(departures[analysis.peaks]) > CONFIRMING).mean())
-    return Findings(
+        departures = log_excess_over_ring(measured.residual) / measured.residual.regional_error
+        confirmed = float((np.abs(departures[analysis.peaks]) > CONFIRMING_STANDARD_ERRORS).mean())
+    return VerdictInput(
         correlation=analysis.autocorrelation,
         far_scatter=analysis.far_scatter,
         kernel=analysis.kernel,

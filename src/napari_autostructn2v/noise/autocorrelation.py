@@ -15,20 +15,28 @@ from napari_autostructn2v.noise.spectrum import BackgroundSpectrum, window_autoc
 MIN_COHERENCE = 0.1
 """Share of noise in common from which the kernel is repeated in the neighbouring slices."""
 
-COARSE_DETAIL = 0.08
+COARSE_DETAIL_FREQUENCY = 0.08
 """Below this frequency (cycles per pixel) slices differ in their images, whatever the noise."""
 
-CONTINUOUS = 0.6
+CONTINUOUS_DETAIL_SHARE = 0.6
 """Share of that coarse detail that neighbouring slices have in common where the image goes on from one to
 the next."""
 
-RAISED = 1.8
+MIN_ISOTROPIC_POWER_RATIO = 1.8
 """Power of isotropic noise between 0.2 and 0.3 cycles per pixel, over that beyond 0.4, from which it
 counts."""
 
 
 def autocorrelation_of(power: np.ndarray, zero_lag: float | None = None) -> np.ndarray:
-    """Inverse transform of a centred, symmetric power spectrum, over its zero lag and its window's own."""
+    """Inverse transform of a centred, symmetric power spectrum, over its zero lag and its window's own.
+
+    Parameters
+    ----------
+    power
+        (T, T), T odd, zero frequency in the middle.
+    zero_lag
+        What to divide by; the transform's own zero lag if None.
+    """
     half = fft.ifftshift(power)[:, : len(power) // 2 + 1]
     correlation = fft.fftshift(fft.irfft2(half, power.shape))
     zero_lag = correlation[centre(power.shape)] if zero_lag is None else zero_lag
@@ -41,6 +49,13 @@ def less_rings(correlation: np.ndarray, reach: int) -> np.ndarray:
     """The middle of a centred (T, T) image, to ``reach`` pixels from the centre, less the ring median.
 
     Rings that do not come near are left aside; those that do are whole.
+
+    Parameters
+    ----------
+    correlation
+        (T, T), point-symmetric, lag 0 in the middle.
+    reach
+        In pixels; the result is (2 * reach + 1, 2 * reach + 1).
     """
     around = min(math.ceil(math.sqrt(2) * reach) + 2, len(correlation) // 2)
     near = _middle(correlation, around)
@@ -61,6 +76,13 @@ def own_power(background: BackgroundSpectrum, outlined: bool) -> tuple[np.ndarra
     One slice cannot tell noise that is alike in all directions from fine detail. Two can, if the image goes
     on from one to the next and the noise does not: the spectrum of their difference is the noise's, but for
     low frequencies. In an outlined background all that varies is noise.
+
+    Parameters
+    ----------
+    background
+        Spectra of the background.
+    outlined
+        Whether a person has said where the background is.
     """
     if outlined:
         power = background.power
@@ -76,29 +98,47 @@ def own_power(background: BackgroundSpectrum, outlined: bool) -> tuple[np.ndarra
 
 
 def slices_independent(background: BackgroundSpectrum) -> bool:
-    """Whether there are slices whose images do not go on from one to the next."""
+    """Whether there are slices whose images do not go on from one to the next.
+
+    Parameters
+    ----------
+    background
+        Spectra of the background.
+    """
     shared = background.cross_power
     if shared is None:
         return False
     radius = frequency_radius(len(shared))
-    coarse = (radius >= 1.5 / len(shared)) & (radius < COARSE_DETAIL)
-    return bool(shared[coarse].sum() < CONTINUOUS * background.power[coarse].sum())
+    coarse = (radius >= 1.5 / len(shared)) & (radius < COARSE_DETAIL_FREQUENCY)
+    return bool(shared[coarse].sum() < CONTINUOUS_DETAIL_SHARE * background.power[coarse].sum())
 
 
 def isotropically_correlated(profile: np.ndarray) -> bool:
-    """Whether the noise, of this power in each ring, is correlated alike in all directions."""
+    """Whether the noise, of this power in each ring, is correlated alike in all directions.
+
+    Parameters
+    ----------
+    profile
+        Power of the noise, (T, T), the same all around each ring.
+    """
     radius = frequency_radius(len(profile))
     fine, middle = (profile[(radius > low) & (radius < low + 0.1)].mean() for low in (0.4, 0.2))
-    return bool(middle >= RAISED * fine)
+    return bool(middle >= MIN_ISOTROPIC_POWER_RATIO * fine)
 
 
 def extended_inwards(power: np.ndarray) -> np.ndarray:
-    """The power, at low frequencies, where slices differ in their images, as farther out at that angle."""
+    """The power, at low frequencies, where slices differ in their images, as farther out at that angle.
+
+    Parameters
+    ----------
+    power
+        (T, T), T odd, zero frequency in the middle.
+    """
     side, middle = len(power), len(power) // 2
     radius = frequency_radius(side)
-    low = (radius < COARSE_DETAIL) & (radius > 0)
+    low = (radius < COARSE_DETAIL_FREQUENCY) & (radius > 0)
     offsets = np.argwhere(low) - middle
-    outer = offsets * (np.ceil(COARSE_DETAIL * side) / np.hypot(*offsets.T))[:, None]
+    outer = offsets * (np.ceil(COARSE_DETAIL_FREQUENCY * side) / np.hypot(*offsets.T))[:, None]
     extended = power.copy()
     extended[low] = ndimage.map_coordinates(power, outer.T + middle, order=1)
     extended[middle, middle] = extended[low].mean()
@@ -110,6 +150,11 @@ def baseline(correlation: np.ndarray) -> np.ndarray:
 
     Beside a ridge there should be none, so the lower quartile of a ring of equal lag is the lack; nearer the
     centre, where the ridge fills the rings, it is taken as farther out.
+
+    Parameters
+    ----------
+    correlation
+        (T, T), point-symmetric, lag 0 in the middle.
     """
     quartile = ndimage.median_filter(ring_quantiles(correlation, 0.25), 3)
     quartile[:4] = quartile[4]
@@ -117,7 +162,13 @@ def baseline(correlation: np.ndarray) -> np.ndarray:
 
 
 def far_scatter_of(correlation: np.ndarray) -> float:
-    """Scatter of the autocorrelation beyond any kernel: its standard error, or a long-range pattern."""
+    """Scatter of the autocorrelation beyond any kernel: its standard error, or a long-range pattern.
+
+    Parameters
+    ----------
+    correlation
+        (T, T), lag 0 in the middle.
+    """
     side = correlation.shape[0]
     radius = frequency_radius(side) * side
     return float(1.4826 * np.median(np.abs(correlation[(radius > 0.25 * side) & (radius < 0.45 * side)])))

@@ -8,7 +8,7 @@ from scipy import ndimage
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.kernel import centre
 
-NEAR = np.ones((7, 7))
+WITHIN_THREE_PIXELS = np.ones((7, 7))
 """Steps of up to three pixels, from neighbour to neighbour: a kernel reaches across a gap of two, where the
 correlation changes sign on its way out."""
 
@@ -52,20 +52,32 @@ def extract_kernel(
 
     found = passing(8, config.min_correlation)
     found[reach, reach] = True
-    found = ndimage.binary_propagation(radius == 0, structure=NEAR, mask=found)
+    found = ndimage.binary_propagation(radius == 0, structure=WITHIN_THREE_PIXELS, mask=found)
     found = _prolonged(_bridged(found), passing(4, config.min_correlation / 2))
     return strongest(found, shape, config)
 
 
 def strongest(kernel: np.ndarray, correlation: np.ndarray, config: AnalysisConfig) -> np.ndarray:
-    """Of a kernel, the pixels of the strongest correlation that hang together with the centre."""
+    """Of a kernel, the pixels of the strongest correlation that hang together with the centre.
+
+    Parameters
+    ----------
+    kernel
+        bool (L, L), lag 0 in the middle.
+    correlation
+        Autocorrelation at the same lags, (L, L).
+    config
+        How many pixels at most.
+    """
     y, x = np.indices(kernel.shape) - len(kernel) // 2
     strength = np.maximum(np.abs(correlation), np.flip(np.abs(correlation)))
     strength[(y == 0) & (x == 0)] = np.inf
     within = (kernel | np.flip(kernel)) & (np.hypot(y, x) <= len(kernel) // 2 + 0.5)
     if within.sum() > config.max_pixels:
         within &= strength >= np.sort(strength[within])[-config.max_pixels]
-    return np.asarray(ndimage.binary_propagation(np.isinf(strength), structure=NEAR, mask=within))
+    return np.asarray(
+        ndimage.binary_propagation(np.isinf(strength), structure=WITHIN_THREE_PIXELS, mask=within)
+    )
 
 
 def _bridged(kernel: np.ndarray) -> np.ndarray:

@@ -30,45 +30,45 @@ from napari_autostructn2v.noise.patterns import (
     half_spectrum,
     periodic_spectrum,
 )
-from napari_autostructn2v.noise.spectrum import power
+from napari_autostructn2v.noise.spectrum import full_from_rfft2, power
 from napari_autostructn2v.stack import Stack
 from napari_autostructn2v.threads import THREADS, in_background
 
 MAX_SLICES = 32
 """Slices measured: the pattern's frequencies are the same all over a stack."""
 
-SURROUNDINGS = 0.035
+SURROUNDINGS_WIDTH = 0.035
 """Width in cycles per pixel of what a peak is held against: what is broader is a kernel's business."""
 
-NARROW = 1.2
+MIN_PEAK_LOG_EXCESS = 1.2
 """Log power that a peak has above its surroundings."""
 
-CERTAIN = 5.0
+MIN_PEAK_STANDARD_ERRORS = 5.0
 """The same in standard errors of a single bin."""
 
-LINE = 0.7
+MIN_LINE_LOG_EXCESS = 0.7
 """Log power that three quarters of a line along an axis have above what is beside it."""
 
-PROTECTED = 0.02
+MIN_WAVE_FREQUENCY = 0.02
 """Below this frequency (cycles per pixel) no single peak is taken: the image is strong there."""
 
 PROTECTED_BINS = 2
 """So many bins around zero frequency are left alone on lines as well."""
 
 
-COHERENT = 0.4
+COHERENT_POWER_SHARE = 0.4
 """Share of the power common to all slices from which a pattern counts as the same in all of them, or as going
 on from slice to slice."""
 
-FEWEST_FOR_COHERENCE = 6
+MIN_SLICES_FOR_COHERENCE = 6
 """Slices below which it cannot be told what they have in common."""
 
 
-LATTICE = 4.0
+LATTICE_LOG_EXCESS = 4.0
 """Log power of a wave above its surroundings from which it is surely a lattice's; below it may be chance."""
 
 
-ON_AXIS = 0.75
+ON_AXIS_BINS = 0.75
 """Bins within which a peak lies on an axis, or at half the sampling frequency."""
 
 MAX_WAVES = 64
@@ -100,17 +100,31 @@ class NotchRule:
     __hash__ = None  # type: ignore[assignment]
 
     def among(self, patterns: Notch) -> tuple[Notch, Notch]:
-        """Those of the patterns to take away, and those left alone because they look like a lattice."""
+        """Those of the patterns to take away, and those left alone because they look like a lattice.
+
+        Parameters
+        ----------
+        patterns
+            All that is narrow in a stack, as :func:`find_notch` gives it.
+        """
         here = patterns.at(self.peaks)
         if self.choice == "all":
             return here, Notch()
         taken = here.without_lattices()
-        others = (wave for wave in here.waves if wave not in taken.waves and wave.height >= LATTICE)
+        others = (
+            wave for wave in here.waves if wave not in taken.waves and wave.log_excess >= LATTICE_LOG_EXCESS
+        )
         left_alone = Notch(waves=tuple(others))
         return taken if self.choice == "auto" else Notch(), left_alone
 
     def apply(self, stack: Stack) -> Stack:
-        """The stack without its patterns, filtered slice by slice as it is read."""
+        """The stack without its patterns, filtered slice by slice as it is read.
+
+        Parameters
+        ----------
+        stack
+            The raw data. Its patterns are found first.
+        """
         notch, _ = self.among(find_notch(stack))
         return Stack(NotchedArray(stack, notch))
 
@@ -178,15 +192,15 @@ def _offsets(profiles: np.ndarray, axis: int) -> Offsets | None:
     beside = log_power[:, 1:].mean(axis=1)
     excess = log_power[:, 0] - beside
     far = np.arange(excess.size) > PROTECTED_BINS
-    if np.quantile(excess[far], 0.25) < LINE:
+    if np.quantile(excess[far], 0.25) < MIN_LINE_LOG_EXCESS:
         return None
     means = profiles[:, :, 0].real
     profile = means.mean(axis=0)
     common = half_spectrum(window[:, 0] * profile)
     fixed = np.zeros(size)
-    if count >= FEWEST_FOR_COHERENCE:
+    if count >= MIN_SLICES_FOR_COHERENCE:
         share = np.square(np.abs(common)) / np.exp(log_power[:, 0])
-        if np.median(share[far]) > COHERENT + 1 / count:
+        if np.median(share[far]) > COHERENT_POWER_SHARE + 1 / count:
             # what slices share by chance, or because the image goes on through them, stays
             by_chance = np.exp(beside) / count
             kept = np.clip(1 - by_chance / np.square(np.abs(common)), 0, 1) * far
@@ -227,8 +241,8 @@ def _find_waves(stack: Stack, chosen: list[int]) -> tuple[Wave, ...]:
     return tuple(
         replace(
             wave,
-            through=_coherent([of_wave[b] * of_wave[a].conj() for a, b in pairs]),
-            common=mean if same else None,
+            persists_in_z=_coherent([of_wave[b] * of_wave[a].conj() for a, b in pairs]),
+            static_image=mean if same else None,
         )
         for wave, of_wave, same in zip(waves, phasors.T, fixed, strict=True)
     )
@@ -249,18 +263,18 @@ def _single_peaks(
         logs += np.log(of_slice, out=of_slice)
     powers /= count
     logs /= count
-    excess = fft.fftshift(_whole(logs, width))
+    excess = fft.fftshift(full_from_rfft2(logs, width))
     del logs
     surroundings = _local_median(excess)
     excess -= surroundings
-    certain = max(NARROW, CERTAIN * np.pi / np.sqrt(6 * count))
+    certain = max(MIN_PEAK_LOG_EXCESS, MIN_PEAK_STANDARD_ERRORS * np.pi / np.sqrt(6 * count))
     tops = (excess == ndimage.maximum_filter(excess, size=7, mode="wrap")) & (excess >= certain)
     found: list[tuple[Wave, tuple[int, int]]] = []
     seen: set[tuple[int, int]] = set()
     for y, x in sorted(map(tuple, np.argwhere(tops).tolist()), key=lambda top: -excess[top]):
         if (y, x) in seen or len(found) == MAX_WAVES:
             continue
-        if np.hypot((y - height // 2) / height, (x - width // 2) / width) < PROTECTED:
+        if np.hypot((y - height // 2) / height, (x - width // 2) / width) < MIN_WAVE_FREQUENCY:
             continue
         # seen from zero frequency, what is at -f is the same wave
         seen |= {(y, x), ((2 * (height // 2) - y) % height, (2 * (width // 2) - x) % width)}
@@ -270,18 +284,18 @@ def _single_peaks(
         weight = np.maximum(powers[_in_half(bins, shape)] - np.exp(surroundings[near]), 0)
         at = np.stack([bins[0] / height, bins[1] / width])
         frequency = (weight * at).sum(axis=(1, 2)) / weight.sum()
-        on_axis = np.abs(frequency) * shape < ON_AXIS
+        on_axis = np.abs(frequency) * shape < ON_AXIS_BINS
         frequency[on_axis] = 0
-        frequency[(0.5 - np.abs(frequency)) * shape < ON_AXIS] = -0.5
+        frequency[(0.5 - np.abs(frequency)) * shape < ON_AXIS_BINS] = -0.5
         spread = np.sqrt((weight * np.square(at - frequency[:, None, None])).sum() / weight.sum())
         of_the_window = 0.9 * np.hypot(1 / height, 1 / width) / np.sqrt(2)
         own = np.sqrt(max(spread**2 - of_the_window**2, 1e-18))
         wave = Wave(
             frequency=(float(frequency[0]), float(frequency[1])),
-            reach=float(np.clip(1 / (2 * np.pi * own), 12, min(shape) / 8)),
-            height=float(excess[y, x]),
-            slant=not on_axis.any(),
-            through=None,
+            sigma_px=float(np.clip(1 / (2 * np.pi * own), 12, min(shape) / 8)),
+            log_excess=float(excess[y, x]),
+            oblique=not on_axis.any(),
+            persists_in_z=None,
         )
         found.append((wave, (y - height // 2, x - width // 2)))
     return found
@@ -289,11 +303,13 @@ def _single_peaks(
 
 def _coherent(phasors: list[complex]) -> bool | None:
     """Whether complex numbers have a phase in common; None if they are too few to tell."""
-    if len(phasors) < FEWEST_FOR_COHERENCE - 1:
+    if len(phasors) < MIN_SLICES_FOR_COHERENCE - 1:
         return None
     alone = np.square(np.abs(phasors)).sum()
     # the pairs of different ones only: chance adds nothing to them
-    return bool(np.abs(np.sum(phasors)) ** 2 - alone > COHERENT * (np.sum(np.abs(phasors)) ** 2 - alone))
+    return bool(
+        np.abs(np.sum(phasors)) ** 2 - alone > COHERENT_POWER_SHARE * (np.sum(np.abs(phasors)) ** 2 - alone)
+    )
 
 
 def _in_half(bins: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
@@ -303,18 +319,12 @@ def _in_half(bins: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, ...]
     return y % shape[0], x % shape[1]
 
 
-def _whole(half: np.ndarray, width: int) -> np.ndarray:
-    """A real, point-symmetric spectrum in ``fft2`` layout from its ``rfft2`` half."""
-    rows = -np.arange(half.shape[0]) % half.shape[0]
-    return np.hstack([half, half[rows][:, width - np.arange(half.shape[1], width)]])
-
-
 def _local_median(spectrum: np.ndarray) -> np.ndarray:
     """Median over the surroundings of each frequency.
 
     Of large slices, first the median of small blocks: a sort of thousands of values for each bin is slow.
     """
-    block = [max(1, round(SURROUNDINGS * n / 9)) for n in spectrum.shape]
+    block = [max(1, round(SURROUNDINGS_WIDTH * n / 9)) for n in spectrum.shape]
     rows, columns = (
         np.arange(-(-n // b) * b).reshape(-1, b) % n for n, b in zip(spectrum.shape, block, strict=True)
     )
@@ -335,7 +345,13 @@ class NotchDescription(BaseModel):
 
     @classmethod
     def of(cls, rule: NotchRule) -> NotchDescription:
-        """As the rule says."""
+        """As the rule says.
+
+        Parameters
+        ----------
+        rule
+            What is to be described.
+        """
         return cls(side=len(rule.peaks), peaks=np.argwhere(rule.peaks).tolist(), choice=rule.choice)
 
     def rule(self) -> NotchRule:

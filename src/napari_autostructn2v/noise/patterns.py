@@ -11,14 +11,14 @@ from scipy import fft, ndimage
 
 from napari_autostructn2v.stack import DerivedArray, Stack
 
-LINE_STARTS = 0.04
+MIN_LINE_FREQUENCY = 0.04
 """From this frequency on (cycles per pixel) half of a line must be among the peaks of the background."""
 
-DETAIL = 8.0
+DETAIL_SIGMA_PX = 8.0
 """Sigma in pixels of the Gaussian that is taken from a slice before the median of a row: the offset is left
 in all of its pixels, image detail in some of them."""
 
-ENDS = 4
+END_PIXELS = 4
 """Pixels at each end of a profile whose median says how much the ends differ, whatever a single one does."""
 
 
@@ -41,9 +41,15 @@ class Offsets:
     fixed: np.ndarray
 
     def pattern(self, plane: np.ndarray) -> np.ndarray:
-        """The offsets in a slice, to be broadcast against it."""
+        """The offsets in a slice, to be broadcast against it.
+
+        Parameters
+        ----------
+        plane
+            A slice, float32 (Y, X).
+        """
         across = 1 - self.axis
-        detail = ndimage.gaussian_filter1d(plane, DETAIL, axis=self.axis)
+        detail = ndimage.gaussian_filter1d(plane, DETAIL_SIGMA_PX, axis=self.axis)
         np.subtract(plane, detail, out=detail)
         profile = np.median(detail, axis=across, overwrite_input=True) - self.fixed
         offsets = self.fixed + fft.irfft(periodic_spectrum(profile) * (1 - self.gain), n=profile.size)
@@ -58,46 +64,57 @@ class Wave:
     ----------
     frequency
         Along Y and X, in cycles per pixel.
-    reach
+    sigma_px
         Sigma in pixels over which amplitude and phase are taken as constant.
-    height
+    log_excess
         Log power above its surroundings.
-    slant
+    oblique
         Whether it runs along neither axis.
-    through
+    persists_in_z
         Whether it goes on from slice to slice, be it at another phase; None if they are too few to tell.
-    common
+    static_image
         Mean of the slices, (Y, X), if the wave is the same in all of them, or None.
     """
 
     frequency: tuple[float, float]
-    reach: float
-    height: float
-    slant: bool
-    through: bool | None
-    common: np.ndarray | None = None
+    sigma_px: float
+    log_excess: float
+    oblique: bool
+    persists_in_z: bool | None
+    static_image: np.ndarray | None = None
 
     def pattern(self, plane: np.ndarray) -> np.ndarray:
-        """The wave in a slice, (Y, X), float32."""
-        pattern = self.envelope(plane if self.common is None else self.common)
+        """The wave in a slice, (Y, X), float32.
+
+        Parameters
+        ----------
+        plane
+            A slice, float32 (Y, X). It is not read if the wave is the same in all slices.
+        """
+        pattern = self.envelope(plane if self.static_image is None else self.static_image)
         pattern *= np.float32(self.share)
         return pattern
 
     @property
     def share(self) -> float:
         """How much of what is there belongs to the wave: the Wiener gain, 0 to 1."""
-        return float(1 - np.exp(-self.height))
+        return float(1 - np.exp(-self.log_excess))
 
     @property
     def alternating(self) -> bool:
         """Whether every other row or column is lifted: read out by two amplifiers, as no sample is built."""
-        return not self.slant and -0.5 in self.frequency
+        return not self.oblique and -0.5 in self.frequency
 
     def envelope(self, plane: np.ndarray) -> np.ndarray:
         """All of the slice that is near the frequency, (Y, X), float32.
 
         The slice is brought down to zero frequency and smoothed there, by as much less at its borders as
         there is less of it: no leakage, whatever the frequency.
+
+        Parameters
+        ----------
+        plane
+            A slice, float32 (Y, X).
         """
         carriers = [
             np.exp(2j * np.pi * f * np.arange(n)) for f, n in zip(self.frequency, plane.shape, strict=True)
@@ -107,8 +124,8 @@ class Wave:
         np.subtract(plane, plane.mean(), out=slow.real)
         slow = _times(slow, [c.conj() for c in carriers])
         for axis in (0, 1):
-            slow = _smoothed(slow, self.reach, axis)
-        weights = [_smoothed(np.ones(n), self.reach, 0) for n in plane.shape]
+            slow = _smoothed(slow, self.sigma_px, axis)
+        weights = [_smoothed(np.ones(n), self.sigma_px, 0) for n in plane.shape]
         slow = _times(slow, [c / weight for c, weight in zip(carriers, weights, strict=True)])
         # a wave has its other half at -f, unless that is the same frequency
         halves = 1 if all((2 * f) % 1 == 0 for f in self.frequency) else 2
@@ -155,7 +172,13 @@ class Notch:
         return bool(self.offsets or self.waves)
 
     def take_from(self, plane: np.ndarray) -> np.ndarray:
-        """Take the patterns away from a slice (Y, X), float32, in place; returned is the slice."""
+        """Take the patterns away from a slice (Y, X), float32, in place; returned is the slice.
+
+        Parameters
+        ----------
+        plane
+            The slice; it is changed.
+        """
         if not self:
             return plane
         # slices may be large: no second copy, and without the mean, which would cost digits
@@ -165,7 +188,7 @@ class Notch:
             plane -= offsets.pattern(plane)
         plane -= self._fixed
         for wave in self.waves:
-            if wave.common is None:
+            if wave.static_image is None:
                 plane -= wave.pattern(plane)
         plane += mean
         return plane
@@ -175,8 +198,8 @@ class Notch:
         """The sum of the waves that are the same in all slices, however many; 0 if there are none."""
         total = np.zeros((), np.float32)
         for wave in self.waves:
-            if wave.common is not None:
-                total = total + wave.pattern(wave.common)
+            if wave.static_image is not None:
+                total = total + wave.pattern(wave.static_image)
         return total
 
     def at(self, peaks: np.ndarray) -> Notch:
@@ -189,7 +212,7 @@ class Notch:
             A line along an axis is taken as a whole where half of it is there.
         """
         side, middle = len(peaks), len(peaks) // 2
-        outer = np.abs(np.arange(side) - middle) >= LINE_STARTS * side
+        outer = np.abs(np.arange(side) - middle) >= MIN_LINE_FREQUENCY * side
         lines = (peaks[outer, middle].mean() >= 0.5, peaks[middle, outer].mean() >= 0.5)
         return Notch(
             tuple(part for part in self.offsets if lines[part.axis]),
@@ -203,16 +226,22 @@ class Notch:
         the detector that goes on through the slices is a grid of rows and columns. Where there is a lattice,
         what else goes on through the slices is more of it.
         """
-        lasting = [wave for wave in self.waves if wave.through is not False]
-        level = [wave for wave in lasting if not wave.slant]
-        highest = max((wave.height for wave in level), default=0.0)
-        lattice = any(wave.slant and wave.height > highest / 2 for wave in lasting)
+        lasting = [wave for wave in self.waves if wave.persists_in_z is not False]
+        level = [wave for wave in lasting if not wave.oblique]
+        highest = max((wave.log_excess for wave in level), default=0.0)
+        lattice = any(wave.oblique and wave.log_excess > highest / 2 for wave in lasting)
         grid = level if len({wave.frequency[0] == 0 for wave in level}) == 2 and not lattice else []
         kept = (w for w in self.waves if w not in lasting or w in grid or w.alternating)
         return replace(self, waves=tuple(kept))
 
     def on_tiles(self, side: int) -> np.ndarray:
-        """Where it acts in the tiles' spectrum, whose window widens a line to three bins, bool (T, T)."""
+        """Where it acts in the tiles' spectrum, whose window widens a line to three bins, bool (T, T).
+
+        Parameters
+        ----------
+        side
+            T, the side of the tiles in pixels, odd.
+        """
         bins = np.zeros((side, side), dtype=bool)
         middle = slice(side // 2 - 1, side // 2 + 2)
         for part in self.offsets:
@@ -244,7 +273,13 @@ class NotchedArray(DerivedArray):
         self._stack, self._notch = stack, notch
 
     def plane(self, z: int) -> np.ndarray:
-        """A slice without the pattern."""
+        """A slice without the pattern.
+
+        Parameters
+        ----------
+        z
+            Number of the slice, from 0.
+        """
         return self._notch.take_from(self._stack.plane(z))
 
 
@@ -254,20 +289,38 @@ class PatternArray(NotchedArray):
     difference = True
 
     def plane(self, z: int) -> np.ndarray:
-        """The pattern in a slice."""
+        """The pattern in a slice.
+
+        Parameters
+        ----------
+        z
+            Number of the slice, from 0.
+        """
         plane = self._stack.plane(z)
         return plane - self._notch.take_from(plane.copy())
 
 
 def half_spectrum(profiles: np.ndarray) -> np.ndarray:
-    """Transform along the first axis, up to half the sampling frequency."""
+    """Transform along the first axis, up to half the sampling frequency.
+
+    Parameters
+    ----------
+    profiles
+        (n,), or (n, m) for m of them side by side.
+    """
     return np.asarray(fft.fft(profiles, axis=0)[: profiles.shape[0] // 2 + 1])
 
 
 def periodic_spectrum(profile: np.ndarray) -> np.ndarray:
-    """Spectrum of a profile without what its unequal ends leak into it, ``rfft`` layout (Moisan 2011)."""
+    """Spectrum of a profile without what its unequal ends leak into it, ``rfft`` layout (Moisan 2011).
+
+    Parameters
+    ----------
+    profile
+        One value for each row or column, (n,).
+    """
     frequency = fft.rfftfreq(profile.size)
-    jump = np.median(profile[-ENDS:]) - np.median(profile[:ENDS])
+    jump = np.median(profile[-END_PIXELS:]) - np.median(profile[:END_PIXELS])
     divisor = 2 * np.cos(2 * np.pi * frequency) - 2
     divisor[0] = 1
     # transform of a jump up at the first and down at the last sample

@@ -10,15 +10,15 @@ from scipy import ndimage
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import centre
 from napari_autostructn2v.noise.analysis import NoiseAnalysis
-from napari_autostructn2v.noise.spectrum import departure
+from napari_autostructn2v.noise.spectrum import log_excess_over_ring
 
-LARGE = 60
+LARGE_GROUP_BINS = 60
 """Bins of a connected group, both halves, above which it is taken apart."""
 
-APART = 8
+SEED_DISTANCE_BINS = 8
 """Bins that the strongest bins of the parts of a large group are at least apart."""
 
-DECIBELS = 10 / np.log(10)
+DB_PER_LOG_POWER = 10 / np.log(10)
 """In one unit of natural log power."""
 
 
@@ -69,7 +69,7 @@ def list_peaks(analysis: NoiseAnalysis, peaks: np.ndarray, voxel_size: VoxelSize
     peaks = peaks.copy()
     peaks[centre(peaks.shape)] = False
     side, middle = len(peaks), len(peaks) // 2
-    excess = departure(analysis.measured.background) * DECIBELS
+    excess = log_excess_over_ring(analysis.measured.background) * DB_PER_LOG_POWER
     groups, _ = ndimage.label(peaks, structure=np.ones((3, 3)))
     groups = np.minimum(groups, np.flip(groups))  # a group and its mirror image under one number
     y, x = np.indices(peaks.shape) - middle
@@ -104,7 +104,7 @@ def _taken_apart(groups: np.ndarray, height: np.ndarray, half: np.ndarray) -> np
     """
     divided, middle = groups.copy(), np.array(centre(groups.shape))
     smooth = ndimage.gaussian_filter(height, 1.0)
-    for group in np.flatnonzero(np.bincount(groups[groups > 0]) > LARGE):
+    for group in np.flatnonzero(np.bincount(groups[groups > 0]) > LARGE_GROUP_BINS):
         mask = groups == group
         bins, seeds = np.argwhere(mask) - middle, np.argwhere(mask & half) - middle
         seeds = seeds[np.argsort(-smooth[tuple((seeds + middle).T)], kind="stable")]
@@ -112,7 +112,7 @@ def _taken_apart(groups: np.ndarray, height: np.ndarray, half: np.ndarray) -> np
         while len(seeds):
             # to the nearer of a seed and its mirror image: the parts are as symmetric as the group
             distances.append(_distance(bins, seeds[0]))
-            seeds = seeds[_distance(seeds, seeds[0]) > APART]
+            seeds = seeds[_distance(seeds, seeds[0]) > SEED_DISTANCE_BINS]
         divided[mask] = divided.max() + 1 + np.argmin(distances, axis=0)
     return divided
 

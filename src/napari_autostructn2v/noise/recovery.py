@@ -27,8 +27,15 @@ from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.noise.rings import frequency_radius
-from napari_autostructn2v.noise.spectrum import complete, power, tile_spectra
-from napari_autostructn2v.noise.tiles import Tiles, batches, choose_tiles, looked_at, tile_corners, tile_side
+from napari_autostructn2v.noise.spectrum import full_from_rfft2_centred, power, tile_spectra
+from napari_autostructn2v.noise.tiles import (
+    Tiles,
+    batches,
+    choose_tiles,
+    sampled_slices,
+    tile_corners,
+    tile_side,
+)
 from napari_autostructn2v.stack import ComputedArray, Stack, as_stack
 from napari_autostructn2v.threads import THREADS, in_background
 from napari_autostructn2v.tiling import Tile, tiles
@@ -144,9 +151,9 @@ class Recovery:
         return response
 
 
-def sampled_slices(stack: Stack) -> list[int]:
-    """The slices at which :func:`find_recovery` looks, and at no others."""
-    return looked_at(stack, tile_side(stack, _BACKGROUND))
+def recovery_slices(stack: Stack) -> list[int]:
+    """The only slices that :func:`find_recovery` reads."""
+    return sampled_slices(stack, tile_side(stack, _BACKGROUND))
 
 
 def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
@@ -157,7 +164,7 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     stack
         What the network was given: the raw data, or what a notch left of them.
     denoised
-        What it made of them. Nothing but the :func:`sampled_slices` is read.
+        What it made of them. Nothing but the :func:`recovery_slices` is read.
     """
     background = choose_tiles(stack, denoised, _BACKGROUND)
     side, count = background.side, len(background.corners)
@@ -185,7 +192,9 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
         all_flat &= nothing_else
     if all_flat or not noise.any():
         return None
-    whole, noise = (ndimage.uniform_filter(complete(half), 3, mode="wrap") for half in (whole, noise))
+    whole, noise = (
+        ndimage.uniform_filter(full_from_rfft2_centred(half), 3, mode="wrap") for half in (whole, noise)
+    )
     noise *= 1 + SAFETY / np.sqrt(2 * count)
     # noise that follows the brightness is stronger elsewhere than in the background
     noise *= max(1.0, float(np.median((whole / noise)[frequency_radius(side) > 0.4])))

@@ -69,7 +69,15 @@ class Review:
         return self.from_peaks.with_kernel(trim_kernel(self.kernel_grid))
 
     def with_peak_marks(self, marks: np.ndarray) -> Review:
-        """The review with the edits that ``marks`` hold, uint8 (T, T); those off the grid wait."""
+        """The review with the edits that ``marks`` hold, uint8 (T, T).
+
+        Edits outside the grid are kept, not applied.
+
+        Parameters
+        ----------
+        marks
+            A :class:`Mark` for each bin, uint8 (T, T).
+        """
         middle = np.array(centre(marks.shape))
 
         def edited(mark: Mark, before: frozenset[Offset]) -> frozenset[Offset]:
@@ -80,20 +88,43 @@ class Review:
         return replace(self, peak_edits=edits)
 
     def with_automatic(self, automatic: NoiseAnalysis) -> Review:
-        """The review of another analysis of the same data, in either mode; the edits stay on top."""
+        """The review of another analysis of the same data, in either mode; the edits stay on top.
+
+        Parameters
+        ----------
+        automatic
+            Without any edit.
+        """
         return replace(self, automatic=automatic, kernel_edits=self.kernel_edits.in_mode(automatic.mode))
 
     def with_config(self, config: AnalysisConfig) -> Review:
-        """The review of the same measurement with other thresholds; the edits stay on top."""
+        """The review of the same measurement with other thresholds; the edits stay on top.
+
+        Parameters
+        ----------
+        config
+            Its tile size and share of background are not used: those are as measured.
+        """
         return replace(self, automatic=self.automatic.with_config(config))
 
     def with_kernel_grid(self, grid: np.ndarray) -> Review:
-        """The review after a stroke left the kernel as ``grid``, bool, shape of :attr:`kernel_grid`."""
+        """The review after a stroke left the kernel as ``grid``, bool, shape of :attr:`kernel_grid`.
+
+        Parameters
+        ----------
+        grid
+            bool, shape of :attr:`kernel_grid`.
+        """
         edits = self.kernel_edits.updated(self.kernel_grid, grid, self.grid_from_peaks)
         return replace(self, kernel_edits=edits)
 
     def on_grid(self, kernel: np.ndarray) -> np.ndarray:
         """A kernel from elsewhere on the whole grid, bool, shape of :attr:`kernel_grid`.
+
+        Parameters
+        ----------
+        kernel
+            bool (K, K) or (3, K, K).
 
         Raises
         ------
@@ -110,7 +141,17 @@ class Review:
 
 
 def with_edits(analysis: NoiseAnalysis, peaks: Edits, kernel: Edits) -> NoiseAnalysis:
-    """The analysis with what a person added to and erased from the peaks and the kernel."""
+    """The analysis with what a person added to and erased from the peaks and the kernel.
+
+    Parameters
+    ----------
+    analysis
+        As it came out by itself.
+    peaks
+        Edits of its spectrum bins, offsets (y, x) from zero frequency.
+    kernel
+        Edits of its kernel, offsets (y, x) or (z, y, x) from the centre.
+    """
     if peaks != Edits():
         analysis = analysis.with_peaks(peaks.apply(analysis.peaks))
     if kernel != Edits():

@@ -10,7 +10,13 @@ from scipy import fft
 
 @lru_cache(maxsize=8)
 def frequency_radius(side: int) -> np.ndarray:
-    """Distance of each bin from zero frequency, in cycles per pixel, shape (T, T)."""
+    """Distance of each bin from zero frequency, in cycles per pixel, shape (T, T).
+
+    Parameters
+    ----------
+    side
+        T, the side of the tiles in pixels, odd.
+    """
     axis = fft.fftshift(fft.fftfreq(side))
     return np.hypot(axis[:, None], axis[None])
 
@@ -67,11 +73,24 @@ def ring_median(image: np.ndarray) -> np.ndarray:
     """Median of a centred, point-symmetric (T, T) image over each ring and its two neighbours.
 
     It is what is the same all around.
+
+    Parameters
+    ----------
+    image
+        Its first half is the mirror image of the second, which alone is read.
     """
     return on_rings(ring_quantiles(image, 0.5, beside=1), len(image))
 
 
 def on_rings(values: np.ndarray, side: int) -> np.ndarray:
-    """The image (T, T) that has these values on its rings, from the centre on."""
+    """The image (T, T) that has these values on its rings, from the centre on.
+
+    Parameters
+    ----------
+    values
+        One for each ring.
+    side
+        T, the side of the tiles in pixels, odd.
+    """
     half = values[_rings(side)[0]]
     return np.concatenate([np.flip(half[1:]), half]).reshape(side, side)

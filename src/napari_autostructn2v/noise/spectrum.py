@@ -22,17 +22,17 @@ from napari_autostructn2v.threads import THREADS, in_background
 EULER_GAMMA = 0.5772156649
 """How far the mean log of a periodogram lies below the log of its mean."""
 
-HANN_CORRELATION = 1.2
+HANN_ERROR_FACTOR = 1.2
 """By how much the standard error of averaged Hann-windowed bins exceeds that of independent ones."""
 
-NOISELESS = 2e-3
+NOISELESS_POWER_RATIO = 2e-3
 """Power at the highest frequencies, over that of all that varies in the background, below which there is
 hardly any noise."""
 
-COARSEST = 0.04
+SHADING_FREQUENCY = 0.04
 """Below this frequency (cycles per pixel) is only the image's shading."""
 
-REGIONS = 4
+REGIONS_PER_AXIS = 4
 """The field is divided into this many regions along Y and along X, to see whether they agree."""
 
 
@@ -73,7 +73,7 @@ class BackgroundSpectrum:
         """Whether there is hardly any noise: what stands out is the image."""
         radius = frequency_radius(len(self.log_power))
         floor = np.exp(np.median(self.log_power[radius > 0.4]))
-        return bool(floor < NOISELESS * np.exp(self.log_power[radius > COARSEST]).mean())
+        return bool(floor < NOISELESS_POWER_RATIO * np.exp(self.log_power[radius > SHADING_FREQUENCY]).mean())
 
 
 def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
@@ -87,8 +87,8 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
         Its background.
     """
     side = tiles.side
-    log_power = np.zeros((REGIONS**2, side, side // 2 + 1))
-    members = np.zeros(REGIONS**2)
+    log_power = np.zeros((REGIONS_PER_AXIS**2, side, side // 2 + 1))
+    members = np.zeros(REGIONS_PER_AXIS**2)
     total, cross = np.zeros((2, side, side // 2 + 1))
     for corners, own, beside in _with_neighbours(stack, tiles):
         regions = [_region(corner, stack.shape[1:], side) for corner in corners]
@@ -105,13 +105,13 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
                 shared = np.real(spectra * _spectra(neighbour[some]).conj())
                 cross += (shared * scale).sum(axis=0) / len(beside)
     count = len(tiles.corners)
-    mean, cross = complete(total / count), complete(cross / count)
+    mean, cross = full_from_rfft2_centred(total / count), full_from_rfft2_centred(cross / count)
     # where the image is weakest, at high frequency, what two slices share is noise
     high = frequency_radius(side) > 0.2
     # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap tell less than they count
     standard_error = float(np.pi / np.sqrt(6 * max(1.0, 0.76 * tiles.independent)))
     return BackgroundSpectrum(
-        log_power=complete(log_power.sum(axis=0) / count) + EULER_GAMMA,
+        log_power=full_from_rfft2_centred(log_power.sum(axis=0) / count) + EULER_GAMMA,
         standard_error=standard_error,
         regional_error=np.maximum(_regional_error(log_power, members), standard_error),
         power=mean,
@@ -149,7 +149,17 @@ def _with_neighbours(
 
 
 def tile_spectra(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
-    """Transforms of tiles of a slice, (n, T, T // 2 + 1): the half that ``rfft2`` gives."""
+    """Transforms of tiles of a slice, (n, T, T // 2 + 1): the half that ``rfft2`` gives.
+
+    Parameters
+    ----------
+    plane
+        A slice, float32 (Y, X).
+    corners
+        First row and column of each of n tiles.
+    side
+        T, the side of the tiles in pixels, odd.
+    """
     return _spectra(cut_tiles(plane, corners, side))
 
 
@@ -158,22 +168,44 @@ def _spectra(tiles: np.ndarray) -> np.ndarray:
 
 
 def power(spectrum: np.ndarray) -> np.ndarray:
-    """Square of the absolute value."""
+    """Square of the absolute value.
+
+    Parameters
+    ----------
+    spectrum
+        Complex, of any shape.
+    """
     return np.asarray(np.square(spectrum.real) + np.square(spectrum.imag))
 
 
-def complete(half: np.ndarray) -> np.ndarray:
-    """The centred power spectrum (T, T), T odd, of which ``rfft2`` gives the half.
+def full_from_rfft2(half: np.ndarray, width: int) -> np.ndarray:
+    """The whole of a real, point-symmetric spectrum, in ``fft2`` layout.
 
-    What two real tiles have in common, the real part of their cross-spectrum, is as symmetric.
+    Parameters
+    ----------
+    half
+        What ``rfft2`` gives of it, (Y, X // 2 + 1).
+    width
+        X, which may be odd or even.
     """
-    other = np.roll(np.flip(half[:, 1:]), 1, axis=0)
-    return np.asarray(fft.fftshift(np.concatenate([half, other], axis=1)))
+    rows = -np.arange(len(half)) % len(half)
+    return np.hstack([half, half[rows][:, width - np.arange(half.shape[1], width)]])
+
+
+def full_from_rfft2_centred(half: np.ndarray) -> np.ndarray:
+    """The whole spectrum of tiles, (T, T), with zero frequency in the middle.
+
+    Parameters
+    ----------
+    half
+        Power, or the real part of a cross-spectrum, as ``rfft2`` lays it out: (T, T // 2 + 1), T odd.
+    """
+    return np.asarray(fft.fftshift(full_from_rfft2(half, len(half))))
 
 
 def _region(corner: tuple[int, int], shape: tuple[int, ...], side: int) -> int:
-    y, x = (start * REGIONS // (size - side + 1) for start, size in zip(corner, shape, strict=True))
-    return y * REGIONS + x
+    y, x = (start * REGIONS_PER_AXIS // (size - side + 1) for start, size in zip(corner, shape, strict=True))
+    return y * REGIONS_PER_AXIS + x
 
 
 def _regional_error(log_power: np.ndarray, members: np.ndarray) -> np.ndarray:
@@ -194,7 +226,9 @@ def _regional_error(log_power: np.ndarray, members: np.ndarray) -> np.ndarray:
     used = members > 0
     if used.sum() < 2:
         return np.zeros((log_power.shape[1],) * 2)
-    means = [complete(total / n) for total, n in zip(log_power[used], members[used], strict=True)]
+    means = [
+        full_from_rfft2_centred(total / n) for total, n in zip(log_power[used], members[used], strict=True)
+    ]
     excess = np.array([mean - ring_median(mean) for mean in means])
     weights = (members[used] / count)[:, None, None]
     deviation = excess - (weights * excess).sum(axis=0)
@@ -215,13 +249,25 @@ def _window(side: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def window_autocorrelation(side: int) -> np.ndarray:
-    """Circular autocorrelation of the tile's window, 1 at lag 0 in the middle, shape (T, T)."""
+    """Circular autocorrelation of the tile's window, 1 at lag 0 in the middle, shape (T, T).
+
+    Parameters
+    ----------
+    side
+        T, the side of the tiles in pixels, odd.
+    """
     correlation = fft.ifft2(np.abs(fft.fft2(_window(side))) ** 2).real
     return np.asarray(fft.fftshift(correlation / correlation[0, 0]))
 
 
-def departure(background: BackgroundSpectrum) -> np.ndarray:
-    """Log power above, or below, its ring, (T, T), point-symmetric."""
+def log_excess_over_ring(background: BackgroundSpectrum) -> np.ndarray:
+    """Log power above, or below, its ring, (T, T), point-symmetric.
+
+    Parameters
+    ----------
+    background
+        Whose ``log_power`` is compared.
+    """
     return _symmetric(background.log_power - ring_median(background.log_power))
 
 
@@ -231,13 +277,20 @@ def find_peaks(background: BackgroundSpectrum, config: AnalysisConfig) -> np.nda
     Up *or down*: the noise of a back-projection lacks the frequencies that a ramp filter takes away, and that
     is as much a structure as a peak is. Seeds have to be large, certain, and alike all over the field; what
     touches a seed needs half the size and half the certainty.
+
+    Parameters
+    ----------
+    background
+        Averaged spectra and their errors.
+    config
+        Lowest frequency, smallest excess, and sensitivity in standard errors.
     """
     log_power = background.log_power
     if background.noiseless:
         return np.zeros(log_power.shape, dtype=bool)
-    excess = np.abs(departure(background))
+    excess = np.abs(log_excess_over_ring(background))
     # neighbours of a Hann-windowed bin are correlated with it, which averaging ±f does not help
-    certain = config.sensitivity * HANN_CORRELATION
+    certain = config.sensitivity * HANN_ERROR_FACTOR
     usable = frequency_radius(log_power.shape[0]) >= config.min_frequency
     seeds = usable & (excess >= np.maximum(certain * background.regional_error, config.min_excess))
     grown = usable & (excess >= max(certain * background.standard_error, config.min_excess) / 2)

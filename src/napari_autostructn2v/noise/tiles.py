@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from napari_autostructn2v.config import AnalysisConfig
+from napari_autostructn2v.config import MIN_TILE, AnalysisConfig
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.stack import Stack
 from napari_autostructn2v.threads import THREADS, in_background
@@ -22,10 +22,7 @@ errors are far below the smallest departure that is a peak, and below the smalle
 TILES_AT_ONCE = 32
 """Tiles transformed together: as many of the usual size as a processor's cache holds."""
 
-SMALLEST_TILE = 15
-"""Side in pixels down to which tiles shrink to fit an outlined background."""
-
-INSIDE = 0.98
+MIN_SHARE_INSIDE = 0.98
 """Share of a tile that has to lie in the outlined background."""
 
 
@@ -81,7 +78,7 @@ def choose_tiles(
         flattest = _flattest_tiles(stack, denoised, side, config)
         return Tiles(side, tuple(flattest), len(flattest) * _novelty(stack, side), False)
     region = check_region(region, stack)
-    smallest = min(SMALLEST_TILE, side)
+    smallest = min(MIN_TILE, side)
     while True:
         inside = _tiles_inside(region, stack, side, _step(side))
         if len(inside) >= config.min_tiles or side == smallest:
@@ -101,19 +98,34 @@ def _tiles_inside(region: np.ndarray, stack: Stack, side: int, step: int) -> lis
     """Corners (z, y, x) of the tiles in an outlined background, in the order of the slices."""
     return [
         (z, y, x)
-        for z in looked_at(stack, side)
+        for z in sampled_slices(stack, side)
         for y, x in _grid(stack.shape[1:], side, step)
-        if (region if region.ndim == 2 else region[z])[y : y + side, x : x + side].mean() > INSIDE
+        if (region if region.ndim == 2 else region[z])[y : y + side, x : x + side].mean() > MIN_SHARE_INSIDE
     ]
 
 
 def tile_side(stack: Stack, config: AnalysisConfig) -> int:
-    """Side of the tiles in pixels, odd: smaller where slices are."""
+    """Side of the tiles in pixels, odd: smaller where slices are.
+
+    Parameters
+    ----------
+    stack
+        The raw data.
+    config
+        Tile size.
+    """
     return min(config.tile_size, (min(stack.shape[1:]) - 1) // 2 * 2 + 1)
 
 
 def check_region(region: np.ndarray, stack: Stack) -> np.ndarray:
     """The region as bool (Y, X) or (Z, Y, X).
+
+    Parameters
+    ----------
+    region
+        Non-zero where the background is outlined.
+    stack
+        Whose shape it must have.
 
     Raises
     ------
@@ -132,7 +144,13 @@ def check_region(region: np.ndarray, stack: Stack) -> np.ndarray:
 
 
 def batches(corners: Sequence[tuple[int, int]]) -> Iterator[slice]:
-    """The tiles of a slice, so many at a time that their transforms need little memory."""
+    """The tiles of a slice, so many at a time that their transforms need little memory.
+
+    Parameters
+    ----------
+    corners
+        First row and column of each tile.
+    """
     return (slice(first, first + TILES_AT_ONCE) for first in range(0, len(corners), TILES_AT_ONCE))
 
 
@@ -141,7 +159,7 @@ def _flattest_tiles(
 ) -> list[tuple[int, int, int]]:
     """Corners (z, y, x) of the flattest tiles, in the order of the slices."""
     corners = tile_corners(stack, side)
-    slices = looked_at(stack, side)
+    slices = sampled_slices(stack, side)
 
     def spreads(z: int) -> list[float]:
         level = (denoised or stack).plane(z)
@@ -163,8 +181,16 @@ def _flattest_tiles(
     return sorted(tile[1:] for tile in sorted(roughness)[:keep])
 
 
-def looked_at(stack: Stack, side: int) -> list[int]:
-    """Slices spread over the stack, fewer of them where each has many tiles."""
+def sampled_slices(stack: Stack, side: int) -> list[int]:
+    """Slices spread over the stack, fewer of them where each has many tiles.
+
+    Parameters
+    ----------
+    stack
+        The raw data.
+    side
+        T, the side of the tiles in pixels, odd.
+    """
     tiles = len(_grid(stack.shape[1:], side, _step(side)))
     count = int(np.clip(ENOUGH_TILES // tiles, MIN_SLICES, MAX_SLICES))
     return np.unique(
@@ -183,9 +209,16 @@ def tile_corners(stack: Stack, side: int) -> list[tuple[int, int]]:
     """First row and column of the tiles at which each of the slices is looked at.
 
     They overlap by half. Where these are more than enough, they lie farther apart, all over the slice.
+
+    Parameters
+    ----------
+    stack
+        The raw data.
+    side
+        T, the side of the tiles in pixels, odd.
     """
     overlapping = _grid(stack.shape[1:], side, _step(side))
-    return _grid(stack.shape[1:], side, _step(side, len(overlapping) * len(looked_at(stack, side))))
+    return _grid(stack.shape[1:], side, _step(side, len(overlapping) * len(sampled_slices(stack, side))))
 
 
 def _step(side: int, tiles: int = 0) -> int:
@@ -211,14 +244,30 @@ def _starts(size: int, side: int, step: int) -> list[int]:
 
 
 def cut_tiles(plane: np.ndarray, corners: list[tuple[int, int]], side: int) -> np.ndarray:
-    """The tiles of a slice (Y, X) that begin at these corners, a copy, (n, T, T)."""
+    """The tiles of a slice (Y, X) that begin at these corners, a copy, (n, T, T).
+
+    Parameters
+    ----------
+    plane
+        A slice, float32 (Y, X).
+    corners
+        First row and column of each of n tiles.
+    side
+        T, the side of the tiles in pixels, odd.
+    """
     view = np.lib.stride_tricks.sliding_window_view(plane, (side, side))
     rows, columns = np.array(corners).T
     return view[rows, columns]
 
 
 def detrended(tiles: np.ndarray) -> np.ndarray:
-    """Tiles (n, T, T) less their quadratic trend: slow shading is neither noise nor structure."""
+    """Tiles (n, T, T) less their quadratic trend: slow shading is neither noise nor structure.
+
+    Parameters
+    ----------
+    tiles
+        (n, T, T), any numbers; the result is float64.
+    """
     basis = _quadratic_basis(tiles.shape[-1])
     flat = tiles.reshape(len(tiles), -1).astype(np.float64)
     return (flat - (flat @ basis) @ basis.T).reshape(tiles.shape)

@@ -8,22 +8,22 @@ from typing import Literal
 import numpy as np
 
 from napari_autostructn2v.kernel import centre, embed_kernel, mirrored
-from napari_autostructn2v.noise.findings import (
-    Findings,
+from napari_autostructn2v.noise.patterns import Wave
+from napari_autostructn2v.noise.verdict_input import (
+    VerdictInput,
     certain_correlation,
     covered,
     kernel_on_lags,
     structured,
 )
-from napari_autostructn2v.noise.patterns import Wave
 
-LONG_RANGE = 0.03
+LONG_RANGE_SCATTER = 0.03
 """Scatter of the autocorrelation at far lags above which a pattern reaches beyond any small kernel."""
 
-SHARED = 0.1
+SHARED_NOISE_SHARE = 0.1
 """Share of noise in common from which neighbouring slices are said to share it."""
 
-DOUBTFUL = 0.3
+DOUBTFUL_CONFIRMED_SHARE = 0.3
 """Share of the peaks confirmed by the residual below which a person should look."""
 
 FEW_TILES = 8
@@ -80,8 +80,14 @@ class Verdict:
     advice: Advice | None = None
 
 
-def judge(found: Findings) -> Verdict:
-    """Say what findings mean."""
+def judge(found: VerdictInput) -> Verdict:
+    """Say what an analysis means, and what to do.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    """
     direction, length = extent(found.middle)
     direction = None if found.round else direction
     has_kernel = bool(found.kernel.sum() > 1)
@@ -97,7 +103,9 @@ def judge(found: Findings) -> Verdict:
     if has_kernel:
         kind = kind if found.notch else "isotropic" if found.round else "kernel"
         sentences += _about_kernel(found, direction, length)
-        gain = bool(found.notch) or not (found.risky or (found.by_hand and covered(found) < HELPFUL))
+        gain = bool(found.notch) or not (
+            found.risky or (found.by_hand and covered(found) < HELPFUL_COVERED_SHARE)
+        )
     elif found.by_hand and structured(found):
         sentences += about_point_by_hand(found)
     elif not found.notch:
@@ -108,7 +116,7 @@ def judge(found: Findings) -> Verdict:
             "What is left is independent from pixel to pixel, so that a kernel of one pixel does. Stage 2 is "
             "expected to help."
         )
-    if gain and found.confirmed is not None and found.confirmed < DOUBTFUL:
+    if gain and found.confirmed is not None and found.confirmed < DOUBTFUL_CONFIRMED_SHARE:
         sentences.append(
             f"But the residual of Stage 1 confirms only {found.confirmed:.0%} of the peaks: look at them "
             "before you go on."
@@ -137,7 +145,7 @@ def judge(found: Findings) -> Verdict:
     )
 
 
-def _about_kernel(found: Findings, direction: float | None, length: int) -> list[str]:
+def _about_kernel(found: VerdictInput, direction: float | None, length: int) -> list[str]:
     if found.by_hand:
         return about_kernel_by_hand(found)
     share = f"{covered(found):.0%}"
@@ -169,17 +177,17 @@ def _about_kernel(found: Findings, direction: float | None, length: int) -> list
         if found.risky
         else "Stage 2 is expected to help.",
     ]
-    if found.far_scatter > LONG_RANGE:
+    if found.far_scatter > LONG_RANGE_SCATTER:
         sentences.append("Part of the pattern reaches farther than a kernel can and will stay.")
     return sentences
 
 
-def _shared_unseen(found: Findings) -> bool:
+def _shared_unseen(found: VerdictInput) -> bool:
     """Whether neighbouring slices share noise and are not looked at."""
-    return not found.stacked and abs(found.coherence) >= SHARED
+    return not found.stacked and abs(found.coherence) >= SHARED_NOISE_SHARE
 
 
-def _advice(found: Findings, kind: Kind) -> Advice | None:
+def _advice(found: VerdictInput, kind: Kind) -> Advice | None:
     """What to try that may do better, the first of what the sentences say."""
     if found.lattice or (kind == "long_range" and not found.notch):
         return "all_patterns"
@@ -188,7 +196,7 @@ def _advice(found: Findings, kind: Kind) -> Advice | None:
     return "quick_look" if found.risky else None
 
 
-def _about_nothing(found: Findings) -> tuple[Kind, bool, str]:
+def _about_nothing(found: VerdictInput) -> tuple[Kind, bool, str]:
     """Kind, whether Stage 2 helps all the same, and the sentence, where there is neither kernel nor notch."""
     if found.tiles < FEW_TILES:
         return "unclear", False, (
@@ -200,7 +208,7 @@ def _about_nothing(found: Findings) -> tuple[Kind, bool, str]:
             "There is hardly any noise, or the stack was resampled to finer pixels than it was recorded "
             "with, which hides it: then bin it back. Stage 2 would add nothing."
         )  # fmt: skip
-    if found.any_peaks and found.far_scatter > LONG_RANGE:
+    if found.any_peaks and found.far_scatter > LONG_RANGE_SCATTER:
         return "long_range", False, (
             "The background has a regular pattern that reaches across the whole field. A small kernel cannot "
             "hide it, so Stage 2 is not expected to help."
@@ -220,7 +228,7 @@ def _about_nothing(found: Findings) -> tuple[Kind, bool, str]:
     )  # fmt: skip
 
 
-def _patterns(found: Findings) -> str:
+def _patterns(found: VerdictInput) -> str:
     """The notch in words."""
     parts = []
     for part in found.notch.offsets:
@@ -240,7 +248,7 @@ def _patterns(found: Findings) -> str:
     return text[0].upper() + text[1:]
 
 
-def _length(found: Findings, pixels: float, direction: float) -> str:
+def _length(found: VerdictInput, pixels: float, direction: float) -> str:
     text = f"{pixels:.0f} px" if pixels == round(pixels) else f"{pixels:.1f} px"
     size = found.voxel_size
     if size is None or size.unit == "pixel":
@@ -255,7 +263,7 @@ def _wave_direction(wave: Wave) -> float:
     return float(np.degrees(np.arctan2(-wave.frequency[0], wave.frequency[1])) % 180)
 
 
-def _strongest(found: Findings) -> tuple[int, float]:
+def _strongest(found: VerdictInput) -> tuple[int, float]:
     """Lag in pixels at which the kernel's own slice has the strongest correlation, and that correlation."""
     correlation = found.correlation[1] if found.stacked else found.correlation
     grid = embed_kernel(found.middle, max(correlation.shape[0], *found.middle.shape))
@@ -268,7 +276,13 @@ def _strongest(found: Findings) -> tuple[int, float]:
 
 
 def extent(kernel: np.ndarray) -> tuple[float | None, int]:
-    """Direction in degrees and length in pixels between the farthest pixels of a (K, K) kernel."""
+    """Direction in degrees and length in pixels between the farthest pixels of a (K, K) kernel.
+
+    Parameters
+    ----------
+    kernel
+        bool (K, K), at least its centre set.
+    """
     offsets = np.argwhere(kernel) - centre(kernel.shape)
     y, x = offsets[np.argmax(np.square(offsets).sum(axis=1))]
     if y == x == 0:
@@ -276,12 +290,18 @@ def extent(kernel: np.ndarray) -> tuple[float | None, int]:
     return float(np.degrees(np.arctan2(-y, x)) % 180), int(2 * max(abs(y), abs(x)) + 1)
 
 
-HELPFUL = 0.5
+HELPFUL_COVERED_SHARE = 0.5
 """Share of the correlation measured in the noise that a kernel set by hand has to hide in order to help."""
 
 
-def about_kernel_by_hand(found: Findings) -> list[str]:
-    """Sentences on a kernel of several pixels: what it hides, what it leaves, whether that will help."""
+def about_kernel_by_hand(found: VerdictInput) -> list[str]:
+    """Sentences on a kernel of several pixels: what it hides, what it leaves, whether that will help.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    """
     share = covered(found)
     sentences = [
         f"The kernel set by hand, {int(found.kernel.sum())} pixels, hides {share:.0%} of the correlation "
@@ -301,7 +321,7 @@ def about_kernel_by_hand(found: Findings) -> list[str]:
             "No correlation is certain enough to need a kernel: it only costs detail"
             + ("." if found.notch else ", and Stage 2 is not expected to help.")
         )
-    elif share >= HELPFUL:
+    elif share >= HELPFUL_COVERED_SHARE:
         sentences.append("Stage 2 is expected to help.")
     else:
         end = ", but for what the notch takes away." if found.notch else ": Stage 2 is not expected to help."
@@ -309,8 +329,14 @@ def about_kernel_by_hand(found: Findings) -> list[str]:
     return sentences
 
 
-def about_point_by_hand(found: Findings) -> list[str]:
-    """Sentences on a kernel of which nothing but the centre was left, where the noise is correlated."""
+def about_point_by_hand(found: VerdictInput) -> list[str]:
+    """Sentences on a kernel of which nothing but the centre was left, where the noise is correlated.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    """
     end = ", but for what the notch takes away." if found.notch else ", as Stage 1 did."
     return [
         "The kernel set by hand is a single pixel and hides none of the correlation measured in the noise: "
@@ -319,7 +345,7 @@ def about_point_by_hand(found: Findings) -> list[str]:
     ]
 
 
-def _left_visible(found: Findings) -> list[str]:
+def _left_visible(found: VerdictInput) -> list[str]:
     """The strongest neighbour that a kernel does not hide, in words, if there is one."""
     left = np.where(kernel_on_lags(found), 0, certain_correlation(found, errors=8.0))
     if not left.any():

@@ -7,7 +7,15 @@ from scipy import ndimage
 
 
 def tomogram(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    """Membranes, vesicles and filaments, dark on grey, zero mean and unit variance, shape (Z, Y, X)."""
+    """Membranes, vesicles and filaments, dark on grey, zero mean and unit variance, shape (Z, Y, X).
+
+    Parameters
+    ----------
+    shape
+        Slices, rows and columns.
+    rng
+        Source of chance.
+    """
     z, y, x = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in shape), indexing="ij", sparse=True)
     depth, height, width = shape
     side = min(height, width)
@@ -52,14 +60,30 @@ def _shell(distance: np.ndarray, thickness: float) -> np.ndarray:
 
 
 def crystal(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    """A lattice all over the field, slanted in the slice and through the slices, otherwise as a tomogram."""
+    """A lattice all over the field, slanted in the slice and through the slices, otherwise as a tomogram.
+
+    Parameters
+    ----------
+    shape
+        Slices, rows and columns.
+    rng
+        Source of chance.
+    """
     angle, period = rng.uniform(0.2, 0.8), rng.uniform(6, 12)
     planes = [_planes(shape, period, angle + turn, 0.03) for turn in (0, np.pi / 3)]
     return _standardised(sum(np.cos(p) for p in planes) + tomogram(shape, rng))
 
 
 def layers(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    """Sharp layers all over the field, a few degrees from X, as those of a multilayer or of myelin."""
+    """Sharp layers all over the field, a few degrees from X, as those of a multilayer or of myelin.
+
+    Parameters
+    ----------
+    shape
+        Slices, rows and columns.
+    rng
+        Source of chance.
+    """
     phase = _planes(shape, rng.uniform(10, 16), np.pi / 2 + rng.uniform(0.03, 0.15), 0.01)
     return _standardised(-np.exp(3 * np.cos(phase)) / np.exp(3) * 3 + 0.5 * tomogram(shape, rng))
 

@@ -30,11 +30,25 @@ class Noise(ABC):
 
     @abstractmethod
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-        """A field of shape (Z, Y, X)."""
+        """A field of shape (Z, Y, X).
+
+        Parameters
+        ----------
+        shape
+            Slices, rows and columns.
+        rng
+            Source of chance.
+        """
 
     @abstractmethod
     def correlation(self, dz: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        """Autocorrelation at integer lags, arrays of one shape."""
+        """Autocorrelation at integer lags, arrays of one shape.
+
+        Parameters
+        ----------
+        dz, dy, dx
+            Integer lags along each axis, arrays of one shape.
+        """
 
     def autocorrelation(self, reach: int, white_share: float = 0.0) -> np.ndarray:
         """Autocorrelation within ``reach`` pixels and one slice, (3, 2 * reach + 1, 2 * reach + 1).
@@ -55,6 +69,11 @@ class Noise(ABC):
         """Expected power spectrum of a slice, ``fft2`` layout, float64 (Y, X); white noise is 1 everywhere.
 
         Of a finite slice, not of an endless one: the lags a slice holds, each as often as it holds them.
+
+        Parameters
+        ----------
+        shape
+            Rows and columns.
         """
         axes = [np.r_[0:n, 1 - n : 0] for n in shape]
         dy, dx = np.meshgrid(*axes, indexing="ij")
@@ -82,7 +101,7 @@ class White(Noise):
 class ScanLines(Noise):
     """First-order autoregressive noise along a row (or a column), as a slowly drifting detector writes it.
 
-    Parameters
+    Attributes
     ----------
     rho
         Correlation of two neighbouring pixels of a line; it falls off as ``rho ** lag``.
@@ -142,7 +161,7 @@ class Columns(Noise):
 class Hum(Noise):
     """Mains hum: one oblique wave whose phase is another in each slice and wanders from row to row.
 
-    Parameters
+    Attributes
     ----------
     frequency
         Along Y and X, in cycles per pixel.
@@ -171,7 +190,7 @@ class Hum(Noise):
 class Grid(Noise):
     """Seams of a detector's readout blocks: every so many pixels a lifted row and column, in every slice.
 
-    Parameters
+    Attributes
     ----------
     period
         Distance of the seams in pixels.
@@ -223,7 +242,7 @@ class _Filtered(Noise):
 class Streaks(_Filtered):
     """Streaks at a slant: curtains of a milled surface, scratches of a knife.
 
-    Parameters
+    Attributes
     ----------
     angle
         From X upwards, in degrees.
@@ -250,7 +269,7 @@ class Streaks(_Filtered):
 class Blur(_Filtered):
     """White noise blurred alike in all directions, as interpolation leaves it.
 
-    Parameters
+    Attributes
     ----------
     sigma
         Of the Gaussian, in pixels.
@@ -269,7 +288,7 @@ class Reconstruction(Noise):
     The tilt axis is Y. Each XZ plane is reconstructed on its own, so the noise is white along Y; the ramp
     filter and the missing wedge correlate it along X, with both signs, and along Z.
 
-    Parameters
+    Attributes
     ----------
     max_tilt, tilt_step
         In degrees.

@@ -11,11 +11,11 @@ from superqt.utils import create_worker
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.session import Session
     from napari_autostructn2v._napari.session.state import StageOutput
-    from napari_autostructn2v.noise.analysis import Measurement
+    from napari_autostructn2v.noise.analysis import NoiseMeasurement
     from napari_autostructn2v.noise.review import Review
 
 SpectrumOf = Literal["background", "residual", "stage1", "stage2"]
-Wanted = tuple["Measurement", "StageOutput | None", float]
+Wanted = tuple["NoiseMeasurement", "StageOutput | None", float]
 """Where to measure, in which result (None for the residual), and with how much of its detail brought back."""
 
 
@@ -119,7 +119,7 @@ class SpectrumChoice:
         self._session.tell("", f"The spectrum cannot be computed: {error}")
 
 
-def log_power(measured: Measurement, output: StageOutput | None, recovery: float) -> np.ndarray:
+def log_power(measured: NoiseMeasurement, output: StageOutput | None, recovery: float) -> np.ndarray:
     """Log power of a result, or of the residual, in the tiles of a measurement, float32 (T, T)."""
     if output is not None:
         spectrum = measured.spectrum_of(output.denoised(recovery))

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_autostructn2v._napari.widgets.panel_parts import button, message_label
-from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.errors import AutoStructN2VError, plural
 from napari_autostructn2v.runs.store import KeptRun, RunStore
 
 SIZE = 640, 380
@@ -91,7 +91,7 @@ class ResumeDialog(QDialog):
                 self.table.setItem(row, column, item)
         total = size_text(sum(run.bytes for run in self._runs))
         self.message.setText(
-            f"{len(self._runs)} run{'s' * (len(self._runs) != 1)}, {total}, in {self._store.folder}"
+            f"{plural(len(self._runs), 'run')}, {total}, in {self._store.folder}"
             if self._runs
             else "No run is kept yet. Each one that starts in this window will be, until you delete it."
         )

@@ -38,7 +38,7 @@ from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event
 from napari_autostructn2v.figures.comparison import Pane, write_gif, write_png
-from napari_autostructn2v.metrics import appraise
+from napari_autostructn2v.metrics import assess_quality
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -219,7 +219,7 @@ class CompareWidget(DockColumn):
         analysis = review.analysis if review is not None and of_this else None
         self._show("")
         self.difference.at_work.start(
-            "appraisal", "Measuring", appraise(grey_values(original), grey_values(denoised), analysis)
+            "appraisal", "Measuring", assess_quality(grey_values(original), grey_values(denoised), analysis)
         )
 
     def _save_png(self) -> None:

@@ -28,7 +28,7 @@ from napari_autostructn2v._napari.widgets.plot import Plot, dress
 from napari_autostructn2v.events import Event, SliceDone
 
 if TYPE_CHECKING:
-    from napari_autostructn2v.metrics import Appraisal
+    from napari_autostructn2v.metrics import QualityReport
 
 WAYS: dict[Way | None, tuple[str, str]] = {
     None: ("As before", "End the comparison: every layer is seen as it was before"),
@@ -215,7 +215,7 @@ class RemovedPanel(QWidget):
         self.text.hide()
         self.spectrum.hide()
 
-    def show_appraisal(self, appraisal: Appraisal) -> None:
+    def show_appraisal(self, appraisal: QualityReport) -> None:
         """Show what was measured."""
         points = [f"• {sentence}" for sentence in appraisal.sentences]
         self.text.setText("\n".join([*points, "Its power spectrum:"]))

@@ -21,7 +21,7 @@ class AnalysisPanel(QWidget):
         self._session = workspace.session
         self.sensitivity = FloatSlider(
             min=1, max=30, step=0.5,
-            tooltip="How far a peak must stand out from its surroundings, in robust standard deviations: "
+            tooltip="How far a peak must stand out from its surroundings, in standard errors: "
             "lower finds more peaks, and more by chance. Your edits are kept",
         )  # fmt: skip
         self.min_excess = FloatSlider(

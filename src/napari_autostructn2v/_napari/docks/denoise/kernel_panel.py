@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QGridLayout, QSpinBox, Q
 from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.panel_parts import button, explain_slider, message_label
+from napari_autostructn2v.errors import plural
 from napari_autostructn2v.kernel.shapes import box, cross, line, thickened, thinned
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def in_numbers(analysis: NoiseAnalysis) -> str:
     slices = " in 3 slices" if analysis.kernel.ndim == 3 else ""
     pixels = int(analysis.kernel.sum())
     return (
-        f"{rows} × {columns}{slices}, {pixels} pixel{'s' * (pixels != 1)}, "
+        f"{rows} × {columns}{slices}, {plural(pixels, 'pixel')}, "
         f"hides {analysis.verdict.covered:.0%} of the noise's correlation"
     )
 

@@ -23,6 +23,7 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
     message_label,
 )
 from napari_autostructn2v.config import NotchChoice
+from napari_autostructn2v.errors import plural
 from napari_autostructn2v.kernel import Edits
 
 if TYPE_CHECKING:
@@ -181,8 +182,8 @@ class ReviewPanel(QWidget):
             self.numbers.setText(
                 f"{int(review.peaks.sum())} peak bins"
                 + (f", {confirmed:.0%} of them in the residual too" if confirmed is not None else "")
-                + (f"; notch of {parts} part{'s' * (parts != 1)}" if parts else "; no notch")
-                + f"; kernel {rows} × {columns}, {pixels} pixel{'s' * (pixels != 1)}{slices}. "
+                + (f"; notch of {plural(parts, 'part')}" if parts else "; no notch")
+                + f"; kernel {rows} × {columns}, {plural(pixels, 'pixel')}{slices}. "
                 f"Correlations are certain to ±{analysis.far_scatter:.3f}."
                 + (" Edited by hand." if review.edited else "")
             )

@@ -10,12 +10,12 @@ from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import centre, embed_kernel
 from napari_autostructn2v.noise.patterns import Notch
 
-WIDE = 31
+MAX_LINE_PIXELS = 31
 """Pixels of a kernel, in a slice, above which it is no line any more."""
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class VerdictInput:
     """What a verdict is made of.
 
     Attributes
@@ -73,7 +73,7 @@ class Findings:
         kernel comes out with gaps, and their images are fine enough to suffer from a wide blind spot: in
         trials with streaks Stage 2 lost half a decibel there.
         """
-        return self.serial and not self.by_hand and bool(self.middle.sum() > WIDE)
+        return self.serial and not self.by_hand and bool(self.middle.sum() > MAX_LINE_PIXELS)
 
     @property
     def stacked(self) -> bool:
@@ -91,36 +91,64 @@ class Findings:
         return self.kernel[1] if self.stacked else self.kernel
 
 
-MIN_ENERGY = 0.02
+MIN_CORRELATION = 0.02
 """Autocorrelation that is too small to matter to the network."""
 
-NO_SCATTER = 1e-6
+ROUNDING_SCATTER = 1e-6
 """Scatter of the autocorrelation below which it is nothing but rounding."""
 
 
-def structured(found: Findings) -> bool:
-    """Whether any neighbours certainly share noise."""
+def structured(found: VerdictInput) -> bool:
+    """Whether any neighbours certainly share noise.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    """
     return bool(certain_correlation(found).any())
 
 
-def covered(found: Findings) -> float:
-    """Share of the squared autocorrelation, beyond chance, at the kernel's pixels."""
+def covered(found: VerdictInput) -> float:
+    """Share of the squared autocorrelation, beyond chance, at the kernel's pixels.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    """
     energy = np.square(certain_correlation(found))
     total = float(energy.sum())
     return float(energy[kernel_on_lags(found)].sum() / total) if total else 0.0
 
 
-def certain_correlation(found: Findings, errors: float = 3.0) -> np.ndarray:
-    """The autocorrelation without lag 0, chance, and what is too small to matter."""
+def certain_correlation(found: VerdictInput, errors: float = 3.0) -> np.ndarray:
+    """The autocorrelation without lag 0, chance, and what is too small to matter.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    errors
+        Standard errors from which a correlation is certain.
+    """
     correlation = found.correlation.copy()
     correlation[centre(correlation.shape)] = 0
-    correlation[np.abs(correlation) < max(errors * found.far_scatter, MIN_ENERGY)] = 0
+    correlation[np.abs(correlation) < max(errors * found.far_scatter, MIN_CORRELATION)] = 0
     # where nothing stands out in the spectrum there is nothing to correlate, and not even a scatter
-    return correlation if found.far_scatter > NO_SCATTER or found.isotropic else np.zeros_like(correlation)
+    return (
+        correlation if found.far_scatter > ROUNDING_SCATTER or found.isotropic else np.zeros_like(correlation)
+    )
 
 
-def kernel_on_lags(found: Findings) -> np.ndarray:
-    """The kernel on the grid of the autocorrelation, bool; what is larger is cut off."""
+def kernel_on_lags(found: VerdictInput) -> np.ndarray:
+    """The kernel on the grid of the autocorrelation, bool; what is larger is cut off.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    """
     side = found.correlation.shape[-1]
     hidden = embed_kernel(found.kernel, max(side, *found.kernel.shape[-2:]))
     margin = (hidden.shape[-1] - side) // 2
