@@ -4,7 +4,7 @@
 # make test-busy the same three times, two of them while another program keeps all cores busy
 # make faults    kills, full disks, two at once, hostile files: the long tests as well; half an hour
 # make tour      the pictures of the user guide, made anew by clicking through the real window
-# make lint      style, types and the borders between modules
+# make lint      style, types, documented parameters and the borders between modules
 #
 # Everything is installed into .venv, once. Another interpreter: make demo PYTHON=python3.12
 
@@ -27,6 +27,12 @@ done)
 ifeq ($(shell uname),Linux)
 ON_SCREEN := env QT_QPA_PLATFORM=xcb xvfb-run -a -s "-screen 0 1400x900x24"
 endif
+
+# Where numpydoc finds every parameter documented.
+DOCUMENTED = $(wildcard $(addprefix src/napari_autostructn2v/, \
+	config.py errors.py events.py metrics.py kernel/*.py synthetic/*.py \
+	$(addprefix noise/, analysis.py autocorrelation.py kernel_extraction.py notch.py patterns.py peak_list.py \
+		review.py rings.py spectrum.py tiles.py verdict.py verdict_input.py)))
 
 demo: .venv/installed-test
 	$(BIN)/autostructn2v demo --out demo
@@ -61,6 +67,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/numpydoc lint --config . $(DOCUMENTED)
 	$(BIN)/lint-imports
 
 dev: .venv/installed-dev
