@@ -85,7 +85,7 @@ class AnalysisConfig(_Settings):
         6.0,
         gt=0,
         le=100,
-        description="standard errors by which a peak leaves its ring; lower finds more, and more by chance",
+        description="standard errors by which a peak departs from its ring; lower finds more, some by chance",
     )
     min_excess: float = Field(
         0.25, ge=0, description="smallest departure of log power from its ring that is a peak"
