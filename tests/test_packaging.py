@@ -57,14 +57,22 @@ def test_one_dock_however_it_is_opened() -> None:
     ]
 
 
-def test_reader_takes_every_mrc_suffix() -> None:
-    from napari_autostructn2v.io import MRC_SUFFIXES
+def test_manifest_names_every_format_that_napari_does_not_open() -> None:
+    from napari_autostructn2v._napari.files import OPENED_BY_OTHERS
+    from napari_autostructn2v.io.formats import FORMATS
 
-    patterns = [f"*{suffix}" for suffix in MRC_SUFFIXES]
+    ours = [known for known in FORMATS if known not in OPENED_BY_OTHERS]
+    patterns = [f"*{suffix}" for known in ours for suffix in known.suffixes]
     readers = MANIFEST.contributions.readers or ()
     assert [(reader.filename_patterns, reader.accepts_directories) for reader in readers] == [
         (patterns, True)
     ]
+    writers = MANIFEST.contributions.writers or ()
+    assert [(writer.display_name, writer.filename_extensions[0]) for writer in writers] == [
+        (known.name, known.suffixes[0]) for known in ours
+    ]
+    for writer, known in zip(writers, ours, strict=True):
+        assert set(writer.filename_extensions) <= set(known.suffixes)
 
 
 def test_import_is_cheap() -> None:

@@ -36,7 +36,7 @@ def holder(tmp_path: Path):
 
     def hold(path: Path) -> subprocess.Popen[str]:
         script = (
-            "import sys, time; from pathlib import Path; from napari_autostructn2v.io import Hold\n"
+            "import sys, time; from pathlib import Path; from napari_autostructn2v.disk.lock import Hold\n"
             f"hold = Hold(Path({str(path)!r})); print('held', flush=True); time.sleep(600)"
         )
         process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -165,7 +165,8 @@ WRITER = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from napari_autostructn2v.io import hold_output, write_stack
+from napari_autostructn2v.disk.lock import hold_output
+from napari_autostructn2v.io import write_stack
 
 class Slow:
     shape, dtype = (3, 40, 40), np.dtype(np.float32)

@@ -16,25 +16,29 @@ from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData, image_lay
 from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS, PEAKS, SPECTRUM, layer_data
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v.errors import AutoStructN2VError, FileError
-from napari_autostructn2v.io import MRC_SUFFIXES, read_stack, write_stack
+from napari_autostructn2v.io import read_stack, write_stack
+from napari_autostructn2v.io.formats import OME_ZARR, TIFF, format_of
 from napari_autostructn2v.kernel import embed_kernel, load_kernel
 
 STAGE_TITLES = {"stage1": "stage 1", "stage2": "denoised"}
 
+OPENED_BY_OTHERS = (TIFF, OME_ZARR)
+"""Formats for which napari, or a plugin of its own, has readers and writers."""
+
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
-    """Return a reader for an MRC file or a run folder, or None for anything else."""
+    """Return a reader for a file that napari does not open itself or a run folder, else None."""
     if not isinstance(path, str):
         return None
-    if Path(path).suffix.lower() in MRC_SUFFIXES:
-        return read_mrc
+    if (known := format_of(Path(path))) is not None and known not in OPENED_BY_OTHERS:
+        return read_image
     if (Path(path) / "run.json").is_file():
         return read_run_folder
     return None
 
 
-def read_mrc(path: str) -> list[LayerData]:
-    """An MRC file as a memory-mapped image layer."""
+def read_image(path: str) -> list[LayerData]:
+    """A stack as a lazy image layer."""
     return [image_layer(read_stack(path))]
 
 

@@ -12,14 +12,8 @@ from napari_autostructn2v.config import Config
 from napari_autostructn2v.disk.lock import hold_output
 from napari_autostructn2v.disk.waiting import when_there_is_room
 from napari_autostructn2v.events import Event
-from napari_autostructn2v.io import (
-    MRC_SUFFIXES,
-    TIFF_SUFFIXES,
-    ZARR_SUFFIXES,
-    VoxelSize,
-    check_stack_place,
-    write_stack,
-)
+from napari_autostructn2v.io import VoxelSize, check_stack_place, write_stack
+from napari_autostructn2v.io.formats import TIFF, format_of
 from napari_autostructn2v.io.slice_file import ScratchStack
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.pipeline import denoise_with
@@ -91,6 +85,6 @@ def result_path(name: str, origin: Path | None, folder: Path, ending: str) -> Pa
         Put between name and suffix.
     """
     suffix = "" if origin is None else origin.name[len(name) :]
-    if Path(name + suffix).suffix.lower() not in (*MRC_SUFFIXES, *TIFF_SUFFIXES, *ZARR_SUFFIXES):
-        suffix = ".tif"  # a layer or a folder of slices
+    if format_of(Path(name + suffix)) is None:
+        suffix = TIFF.suffixes[0]  # a layer or a folder of slices
     return folder / (re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name + ending) + suffix)

@@ -12,41 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from napari_autostructn2v.disk.atomic import (
-    check_place,
-    make_folder,
-    remove_leftovers,
-    room,
-    write_atomically,
-)
-from napari_autostructn2v.disk.lock import Hold, hold_output
+from napari_autostructn2v.disk.atomic import check_place, write_atomically
 from napari_autostructn2v.errors import FileError, StackError
+from napari_autostructn2v.io import formats
 from napari_autostructn2v.io.image import ImageFile, Unit, VoxelSize
 from napari_autostructn2v.stack import Stack
 
 __all__ = [
-    "MRC_SUFFIXES",
-    "TIFF_SUFFIXES",
-    "ZARR_SUFFIXES",
-    "Hold",
     "ImageFile",
     "Unit",
     "VoxelSize",
-    "check_place",
     "check_stack_place",
     "file_state",
-    "hold_output",
-    "make_folder",
     "read_stack",
-    "remove_leftovers",
-    "room",
-    "write_atomically",
     "write_stack",
 ]
-
-MRC_SUFFIXES = (".mrc", ".rec", ".map", ".st", ".ali")
-TIFF_SUFFIXES = (".tif", ".tiff")
-ZARR_SUFFIXES = (".zarr",)
 
 MAX_SLICES = 2**31
 MAX_SLICE_PIXELS = 2**31
@@ -99,7 +79,7 @@ def file_state(path: Path) -> str:
     """
     try:
         if path.is_dir():
-            files, all_of_it = sorted(path.iterdir()), _is_zarr(path)
+            files, all_of_it = sorted(path.iterdir()), formats.format_of_folder(path) is not None
             # among slices may be what others put there, such as results that are being written
             files = [file for file in files if all_of_it or (file.is_file() and file.name[0] != ".")]
             found = [(file.name, file.stat()) for file in files]
@@ -120,31 +100,27 @@ def _unreadable(path: Path, error: OSError) -> FileError:
 
 
 def _read(path: Path) -> ImageFile:
+    named = formats.format_of(path)
     if path.is_dir():
-        if path.suffix.lower() in ZARR_SUFFIXES or _is_zarr(path):
-            from napari_autostructn2v.io import ome_zarr
-
-            return ome_zarr.read(path)
+        found = named if named is not None and named.is_folder else formats.format_of_folder(path)
+        if found is not None:
+            return found.read(path)
         from napari_autostructn2v.io import tiff
 
         return tiff.read_folder(path)
     if not path.is_file():
         raise FileError(f"{path} is no file but a device or a pipe. Choose a file.")
-    suffix = path.suffix.lower()
-    if suffix in MRC_SUFFIXES:
-        from napari_autostructn2v.io import mrc
-
-        return mrc.read(path)
-    if suffix in TIFF_SUFFIXES:
-        from napari_autostructn2v.io import tiff
-
-        return tiff.read(path)
-    if suffix in ZARR_SUFFIXES:
-        raise FileError(f"{path.name} is a file, but OME-Zarr is a folder. If it is packed, unpack it first.")
-    raise FileError(
-        f"{path.name} ends in {suffix!r}, which is not known here. Known are {_known_suffixes()}, and a "
-        "folder of TIFF slices. Convert the file, or rename it if only its ending is wrong."
-    )
+    if named is None:
+        raise FileError(
+            f"{path.name} ends in {path.suffix.lower()!r}, which is not known here. Known are "
+            f"{formats.suffixes_in_words()}, and a folder of TIFF slices. Convert the file, or rename it if "
+            "only its ending is wrong."
+        )
+    if named.is_folder:
+        raise FileError(
+            f"{path.name} is a file, but {named.name} is a folder. If it is packed, unpack it first."
+        )
+    return named.read(path)
 
 
 def _check(image: ImageFile) -> None:
@@ -201,32 +177,20 @@ def write_stack(
         If the array is no stack of real numbers.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
     if len(array.shape) not in (2, 3) or 0 in array.shape or np.dtype(array.dtype).kind not in "uifb":
         raise StackError(
             f"An array of shape {tuple(array.shape)} and type {array.dtype} cannot be written. "
             "Give real numbers of shape (Z, Y, X) or (Y, X)."
         )
-    check_stack_place(path, overwrite=overwrite, dtype=Stack(array).scale.dtype)
-    if overwrite and os.path.isdir(path) and not (suffix in ZARR_SUFFIXES and _is_zarr(path)):
+    chosen = check_stack_place(path, overwrite=overwrite, dtype=Stack(array).scale.dtype)
+    if overwrite and os.path.isdir(path) and formats.format_of_folder(path) is not chosen:
         raise FileError(f"{path} is a folder of something else and is not replaced. Choose another name.")
     with write_atomically(path, overwrite=overwrite) as beside:
-        if suffix in MRC_SUFFIXES:
-            from napari_autostructn2v.io import mrc
-
-            mrc.write(beside, array, voxel_size)
-        elif suffix in TIFF_SUFFIXES:
-            from napari_autostructn2v.io import tiff
-
-            tiff.write(beside, array, voxel_size)
-        else:
-            from napari_autostructn2v.io import ome_zarr
-
-            ome_zarr.write(beside, array, voxel_size)
+        chosen.write(beside, array, voxel_size)
     return path
 
 
-def check_stack_place(path: Path, *, overwrite: bool, dtype: Any = np.float32) -> None:
+def check_stack_place(path: Path, *, overwrite: bool, dtype: Any = np.float32) -> formats.Format:
     """Check that :func:`write_stack` can write there: before hours of work rather than after them.
 
     Parameters
@@ -236,25 +200,28 @@ def check_stack_place(path: Path, *, overwrite: bool, dtype: Any = np.float32) -
     dtype
         Of floats that hold the values: of the :class:`~napari_autostructn2v.scale.Scale` of the stack.
 
+    Returns
+    -------
+    Format
+        In which it will be written.
+
     Raises
     ------
     FileError
         If the suffix is unknown, the format cannot hold such values, the folder is missing, or the file
         exists and ``overwrite`` is False.
     """
-    if path.suffix.lower() not in (*MRC_SUFFIXES, *TIFF_SUFFIXES, *ZARR_SUFFIXES):
-        raise FileError(f"Cannot tell the format from the name {path.name}. End it in {_known_suffixes()}.")
-    if path.suffix.lower() in MRC_SUFFIXES and np.dtype(dtype) == np.float64:
+    chosen = formats.format_of(path)
+    if chosen is None:
         raise FileError(
-            f"{path.name} would lose what matters: MRC holds numbers of seven digits up to 3.4e38, and these "
-            "values need more. Choose a name that ends in .tif or .zarr."
+            f"Cannot tell the format from the name {path.name}. End it in {formats.suffixes_in_words()}."
+        )
+    needed = np.dtype(dtype).name
+    if needed not in chosen.dtypes:
+        others = " or ".join(known.suffixes[0] for known in formats.FORMATS if needed in known.dtypes)
+        raise FileError(
+            f"{path.name} would lose what matters: these values need numbers of type {needed}, for their "
+            f"digits or their size, and {chosen.name} cannot hold them. Choose a name that ends in {others}."
         )
     check_place(path, overwrite=overwrite)
-
-
-def _is_zarr(folder: Path) -> bool:
-    return any(os.path.exists(folder / name) for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray"))
-
-
-def _known_suffixes() -> str:
-    return ", ".join((*MRC_SUFFIXES, ".tif", ".ome.tif", ".zarr"))
+    return chosen

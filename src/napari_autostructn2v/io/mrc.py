@@ -12,6 +12,7 @@ from mrcfile import utils
 from mrcfile.dtypes import HEADER_DTYPE  # type: ignore[import-untyped]
 
 from napari_autostructn2v.errors import FileError
+from napari_autostructn2v.io.formats import MRC
 from napari_autostructn2v.io.image import ImageFile, VoxelSize, measured, planes, stack_name, stored_dtype
 
 _REAL_MODES = (0, 1, 2, 6, 12)
@@ -117,7 +118,7 @@ def _no_mrc(path: Path) -> FileError:
 def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
     """Write a new MRC file slice by slice."""
     # mrcfile stores uint8 as mode 6, unsigned 16 bits: mode 0 is signed bytes.
-    dtype = stored_dtype(array.dtype, ("int8", "int16", "uint8", "uint16", "float16", "float32"))
+    dtype = stored_dtype(array.dtype, MRC.dtypes)
     mode = utils.mode_from_dtype(dtype)
     with mrcfile.new_mmap(path, tuple(array.shape), mode) as mrc:
         if voxel_size is not None and voxel_size.unit != "pixel":

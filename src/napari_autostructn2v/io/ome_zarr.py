@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 from zarr.core.sync import sync
 
 from napari_autostructn2v.errors import FileError
+from napari_autostructn2v.io.formats import OME_ZARR
 from napari_autostructn2v.io.image import (
     ImageFile,
     VoxelSize,
@@ -28,10 +29,6 @@ from napari_autostructn2v.io.image import (
 from napari_autostructn2v.io.lazy import LazyArray, damage_in_words
 from napari_autostructn2v.io.untrusted.zarr_store import Packing, open_confined
 
-_DTYPES = (
-    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-    *("float16", "float32", "float64"),
-)
 _UNITS = {"nm": "nanometer", "um": "micrometer", "angstrom": "angstrom"}
 
 TILE = 1024
@@ -160,7 +157,7 @@ def create(
 
 def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
     """Write a new OME-Zarr group slice by slice."""
-    dtype = stored_dtype(array.dtype, _DTYPES)
+    dtype = stored_dtype(array.dtype, OME_ZARR.dtypes)
     try:
         level = create(path, tuple(array.shape), dtype, voxel_size)
         for z, plane in enumerate(planes(array, dtype)):

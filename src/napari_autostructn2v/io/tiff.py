@@ -14,6 +14,7 @@ import zarr
 from tifffile import PHOTOMETRIC
 
 from napari_autostructn2v.errors import FileError
+from napari_autostructn2v.io.formats import TIFF
 from napari_autostructn2v.io.image import (
     ImageFile,
     VoxelSize,
@@ -34,7 +35,6 @@ _MAX_COMPRESSION = 10_000
 """No codec packs a micrograph that far: a header that promises more pixels than that is damaged."""
 
 _IMAGEJ_DTYPES = ("uint8", "int16", "uint16", "float32")
-_OME_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
 _OME_UNITS = {"nm": "nm", "um": "µm", "angstrom": "Å", "pixel": "pixel"}
 
 
@@ -79,7 +79,7 @@ def read_folder(folder: Path) -> ImageFile:
     paths = [
         Path(name)
         for name in tifffile.natural_sorted(str(p) for p in folder.iterdir() if p.is_file())
-        if name.lower().endswith((".tif", ".tiff")) and not Path(name).name.startswith(".")
+        if name.lower().endswith(TIFF.suffixes) and not Path(name).name.startswith(".")
     ]
     if not paths:
         raise FileError(
@@ -298,7 +298,7 @@ def _layout(
     metadata: dict[str, Any] = {"axes": "ZYX"[-len(shape) :]}
     resolution = None
     if ome:
-        stored = stored_dtype(dtype, _OME_DTYPES, holding)
+        stored = stored_dtype(dtype, TIFF.dtypes, holding)
         if voxel_size is not None:
             for axis in "ZYX":
                 metadata[f"PhysicalSize{axis}"] = float(getattr(voxel_size, axis.lower()))

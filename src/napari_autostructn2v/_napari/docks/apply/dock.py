@@ -29,12 +29,13 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
     time_left_text,
 )
 from napari_autostructn2v._napari.workspace import workspace_of
-from napari_autostructn2v.io import MRC_SUFFIXES, TIFF_SUFFIXES
+from napari_autostructn2v.io.formats import FORMATS
 
 if TYPE_CHECKING:
     import napari.viewer
 
-STACK_FILES = f"Stacks ({' '.join(f'*{suffix}' for suffix in (*MRC_SUFFIXES, *TIFF_SUFFIXES))})"
+FILES = [known for known in FORMATS if not known.is_folder]
+STACK_FILES = f"Stacks ({' '.join(f'*{suffix}' for known in FILES for suffix in known.suffixes)})"
 
 
 class ApplyModelWidget(QWidget):
@@ -54,7 +55,8 @@ class ApplyModelWidget(QWidget):
         )
         self.add_files = button(
             "Add files …",
-            "Queue MRC and TIFF files. Folders of TIFF slices and OME-Zarr: drop them on the list",
+            f"Queue {' and '.join(known.name for known in FILES)} files. Folders of TIFF slices and "
+            "OME-Zarr: drop them on the list",
             self._ask_files,
         )
         self.remove = button(

@@ -19,6 +19,7 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
     explain_slider,
     message_label,
 )
+from napari_autostructn2v.io.formats import FORMATS
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -43,7 +44,7 @@ class ResultPanel(QWidget):
         self.recovery.changed.connect(lambda percent: self._session.configure(recovery=percent / 100))
         self.save_result = button(
             "Save result …",
-            "Write the denoised stack as .tif, .mrc or .zarr with its voxel size",
+            f"Write the denoised stack as {', '.join(known.name for known in FORMATS)} with its voxel size",
             save_result,
             main=True,
         )

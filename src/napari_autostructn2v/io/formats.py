@@ -1,0 +1,99 @@
+"""The one table of file formats, from which all that depends on a format is read.
+
+A new format is a module with ``read`` and ``write``, and an entry here. ``napari.yaml``, which napari reads
+on its own, repeats its suffixes; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_autostructn2v.io.image import ImageFile, VoxelSize
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of stacks in files.
+
+    Attributes
+    ----------
+    name
+        For people.
+    suffixes
+        Lower case, the usual one first.
+    module
+        Where its ``read(path)`` and ``write(path, array, voxel_size)`` are, imported when they are needed.
+    dtypes
+        Names of the data types it can hold.
+    folder_marks
+        If a stack is a folder: the names of files one of which is in it. Empty if it is a file.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    module: str
+    dtypes: tuple[str, ...]
+    folder_marks: tuple[str, ...] = ()
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether a stack is a folder."""
+        return bool(self.folder_marks)
+
+    def read(self, path: Path) -> ImageFile:
+        """Open a stack without reading its pixels; raises FileError if it is damaged or no stack."""
+        return importlib.import_module(self.module).read(path)
+
+    def write(self, path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
+        """Write a new stack (Z, Y, X) or (Y, X), slice by slice."""
+        importlib.import_module(self.module).write(path, array, voxel_size)
+
+
+TIFF = Format(
+    "TIFF",
+    (".tif", ".tiff"),
+    "napari_autostructn2v.io.tiff",
+    ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"),
+)
+MRC = Format(
+    "MRC",
+    (".mrc", ".rec", ".map", ".st", ".ali"),
+    "napari_autostructn2v.io.mrc",
+    ("int8", "int16", "uint8", "uint16", "float16", "float32"),  # uint8 as uint16
+)
+OME_ZARR = Format(
+    "OME-Zarr",
+    (".zarr",),
+    "napari_autostructn2v.io.ome_zarr",
+    (
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float32", "float64"),
+    ),
+    folder_marks=("zarr.json", ".zgroup", ".zattrs", ".zarray"),
+)
+
+FORMATS = (TIFF, MRC, OME_ZARR)
+"""All that is known, the first one first in dialogues."""
+
+
+def format_of(path: Path) -> Format | None:
+    """The format that a name says by its suffix; None if it is not known."""
+    suffix = path.suffix.lower()
+    return next((known for known in FORMATS if suffix in known.suffixes), None)
+
+
+def format_of_folder(folder: Path) -> Format | None:
+    """The format of a stack that is a folder, by what is in it; None if it is none of these."""
+    for known in FORMATS:
+        if any(os.path.exists(folder / mark) for mark in known.folder_marks):
+            return known
+    return None
+
+
+def suffixes_in_words() -> str:
+    """All suffixes, for messages."""
+    return ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
