@@ -41,8 +41,8 @@ from napari_autostructn2v.learning.training import train
 from napari_autostructn2v.metrics import assess_quality
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.notch import NotchRule, find_notch
-from napari_autostructn2v.noise.patterns import NotchedArray
-from napari_autostructn2v.noise.recovery import WithDetail, find_recovery
+from napari_autostructn2v.noise.patterns import notched
+from napari_autostructn2v.noise.recovery import find_recovery, with_detail
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.stack import Stack
@@ -100,7 +100,7 @@ def peak_above_idle() -> Iterator[Callable[[], float]]:
 def measure(what: str, gigabytes: float, folder: Path) -> str:
     """One line of the table."""
     image = read_stack(stack_file(folder, gigabytes))
-    half = WithDetail(image.array, image.array, -0.5)
+    half = with_detail(image.array, image.array, -0.5)
     torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))  # loads its libraries
     started, busy = time.monotonic(), time.process_time()
     with peak_above_idle() as peak:
@@ -112,7 +112,7 @@ def measure(what: str, gigabytes: float, folder: Path) -> str:
             finish(assess_quality(image.array, half))
         elif what == "coordinate":
             raw = Stack(image.array)
-            find_recovery(Stack(NotchedArray(raw, find_notch(raw))), Stack(half))
+            find_recovery(notched(raw, find_notch(raw)), Stack(half))
         elif what == "train":
             finish(train(image.array, POINT, SETTINGS, device="cpu"))
         elif what == "run":

@@ -29,7 +29,7 @@ from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.kernel import embed_kernel
 from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.noise.patterns import NotchedArray
+from napari_autostructn2v.noise.patterns import notched
 from napari_autostructn2v.noise.rings import frequency_radius, ring_median
 from napari_autostructn2v.noise.spectrum import (
     HANN_ERROR_FACTOR,
@@ -171,7 +171,7 @@ def assess_quality(
     analysis = analysis or analyze(raw, made)
     structured_db, at_least = _structured_db(raw, made, analysis)
     # what the notch takes is meant to be gone, however far it reaches
-    given = Stack(NotchedArray(raw, analysis.notch)) if analysis.notch else raw
+    given = notched(raw, analysis.notch) if analysis.notch else raw
     tiles = choose_tiles(raw, made, analysis.config.model_copy(update={"flat_share": FLAT_SHARE}))
     slices = sorted({z for z, _, _ in tiles.corners})
     slices = [slices[i] for i in np.unique(np.linspace(0, len(slices) - 1, MAX_SLICES).astype(int))]

@@ -21,7 +21,7 @@ from napari_autostructn2v.learning.device import choose_device
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.noise.recovery import WithDetail, bring_back
+from napari_autostructn2v.noise.recovery import bring_back, with_detail
 from napari_autostructn2v.noise.review import with_edits
 from napari_autostructn2v.noise.tiles import check_region, choose_tiles
 from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
@@ -311,7 +311,7 @@ def _both_stages(
             stack, which, model, device=device, folder=folder, voxel_size=voxel_size,
             recovery=config.recovery > 0,
         )  # fmt: skip
-        denoised = predicted if detail is None else WithDetail(predicted, detail, config.recovery)
+        denoised = predicted if detail is None else with_detail(predicted, detail, config.recovery)
         if folder is None:
             return model, predicted, np.asarray(denoised)
         write = partial(folder.write_denoised, which, denoised, voxel_size)

@@ -7,6 +7,7 @@ noise that is near 1. Most stacks are so as they come. Those that are not are re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
@@ -157,7 +158,7 @@ class Stack:
                 f"The chosen part holds {max(depth, 0)} slices of {max(height, 0)} × {max(width, 0)} pixels: "
                 f"at least one slice of {MIN_SIDE} × {MIN_SIDE} is needed. Choose a larger part."
             )
-        return Stack(_Cropped(self, box))
+        return Stack(DerivedArray(self, lambda z: self.plane(box.z[0] + z)[box.field], box.shape))
 
     @cached_property
     def normalisation(self) -> Normalisation:
@@ -191,30 +192,32 @@ class ComputedArray:
     ----------
     shape
         (Z, Y, X) or (Y, X).
+    compute
+        Returns slice z, shape (Y, X); of a single slice, z is 0.
     dtype
         Of its values.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], compute: Callable[[int], np.ndarray], dtype: Any = np.float32
+    ) -> None:
         self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(dtype)
+        self._compute = compute
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """A slice (Y, X), or what NumPy would give for any other index."""
         if self.ndim == 2:
-            return self._computed(0)[index]
+            return self._compute(0)[index]
         z, *rest = index if isinstance(index, tuple) else (index,)
         if z is Ellipsis:
             z, rest = slice(None), [Ellipsis, *rest]
         planes = np.arange(self.shape[0])[z]
         if np.ndim(planes) == 0:
-            return self._computed(int(planes))[tuple(rest)]
-        return np.stack([self._computed(int(p)) for p in planes])[(slice(None), *rest)]
+            return self._compute(int(planes))[tuple(rest)]
+        return np.stack([self._compute(int(p)) for p in planes])[(slice(None), *rest)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[...], dtype=dtype)
-
-    def _computed(self, z: int) -> np.ndarray:
-        raise NotImplementedError
 
 
 class DerivedArray(ComputedArray):
@@ -226,39 +229,28 @@ class DerivedArray(ComputedArray):
     ----------
     origin
         The stack.
+    plane
+        Returns slice z as the engine has it, float32 (Y, X).
     shape
         (Z, Y, X) or (Y, X); that of the stack if None.
+    difference
+        Whether its values are differences of values of the stack, which have no level.
     """
 
-    difference = False
-    """Whether its values are differences of values of the stack, which have no level."""
-
-    def __init__(self, origin: Stack, shape: tuple[int, ...] | None = None) -> None:
-        super().__init__(shape or origin.input_shape, origin.scale.dtype)
-        self.scale = origin.scale
-
-    def plane(self, z: int) -> np.ndarray:
-        """Slice ``z`` as the engine has it, float32 (Y, X)."""
-        raise NotImplementedError
-
-    def _computed(self, z: int) -> np.ndarray:
-        plane = self.plane(z)
-        return self.scale.outer_difference(plane) if self.difference else self.scale.outer(plane)
+    def __init__(
+        self,
+        origin: Stack,
+        plane: Callable[[int], np.ndarray],
+        shape: tuple[int, ...] | None = None,
+        *,
+        difference: bool = False,
+    ) -> None:
+        self.scale, self.plane = origin.scale, plane
+        outer = self.scale.outer_difference if difference else self.scale.outer
+        super().__init__(shape or origin.input_shape, lambda z: outer(plane(z)), self.scale.dtype)
 
 
-class _Cropped(DerivedArray):
-    """A box of a stack."""
-
-    def __init__(self, stack: Stack, box: Box) -> None:
-        super().__init__(stack, box.shape)
-        self._stack, self._box = stack, box
-
-    def plane(self, z: int) -> np.ndarray:
-        """A slice of the stack, cut to the box."""
-        return self._stack.plane(self._box.z[0] + z)[self._box.field]
-
-
-class RemovedArray(DerivedArray):
+def residual_of(original: Stack, denoised: Stack) -> Stack:
     """Original minus denoised, computed slice by slice as it is read.
 
     Parameters
@@ -266,16 +258,8 @@ class RemovedArray(DerivedArray):
     original, denoised
         Of one shape.
     """
-
-    difference = True
-
-    def __init__(self, original: Stack, denoised: Stack) -> None:
-        super().__init__(original)
-        self._original, self._denoised = original, as_stack(denoised, like=original)
-
-    def plane(self, z: int) -> np.ndarray:
-        """What was removed from a slice."""
-        return self._original.plane(z) - self._denoised.plane(z)
+    denoised = as_stack(denoised, like=original)
+    return Stack(DerivedArray(original, lambda z: original.plane(z) - denoised.plane(z), difference=True))
 
 
 def as_stack(array: Any, mode: Mode = "2d", depth: int = 0, *, like: Stack | None = None) -> Stack:

@@ -15,7 +15,7 @@ from napari_autostructn2v.events import finish
 from napari_autostructn2v.metrics import assess_quality
 from napari_autostructn2v.noise import tiles
 from napari_autostructn2v.noise.analysis import analyze
-from napari_autostructn2v.noise.patterns import NotchedArray, PatternArray
+from napari_autostructn2v.noise.patterns import notched, pattern_of
 from napari_autostructn2v.noise.recovery import find_recovery
 from napari_autostructn2v.noise.spectrum import background_spectrum, find_peaks
 from napari_autostructn2v.noise.tiles import ENOUGH_TILES, choose_tiles
@@ -172,6 +172,6 @@ def test_tiles_far_apart_tell_the_same(family, monkeypatch):
 def test_a_slice_is_its_pattern_and_what_is_left():
     noisy = sample("hum", shape=(12, 160, 160)).noisy
     notch = analyze(noisy).notch
-    pattern, left = (kind(as_stack(noisy), notch)[3] for kind in (PatternArray, NotchedArray))
-    assert pattern.dtype == left.dtype == np.float32 and pattern.std() > 0.1
-    np.testing.assert_allclose(pattern + left, noisy[3], atol=1e-5)
+    taken, left = (kind(as_stack(noisy), notch).array[3] for kind in (pattern_of, notched))
+    assert taken.dtype == left.dtype == np.float32 and taken.std() > 0.1
+    np.testing.assert_allclose(taken + left, noisy[3], atol=1e-5)

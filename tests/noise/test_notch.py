@@ -6,9 +6,9 @@ import tifffile
 
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.metrics import psnr
+from napari_autostructn2v.noise import patterns
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.notch import find_notch
-from napari_autostructn2v.noise.patterns import NotchedArray
 from napari_autostructn2v.scale import Scale
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.synthetic import crystal, degraded, layers, sample
@@ -18,7 +18,7 @@ ALL = AnalysisConfig(notch="all")
 
 
 def notched(stack, notch):
-    array = NotchedArray(as_stack(stack), notch)
+    array = patterns.notched(as_stack(stack), notch).array
     return np.stack([array[z] for z in range(stack.shape[0])])
 
 

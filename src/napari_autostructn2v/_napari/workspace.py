@@ -31,7 +31,7 @@ from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v._napari.widgets.bindings import Connections
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
-from napari_autostructn2v.noise.patterns import PatternArray
+from napari_autostructn2v.noise.patterns import pattern_of
 from napari_autostructn2v.runs.store import RunStore
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Workspace:
         if self.pattern is not None:
             self.images.show_pattern(None)
         elif run is not None and review is not None:
-            self.images.show_pattern(PatternArray(run.stack, review.analysis.notch))
+            self.images.show_pattern(pattern_of(run.stack, review.analysis.notch).array)
             self.fly_to_images()
         self.session.changed.emit()
 
@@ -206,7 +206,7 @@ class Workspace:
         if self.pattern is None:
             return
         notch = None if review is None else review.analysis.notch
-        self.images.show_pattern(PatternArray(run.stack, notch) if run is not None and notch else None)
+        self.images.show_pattern(pattern_of(run.stack, notch).array if run is not None and notch else None)
 
     def paint_in(self, key: str, under: str) -> None:
         """Fly to what is edited, over the layer that it is judged by, with a brush in hand."""

@@ -19,9 +19,9 @@ from napari_autostructn2v.apply.work_folder import WorkFolder
 from napari_autostructn2v.errors import ClusterError
 from napari_autostructn2v.events import Event, Notice, SliceDone
 from napari_autostructn2v.noise.notch import find_notch
-from napari_autostructn2v.noise.patterns import NotchedArray
+from napari_autostructn2v.noise.patterns import notched
 from napari_autostructn2v.noise.recovery import find_recovery, recovery_slices
-from napari_autostructn2v.stack import Box, Stack
+from napari_autostructn2v.stack import Box, ComputedArray, Stack
 
 Item = TypeVar("Item")
 
@@ -139,21 +139,14 @@ def _measure(folder: WorkFolder, client: Any) -> Generator[Event, Any, None]:
     yield from _each(client, _work_on_sample, work, [1] * len(work))
     yield Notice("Measuring the detail.")
     if notch is not None:
-        stack = Stack(NotchedArray(stack, notch))
-    samples = _Samples(zarr.open_array(folder.samples / "0", mode="r"), chosen, stack)
-    denoised = Stack(samples, stack.scale)
+        stack = notched(stack, notch)
+    image, places = zarr.open_array(folder.samples / "0", mode="r"), {z: i for i, z in enumerate(chosen)}
+
+    def sample(z: int) -> np.ndarray:
+        return np.asarray(image[places[z]] if image.ndim == 3 else image[...])
+
+    denoised = Stack(ComputedArray(stack.input_shape, sample, stack.scale.dtype), stack.scale)
     folder.save_recovery(find_recovery(stack, denoised))
-
-
-class _Samples:
-    """A stack of which only some slices are there."""
-
-    def __init__(self, image: Any, chosen: list[int], stack: Stack) -> None:
-        self.shape, self.dtype = stack.input_shape, stack.scale.dtype
-        self._image, self._place = image, {z: place for place, z in enumerate(chosen)}
-
-    def __getitem__(self, z: Any) -> np.ndarray:
-        return np.asarray(self._image[...] if z is Ellipsis else self._image[self._place[z]])
 
 
 def _depth(box: Box) -> int:

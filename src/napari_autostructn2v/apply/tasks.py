@@ -24,9 +24,9 @@ from napari_autostructn2v.io import ImageFile, file_state, read_stack
 from napari_autostructn2v.learning.device import choose_device, freed_memory_kept
 from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import Inputs, denoise_images, network_on, network_tiles
-from napari_autostructn2v.noise.patterns import Notch, NotchedArray
+from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.recovery import SIDE, Recovery
-from napari_autostructn2v.stack import Box, Stack, as_stack
+from napari_autostructn2v.stack import Box, ComputedArray, Stack, as_stack
 from napari_autostructn2v.tiling import Field, Tile, around, inside, overlap
 
 MAX_UNIT_VOXELS = 2**28
@@ -173,7 +173,7 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
         torch.set_num_threads(task.threads)
     _, stack, model = task.open()
     if notch is not None:
-        stack = Stack(NotchedArray(stack, notch))
+        stack = notched(stack, notch)
     scale = stack.scale
     normalisation = model.normalisation.inner(scale)
     device = choose_device(task.device)
@@ -184,7 +184,7 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     parts = _touching(network_tiles(stack.shape[1:], network), needed)
     seen = around([needed, *(tile.source for tile in parts)])
     if seen != (slice(0, stack.shape[1]), slice(0, stack.shape[2])):
-        stack = Stack(Window(stack, seen), scale)
+        stack = _cut(stack, seen)
     parts = [tile.within(seen) for tile in parts]
     inputs = Inputs(stack, model.mode == "2.5d")
     made = np.empty(box.shape, scale.dtype)
@@ -231,22 +231,12 @@ def _touching(tiles: Iterable[Tile], field: Field) -> list[Tile]:
     return [tile for tile in tiles if tile.touches(field)]
 
 
-class Window:
-    """A part of each slice of a stack, read without the rest.
-
-    Parameters
-    ----------
-    stack
-        All of it.
-    field
-        Which rows and columns.
-    """
-
-    def __init__(self, stack: Stack, field: Field) -> None:
-        self.shape = (stack.shape[0], *(side.stop - side.start for side in field))
-        self.dtype = stack.array.dtype
-        self._stack, self._field = stack, field
-
-    def __getitem__(self, z: int) -> np.ndarray:
-        array = self._stack.array
-        return np.asarray(array[(z, *self._field) if len(array.shape) == 3 else self._field])
+def _cut(stack: Stack, field: Field) -> Stack:
+    """A part of each slice of a stack, read without the rest."""
+    array = stack.array
+    shape = (stack.shape[0], *(side.stop - side.start for side in field))
+    if len(array.shape) == 3:
+        part = ComputedArray(shape, lambda z: np.asarray(array[(z, *field)]), array.dtype)
+    else:
+        part = ComputedArray(shape, lambda _: np.asarray(array[field]), array.dtype)
+    return Stack(part, stack.scale)

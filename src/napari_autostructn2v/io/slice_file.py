@@ -46,11 +46,29 @@ class SliceFile(ComputedArray):
     def __init__(
         self, shape: tuple[int, ...], file: io.RawIOBase, offset: int, path: Path, dtype: Any = np.float32
     ) -> None:
-        super().__init__(shape, dtype)
+        lock = threading.Lock()  # between going to a place and using it
+        dtype = np.dtype(dtype)
+        size = math.prod(shape[-2:]) * dtype.itemsize
+
+        def read(z: int) -> np.ndarray:  # no method: that would keep this object, and the file open
+            plane = np.empty(shape[-2:], dtype)
+            rest = plane.data.cast("B")
+            try:
+                with lock:
+                    file.seek(offset + z * size)
+                    while rest and (got := file.readinto(rest)):
+                        rest = rest[got:]
+            except OSError as error:
+                raise FileError(
+                    f"{path} cannot be read any more: {error.strerror}. Check that its disk is connected."
+                ) from error
+            if rest:
+                raise FileError(f"{path} is cut short: slice {z} is not there. Delete that file and go on.")
+            return plane
+
+        super().__init__(shape, read, dtype)
         self.path = path
-        self._file, self._offset = file, offset
-        self._lock = threading.Lock()  # between going to a place and using it
-        self._bytes = math.prod(shape[-2:]) * self.dtype.itemsize
+        self._file, self._offset, self._lock, self._bytes = file, offset, lock, size
         weakref.finalize(self, file.close)
 
     def __setitem__(self, z: Any, plane: np.ndarray) -> None:
@@ -63,22 +81,6 @@ class SliceFile(ComputedArray):
                     rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:
             raise file_error(error, self.path) from error
-
-    def _computed(self, z: int) -> np.ndarray:
-        plane = np.empty(self.shape[-2:], self.dtype)
-        rest = plane.data.cast("B")
-        try:
-            with self._lock:
-                self._file.seek(self._offset + z * self._bytes)
-                while rest and (got := self._file.readinto(rest)):
-                    rest = rest[got:]
-        except OSError as error:
-            raise FileError(
-                f"{self.path} cannot be read any more: {error.strerror}. Check that its disk is connected."
-            ) from error
-        if rest:
-            raise FileError(f"{self.path} is cut short: slice {z} is not there. Delete that file and go on.")
-        return plane
 
 
 class ScratchStack(SliceFile):

@@ -32,7 +32,7 @@ from napari_autostructn2v.noise.autocorrelation import (
 )
 from napari_autostructn2v.noise.kernel_extraction import extract_kernel, strongest
 from napari_autostructn2v.noise.notch import NotchRule, find_notch
-from napari_autostructn2v.noise.patterns import Notch, NotchedArray
+from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.rings import frequency_radius, ring_median
 from napari_autostructn2v.noise.spectrum import (
     BackgroundSpectrum,
@@ -44,7 +44,7 @@ from napari_autostructn2v.noise.tiles import Tiles, choose_tiles
 from napari_autostructn2v.noise.verdict import Verdict, judge
 from napari_autostructn2v.noise.verdict_input import VerdictInput
 from napari_autostructn2v.scale import Scale
-from napari_autostructn2v.stack import RemovedArray, Stack, as_stack
+from napari_autostructn2v.stack import Stack, as_stack, residual_of
 
 CONFIRMING_STANDARD_ERRORS = 3.0
 """Standard errors by which the residual of Stage 1 has to depart from its ring to confirm a peak."""
@@ -258,10 +258,10 @@ def analyze(
     patterns = find_notch(stack)
     taken, _ = NotchRule(peaks, "all" if config.notch == "all" else "auto").among(patterns)
     if taken:
-        remainder = background_spectrum(Stack(NotchedArray(stack, taken)), tiles)
+        remainder = background_spectrum(notched(stack, taken), tiles)
     residual = None
     if denoised is not None:
-        residual = background_spectrum(Stack(RemovedArray(stack, denoised)), tiles)
+        residual = background_spectrum(residual_of(stack, denoised), tiles)
     measured = NoiseMeasurement(
         background, patterns, taken, remainder, residual, tiles.outlined, mode, voxel_size, tiles, stack.scale
     )

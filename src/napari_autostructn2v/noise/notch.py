@@ -23,11 +23,11 @@ from scipy import fft, ndimage
 from napari_autostructn2v.config import MAX_TILE, MIN_TILE, NotchChoice
 from napari_autostructn2v.noise.patterns import (
     Notch,
-    NotchedArray,
     Offsets,
     Wave,
     _times,
     half_spectrum,
+    notched,
     periodic_spectrum,
 )
 from napari_autostructn2v.noise.spectrum import full_from_rfft2, power
@@ -126,7 +126,7 @@ class NotchRule:
             The raw data. Its patterns are found first.
         """
         notch, _ = self.among(find_notch(stack))
-        return Stack(NotchedArray(stack, notch))
+        return notched(stack, notch)
 
 
 def find_notch(stack: Stack) -> Notch:
@@ -143,7 +143,7 @@ def find_notch(stack: Stack) -> Notch:
     """
     chosen = _chosen(stack.shape[0])
     lines = Notch(_find_offsets(stack, chosen))
-    return replace(lines, waves=_find_waves(Stack(NotchedArray(stack, lines)), chosen))
+    return replace(lines, waves=_find_waves(notched(stack, lines), chosen))
 
 
 def _chosen(depth: int) -> list[int]:

@@ -257,7 +257,7 @@ def _tile_bin(wave: Wave, side: int) -> tuple[int, int]:
     return y, x
 
 
-class NotchedArray(DerivedArray):
+def notched(stack: Stack, notch: Notch) -> Stack:
     """A stack without what a notch takes away, computed slice by slice as it is read.
 
     Parameters
@@ -267,37 +267,23 @@ class NotchedArray(DerivedArray):
     notch
         What to take away.
     """
-
-    def __init__(self, stack: Stack, notch: Notch) -> None:
-        super().__init__(stack)
-        self._stack, self._notch = stack, notch
-
-    def plane(self, z: int) -> np.ndarray:
-        """A slice without the pattern.
-
-        Parameters
-        ----------
-        z
-            Number of the slice, from 0.
-        """
-        return self._notch.take_from(self._stack.plane(z))
+    return Stack(DerivedArray(stack, lambda z: notch.take_from(stack.plane(z))))
 
 
-class PatternArray(NotchedArray):
-    """What it takes away, likewise."""
+def pattern_of(stack: Stack, notch: Notch) -> Stack:
+    """What a notch takes away from a stack, likewise.
 
-    difference = True
+    Parameters
+    ----------
+    stack, notch
+        As for :func:`notched`.
+    """
 
-    def plane(self, z: int) -> np.ndarray:
-        """The pattern in a slice.
+    def plane(z: int) -> np.ndarray:
+        raw = stack.plane(z)
+        return raw - notch.take_from(raw.copy())
 
-        Parameters
-        ----------
-        z
-            Number of the slice, from 0.
-        """
-        plane = self._stack.plane(z)
-        return plane - self._notch.take_from(plane.copy())
+    return Stack(DerivedArray(stack, plane, difference=True))
 
 
 def half_spectrum(profiles: np.ndarray) -> np.ndarray:

@@ -275,7 +275,7 @@ def _finer(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(fine[0, 0, : shape[0], : shape[1]].numpy())
 
 
-class WithDetail(ComputedArray):
+def with_detail(predicted: Any, detail: Any, share: float) -> ComputedArray:
     """A denoised stack with a share of its detail brought back, added slice by slice as it is read.
 
     Parameters
@@ -287,13 +287,10 @@ class WithDetail(ComputedArray):
     share
         How much of it is added, 0 to 1.
     """
-
-    def __init__(self, predicted: Any, detail: Any, share: float) -> None:
-        self._predicted, self._detail, self._share = as_stack(predicted), as_stack(detail), share
-        super().__init__(self._predicted.input_shape, self._predicted.array.dtype)
-
-    def _computed(self, z: int) -> np.ndarray:
-        return self._predicted.values(z) + np.float32(self._share) * self._detail.values(z)
+    base, lost = as_stack(predicted), as_stack(detail)
+    return ComputedArray(
+        base.input_shape, lambda z: base.values(z) + np.float32(share) * lost.values(z), base.array.dtype
+    )
 
 
 def recover(

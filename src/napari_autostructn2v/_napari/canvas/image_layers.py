@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.session.session import Session
-    from napari_autostructn2v.noise.patterns import PatternArray
+    from napari_autostructn2v.stack import ComputedArray
 
 COLUMN = {"stage1": 1, "stage2": 2}
 TITLE = {"stage1": "stage 1", "stage2": "denoised"}
@@ -55,7 +55,7 @@ class ImageLayers:
         """The layer of what the notch takes away, while it is there."""
         return self._pattern if self._pattern in self._viewer.layers else None
 
-    def show_pattern(self, array: PatternArray | None) -> None:
+    def show_pattern(self, array: ComputedArray | None) -> None:
         """Show what a notch takes away, an array like the image, computed slice by slice; None removes it."""
         shown = self.pattern
         if array is None or self.placement is None:

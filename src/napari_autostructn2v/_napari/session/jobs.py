@@ -22,7 +22,7 @@ from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, 
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.noise.analysis import analyze
-from napari_autostructn2v.noise.patterns import Notch, NotchedArray
+from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.review import Review
 from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
 from napari_autostructn2v.runs.stage_spec import Approval
@@ -196,7 +196,7 @@ def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int)
     from napari_autostructn2v.learning.training import train
 
     if notch:
-        stack = Stack(NotchedArray(stack, notch))
+        stack = notched(stack, notch)
     part = stack.cropped(box)
     return (yield from train(part, kernel, QUICK_LOOK, preview=z - box.z[0]))
 

@@ -12,13 +12,11 @@ from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoic
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
 from napari_autostructn2v.runs.folder import RunFolder
-from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.stack import ComputedArray, Stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v.learning.model import Model
     from napari_autostructn2v.noise.analysis import NoiseAnalysis
-    from napari_autostructn2v.noise.recovery import WithDetail
-
 
 Field = tuple[tuple[int, int], tuple[int, int]]
 """Part of a slice: first row and the one after the last, and likewise the columns."""
@@ -79,11 +77,11 @@ class StageOutput:
     detail: Any
     analysis: NoiseAnalysis | None = None
 
-    def denoised(self, recovery: float) -> WithDetail:
+    def denoised(self, recovery: float) -> ComputedArray:
         """The stack with that share of its detail brought back, slice by slice as it is read."""
-        from napari_autostructn2v.noise.recovery import WithDetail
+        from napari_autostructn2v.noise.recovery import with_detail
 
-        return WithDetail(self.predicted, self.detail, recovery)
+        return with_detail(self.predicted, self.detail, recovery)
 
     def forget(self, others: Iterable[StageOutput]) -> None:
         """Delete its files, if it has any, but for those that others have as well."""
@@ -128,7 +126,7 @@ class Run:
     """Where it is kept while it goes on, in case the program ends; None if nowhere."""
 
     @property
-    def denoised(self) -> WithDetail | None:
+    def denoised(self) -> ComputedArray | None:
         """The best result so far, shape of the input."""
         output = self.stage2 or self.stage1
         return None if output is None else output.denoised(self.recovery)

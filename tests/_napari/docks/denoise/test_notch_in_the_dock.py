@@ -125,18 +125,17 @@ def test_the_pattern_makes_room_for_the_result(hand: Any, viewer: Any, dock: Any
     assert left[1] < right[0]
 
 
-class OneBrightPixel(ComputedArray):
-    def _computed(self, z: int) -> np.ndarray:
-        plane = np.zeros((20, 30), np.float32)
-        plane[3, 4] = -5
-        return plane
+def one_bright_pixel(z: int) -> np.ndarray:
+    plane = np.zeros((20, 30), np.float32)
+    plane[3, 4] = -5
+    return plane
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (3, 20, 30)])
 def test_the_whole_slice_tells_how_strong_the_pattern_is(viewer: Any, shape: tuple[int, ...]) -> None:
     images = ImageLayers(viewer, Session())
     images.start(viewer.add_image(np.zeros(shape), name="image"))
-    images.show_pattern(OneBrightPixel(shape))  # type: ignore[arg-type]
+    images.show_pattern(ComputedArray(shape, one_bright_pixel))
     assert viewer.layers["image pattern"].contrast_limits == [-5, 5]
 
 

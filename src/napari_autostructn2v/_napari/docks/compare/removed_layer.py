@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement, free_column
 from napari_autostructn2v._napari.canvas.slices import by_slices, grey_values
-from napari_autostructn2v.stack import RemovedArray, as_stack
+from napari_autostructn2v.stack import as_stack, residual_of
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def removed(original: Image, denoised: Image) -> Any:
     """Original minus denoised, computed slice by slice as it is looked at."""
-    return by_slices(RemovedArray(as_stack(grey_values(original)), as_stack(grey_values(denoised))))
+    return by_slices(residual_of(as_stack(grey_values(original)), as_stack(grey_values(denoised))).array)
 
 
 def show_removed(viewer: Viewer, original: Image, denoised: Image) -> Image:
