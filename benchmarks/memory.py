@@ -44,6 +44,7 @@ from napari_autostructn2v.noise.notch import NotchRule, find_notch
 from napari_autostructn2v.noise.patterns import notched
 from napari_autostructn2v.noise.recovery import find_recovery, with_detail
 from napari_autostructn2v.pipeline import run
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.stack import Stack
 
@@ -118,7 +119,14 @@ def measure(what: str, gigabytes: float, folder: Path) -> str:
         elif what == "run":
             config = Config(stage1=SETTINGS, stage2=SETTINGS)
             kernel, run_folder = np.ones((1, 9), dtype=bool), folder / "run"
-            finish(run(image.array, mode="2d", config=config, kernel=kernel, device="cpu", folder=run_folder))
+            finish(
+                run(
+                    image.array,
+                    RunRequest("2d", config, kernel=kernel),
+                    device="cpu",
+                    folder=run_folder,
+                )
+            )
         else:
             model = untrained(what == "apply-notch")
             finish(denoise_to_file(image.array, model, folder / "out.mrc", device="cpu"))

@@ -26,6 +26,7 @@ from napari_autostructn2v.learning.training_data import TrainingData
 from napari_autostructn2v.learning.training_state import TrainingState
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import denoise_with, run
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.stack import as_stack
 
@@ -243,7 +244,7 @@ def presets(quick: bool, peers: Path | None) -> Iterator[Row]:
             if quick:
                 short = config.stage1.model_copy(update={"steps": 2})
                 config = Config(stage1=short, stage2=short)
-            result = finish(run(sample.noisy, mode="2d", config=config))
+            result = finish(run(sample.noisy, RunRequest("2d", config)))
             seconds[preset] = time.perf_counter() - started
             quality[preset] = psnr(result.denoised, sample.clean)
         yield {

@@ -19,6 +19,7 @@ from napari_autostructn2v.events import finish
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import run
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.synthetic import Sample
 
 PEERS = Path(__file__).with_name("peers")
@@ -139,7 +140,7 @@ def ours_within(sample: Sample, budget: float, step: float) -> Row:
     steps = max(2, int((budget - min(15.0, budget / 3)) / (2 * 1.1 * step)))
     training = TrainingConfig(steps=steps)
     started = time.perf_counter()
-    result = finish(run(sample.noisy, mode="2d", config=Config(stage1=training, stage2=training)))
+    result = finish(run(sample.noisy, RunRequest("2d", Config(stage1=training, stage2=training))))
     seconds = time.perf_counter() - started
     name = f"ours, nothing given, 2 × {steps} steps, budget {budget:.0f} s"
     return _entry(name, seconds, 0, psnr(result.denoised, sample.clean))

@@ -16,6 +16,7 @@ from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import denoise, run
 from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.synthetic import degraded, sample
 
@@ -102,7 +103,7 @@ def test_public_names():
 
 def test_few_slices_warn_and_fewer_refuse(small):
     events = []
-    finish(run(small, mode="2.5d", config=QUICK), events.append)
+    finish(run(small, RunRequest("2.5d", QUICK)), events.append)
     assert [e for e in events if isinstance(e, Notice)]
     with pytest.warns(UserWarning, match="below 20 slices"):
         denoise(small, mode="2.5d", config=QUICK)
@@ -136,14 +137,14 @@ def test_settings_go_through_json_and_bad_ones_are_named():
 @pytest.mark.parametrize("stop_in", ["stage1", "stage2"])
 def test_a_cancelled_run_goes_on_to_the_same_end(small, tmp_path, stop_in):
     whole = denoise(small, config=QUICK, kernel=LINE)
-    events = run(small, mode="2d", config=QUICK, kernel=LINE, folder=tmp_path / "run")
+    events = run(small, RunRequest("2d", QUICK, kernel=LINE), folder=tmp_path / "run")
     while next(events) != StageStarted(stop_in):
         pass
     while not (isinstance(event := next(events), Step) and event.step == 4):
         pass
     events.close()
     seen = []
-    result = finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=tmp_path / "run"), seen.append)
+    result = finish(run(small, RunRequest("2d", QUICK, kernel=LINE), folder=tmp_path / "run"), seen.append)
     np.testing.assert_array_equal(result.denoised, whole.denoised)
     assert len([e for e in seen if isinstance(e, Step)]) == (2 + 6 if stop_in == "stage1" else 2)
 
@@ -152,14 +153,14 @@ def test_a_cancelled_run_goes_on_to_the_same_end(small, tmp_path, stop_in):
 def test_a_stack_is_denoised_on_from_where_that_was_cut_off(small, tmp_path, doing):
     whole = denoise(small, config=QUICK, kernel=LINE)
     folder = tmp_path / "run"
-    events = run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder)
+    events = run(small, RunRequest("2d", QUICK, kernel=LINE), folder=folder)
     while doing == "recovery" and next(events) != StageStarted("recovery"):
         pass
     while not (isinstance(event := next(events), SliceDone) and event.done == 3):
         pass
     events.close()
     seen = []
-    result = finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder), seen.append)
+    result = finish(run(small, RunRequest("2d", QUICK, kernel=LINE), folder=folder), seen.append)
     np.testing.assert_array_equal(result.denoised, whole.denoised)
     np.testing.assert_array_equal(result.stage1, whole.stage1)
     slices = [event.z for event in seen if isinstance(event, SliceDone)]
@@ -171,7 +172,7 @@ def test_a_stack_is_denoised_on_from_where_that_was_cut_off(small, tmp_path, doi
 def test_the_run_folder_keeps_what_was_found(small, tmp_path):
     folder = tmp_path / "run"
     source = read_stack(write_stack(tmp_path / "small.mrc", small, voxel_size=VoxelSize(2, 1, 1)))
-    result = finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder, source=source))
+    result = finish(run(small, RunRequest("2d", QUICK, kernel=LINE, source=source), folder=folder))
     assert json.loads((folder / "run.json").read_text())["input"] == "small"
     analysis = json.loads((folder / "analysis" / "analysis.json").read_text())
     assert analysis["verdict"]["kind"] == result.analysis.verdict.kind
@@ -187,16 +188,16 @@ def test_the_run_folder_keeps_what_was_found(small, tmp_path):
 
 def test_a_folder_of_another_run_is_refused_and_kept(small, tmp_path):
     folder = tmp_path / "run"
-    finish(run(small, mode="2d", config=QUICK, kernel=LINE, folder=folder))
+    finish(run(small, RunRequest("2d", QUICK, kernel=LINE), folder=folder))
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     for stack, seed, message in ((small + 1, 0, "values of: input"), (small, 1, "values of: seed")):
         with pytest.raises(RunFolderError, match=message):
-            finish(run(stack, mode="2d", config=QUICK, kernel=LINE, seed=seed, folder=folder))
+            finish(run(stack, RunRequest("2d", QUICK, kernel=LINE, seed=seed), folder=folder))
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "photo.txt").write_text("do not touch")
     with pytest.raises(RunFolderError, match="other files"):
-        finish(run(small, mode="2d", config=QUICK, folder=tmp_path / "holiday"))
+        finish(run(small, RunRequest("2d", QUICK), folder=tmp_path / "holiday"))
 
 
 def test_models_of_earlier_starts_of_stage_2_are_never_overwritten(tmp_path):

@@ -20,6 +20,7 @@ from napari_autostructn2v.model_zoo import export_model_zoo
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.recovery import recover
 from napari_autostructn2v.pipeline import denoise, denoise_with, run
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.scale import Normalisation, Scale
 from napari_autostructn2v.stack import Box, as_stack
 from napari_autostructn2v.synthetic import sample
@@ -262,8 +263,8 @@ def test_an_mrc_file_that_would_lose_the_noise_is_refused_before_any_work(invoke
 def test_a_run_that_was_cut_off_goes_on_in_the_files_it_has_kept(tmp_path):
     values, _ = scaled("float64", 1e11, 1)
     folder = tmp_path / "run"
-    expected = np.array(finish(run(values, mode="2d", config=CONFIG)).denoised)
-    events = run(values, mode="2d", config=CONFIG, folder=folder)
+    expected = np.array(finish(run(values, RunRequest("2d", CONFIG))).denoised)
+    events = run(values, RunRequest("2d", CONFIG), folder=folder)
     for event in events:
         if isinstance(event, SliceDone) and event.done == 3:
             events.close()
@@ -271,7 +272,7 @@ def test_a_run_that_was_cut_off_goes_on_in_the_files_it_has_kept(tmp_path):
     assert read_stack(kept).array.dtype == np.float64
     begun = np.array(read_stack(kept).array[:3])
     np.testing.assert_array_equal(
-        finish(run(values, mode="2d", config=CONFIG, folder=folder)).denoised, expected
+        finish(run(values, RunRequest("2d", CONFIG), folder=folder)).denoised, expected
     )
     np.testing.assert_array_equal(read_stack(kept).array[:3], begun)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,18 @@ from napari_autostructn2v.config import Config, Mode, Preset
 from napari_autostructn2v.disk.waiting import when_there_is_room
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import Event, Notice, StageStarted, finish
-from napari_autostructn2v.io import ImageFile
-from napari_autostructn2v.kernel import POINT, validate_kernel
+from napari_autostructn2v.kernel import Edits, validate_kernel
 from napari_autostructn2v.learning.device import choose_device
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.prediction import predict
-from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
-from napari_autostructn2v.noise.recovery import bring_back, with_detail
-from napari_autostructn2v.noise.review import with_edits
+from napari_autostructn2v.noise.analysis import NoiseAnalysis
+from napari_autostructn2v.noise.recovery import bring_back
 from napari_autostructn2v.noise.tiles import check_region, choose_tiles
 from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
+from napari_autostructn2v.runs.output import StageOutput
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_spec import Approval
-from napari_autostructn2v.runs.stages import apply_stage, train_stage
+from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 
 
@@ -112,9 +112,8 @@ def denoise(
         if isinstance(event, Notice):
             warnings.warn(event.message, UserWarning, stacklevel=4)
 
-    events = run(
-        stack, mode=mode, config=config, kernel=kernel, region=region, box=box, device=device, seed=seed
-    )
+    request = RunRequest(mode, config, kernel=kernel, region=region, box=box, seed=seed)
+    events = run(stack, request, device=device)
     return finish(events, warn)
 
 
@@ -167,32 +166,19 @@ def denoise_with(
 
 
 def run(
-    stack: Any,
-    *,
-    mode: Mode,
-    config: Config,
-    kernel: np.ndarray | None = None,
-    region: np.ndarray | None = None,
-    box: Box | None = None,
-    device: str = "auto",
-    seed: int = 0,
-    folder: Path | None = None,
-    source: ImageFile | None = None,
-    output: Path | None = None,
+    stack: Any, request: RunRequest, *, device: str = "auto", folder: Path | None = None
 ) -> Generator[Event, Any, Result]:
-    """Both stages as a stream of events; the arguments beyond those of :func:`denoise` are for its record.
+    """Both stages as a stream of events.
 
     Parameters
     ----------
-    stack, mode, config, kernel, region, box, device, seed
+    stack, device
         As for :func:`denoise`.
+    request
+        What is asked.
     folder
         Where the run is kept. If it holds this very run, however that ended, the run goes on from there. No
         other process may use it meanwhile.
-    source
-        The file that the stack came from.
-    output
-        Where the result is to go, for who finishes the run from its folder alone.
 
     Yields
     ------
@@ -210,14 +196,16 @@ def run(
     BusyError
         If another process works in the folder.
     """
+    mode, config, box = request.mode, request.config, request.box
     levels = max(config.stage1.depth, config.stage2.depth)
     stack = as_stack(stack, mode, levels)
     choose_device(device)  # all that can be refused is refused before anything is written
-    if kernel is not None:
-        kernel = validate_kernel(kernel, mode)
-    if region is not None:
-        region = check_region(region, stack)
-        choose_tiles(stack, None, config.analysis, region)  # said now if it is too small, not after Stage 1
+    if request.kernel is not None:
+        request = replace(request, kernel=validate_kernel(request.kernel, mode))
+    if request.region is not None:
+        request = replace(request, region=check_region(request.region, stack))
+        # said now if it is too small, not after Stage 1
+        choose_tiles(stack, None, config.analysis, request.region)
     if box is not None:
         if box != box.within(stack.shape):
             raise StackError(
@@ -228,19 +216,11 @@ def run(
     if (notice := few_slices_notice(stack, mode)) is not None:
         yield Notice(notice)
     if folder is None:
-        return (yield from _both_stages(stack, mode, config, kernel, region, box, device, seed, None, source))
+        return (yield from _both_stages(stack, request, device, None))
     run_folder = RunFolder(folder)
     with run_folder.hold():
-        opened = partial(
-            run_folder.open, stack, mode=mode, config=config, kernel=kernel, region=region, box=box,
-            seed=seed, source=source, output=output,
-        )  # fmt: skip
-        yield from when_there_is_room(opened, folder)
-        return (
-            yield from _both_stages(
-                stack, mode, config, kernel, region, box, device, seed, run_folder, source
-            )
-        )
+        yield from when_there_is_room(partial(run_folder.open, stack, request), folder)
+        return (yield from _both_stages(stack, request, device, run_folder))
 
 
 def resume(folder: Path, *, device: str = "auto") -> Generator[Event, Any, Result]:
@@ -269,74 +249,41 @@ def resume(folder: Path, *, device: str = "auto") -> Generator[Event, Any, Resul
         If it is no run folder, is damaged, or its input was changed or is gone.
     """
     run_folder = RunFolder(folder)
-    asked, image = run_folder.read_settings(), run_folder.read_input()
-    return (
-        yield from run(
-            image.array,
-            mode=asked.mode,
-            config=asked.config,
-            kernel=asked.kernel,
-            region=run_folder.read_region(),
-            box=asked.box,
-            device=device,
-            seed=asked.seed,
-            folder=folder,
-            source=image,
-        )
-    )
+    request = replace(run_folder.read_request(), source=run_folder.read_input())
+    assert request.source is not None
+    return (yield from run(request.source.array, request, device=device, folder=folder))
 
 
 def _both_stages(
-    stack: Stack,
-    mode: Mode,
-    config: Config,
-    kernel: np.ndarray | None,
-    region: np.ndarray | None,
-    box: Box | None,
-    device: str,
-    seed: int,
-    folder: RunFolder | None,
-    source: ImageFile | None,
+    stack: Stack, request: RunRequest, device: str, folder: RunFolder | None
 ) -> Generator[Event, Any, Result]:
-    name = "" if source is None else source.name
-    voxel_size = None if source is None else source.voxel_size
+    recovery = request.config.recovery
 
-    def stage(which: TrainingStage, order: Approval) -> Generator[Event, Any, tuple[Model, Any, np.ndarray]]:
-        """The model, what it makes of the stack, and that with its detail back."""
-        yield StageStarted(which)
-        model = yield from train_stage(
-            stack, which, order, device=device, seed=seed, folder=folder, name=name
+    def stage(which: TrainingStage, order: Approval) -> Generator[Event, Any, tuple[StageOutput, np.ndarray]]:
+        """What the stage leaves, and the stack with its detail back."""
+        output = yield from run_stage(
+            stack, which, order, request, device=device, folder=folder, recovery=recovery > 0
         )
-        predicted, detail = yield from apply_stage(
-            stack, which, model, device=device, folder=folder, voxel_size=voxel_size,
-            recovery=config.recovery > 0,
-        )  # fmt: skip
-        denoised = predicted if detail is None else with_detail(predicted, detail, config.recovery)
+        denoised = output.denoised(recovery)
         if folder is None:
-            return model, predicted, np.asarray(denoised)
-        write = partial(folder.write_denoised, which, denoised, voxel_size)
+            return output, np.asarray(denoised)
+        write = partial(folder.write_denoised, which, denoised, request.voxel_size)
         yield from when_there_is_room(write, folder.path)
-        return model, predicted, folder.read_denoised(which, stack.input_shape)
+        return output, folder.read_denoised(which, stack.input_shape)
 
-    # Stage 1 is 2D in 2.5D as well: with neighbours in sight, noise that they share would pass through them
-    model, predicted, stage1 = yield from stage("stage1", Approval(POINT, None, config.stage1, box))
-    yield StageStarted("analysis")
-    analysis = analyze(
-        stack, predicted, mode=mode, config=config.analysis, region=region, voxel_size=voxel_size
-    )
+    output, stage1 = yield from stage("stage1", first_stage(request))
+    edits = (Edits(), Edits()) if folder is None else folder.read_edits(request.mode)
+    review = yield from examine_noise(stack, output.predicted, request, *edits)
+    analysis = review.analysis if request.kernel is None else review.analysis.with_kernel(request.kernel)
     approved = None
     if folder is not None:
-        analysis = with_edits(analysis, *folder.read_edits(mode))
         approved = folder.read_approval()
-    if kernel is not None:
-        analysis = analysis.with_kernel(kernel)
-    if folder is not None:
         yield from when_there_is_room(partial(folder.write_analysis, analysis), folder.path)
     denoised = stage1
-    if approved is None and (kernel is not None or analysis.verdict.expect_gain):
-        approved = Approval(analysis.kernel, analysis.notch_rule, config.stage2, box)
+    if approved is None and (request.kernel is not None or analysis.verdict.expect_gain):
+        approved = Approval(analysis.kernel, analysis.notch_rule, request.config.stage2, request.box)
         if folder is not None and not folder.model("stage2").exists():
             yield from when_there_is_room(partial(folder.approve, approved), folder.path)
     if approved is not None:
-        model, _, denoised = yield from stage("stage2", approved)
-    return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=model)
+        output, denoised = yield from stage("stage2", approved)
+    return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=output.model)

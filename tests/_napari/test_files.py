@@ -18,6 +18,7 @@ from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.pipeline import run
+from napari_autostructn2v.runs.request import RunRequest
 
 
 def test_mrc_is_a_memory_map_with_its_voxel_size(viewer: Any, tmp_path: Path, noisy: np.ndarray) -> None:
@@ -91,7 +92,7 @@ def test_a_run_folder_opens_as_results_and_analysis(viewer: Any, tmp_path: Path,
     )
     folder = tmp_path / "run"
     source = read_stack(write_stack(tmp_path / "tiny.mrc", noisy, voxel_size=VoxelSize(2, 1, 1)))
-    finish(run(source.array, mode="2d", config=config, folder=folder, source=source))
+    finish(run(source.array, RunRequest("2d", config, source=source), folder=folder))
     reader = get_reader(str(folder))
     assert reader is not None
     layers = reader(str(folder))

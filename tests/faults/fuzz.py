@@ -140,7 +140,7 @@ def _read_of_run(path: Path) -> None:
 
     match path.name:
         case "run.json":
-            RunFolder(path.parent).read_settings()
+            RunFolder(path.parent).read_request()
         case "edits.json":
             RunFolder(path.parent.parent).read_edits("2.5d")
         case "approved.json":

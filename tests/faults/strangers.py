@@ -213,6 +213,7 @@ def _of_run(part: str) -> Callable[[Path], object]:
         from napari_autostructn2v.learning.network import UNet
         from napari_autostructn2v.noise.notch import NotchRule
         from napari_autostructn2v.runs.folder import RunFolder
+        from napari_autostructn2v.runs.request import RunRequest
         from napari_autostructn2v.runs.stage_spec import Approval
         from napari_autostructn2v.stack import Box, as_stack
 
@@ -221,10 +222,9 @@ def _of_run(part: str) -> Callable[[Path], object]:
         path.parent.mkdir(exist_ok=True)
         match path.name:
             case "run.json":
-                run.open(
-                    as_stack(stack()), mode="2d", config=Config(), kernel=line, region=None, box=box, seed=1,
-                    source=None, output=Path("/result.mrc"),
-                )  # fmt: skip
+                output = Path("/result.mrc")
+                request = RunRequest("2d", Config(), kernel=line, box=box, seed=1, output=output)
+                run.open(as_stack(stack()), request)
             case "edits.json":
                 run.write_edits(
                     Edits(frozenset({(0, 3), (0, -3)})), Edits(frozenset(), frozenset({(0, 1, 1)}))

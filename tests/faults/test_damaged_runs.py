@@ -13,6 +13,7 @@ from napari_autostructn2v.events import Step, TrainingStarted, finish
 from napari_autostructn2v.io import ImageFile, read_stack, write_stack
 from napari_autostructn2v.learning import training
 from napari_autostructn2v.pipeline import denoise, resume, run
+from napari_autostructn2v.runs.request import RunRequest
 
 TINY = TrainingConfig(steps=8, batch_size=2, patch_size=16, features=8, validation_interval=4)
 QUICK = Config(stage1=TINY, stage2=TINY)
@@ -43,7 +44,7 @@ def source(tmp_path: Path) -> ImageFile:
 def folder(source: ImageFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that was left in the middle of its first stage."""
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    events = run(source.array, mode="2d", config=QUICK, kernel=LINE, folder=tmp_path / "run", source=source)
+    events = run(source.array, RunRequest("2d", QUICK, kernel=LINE, source=source), folder=tmp_path / "run")
     while not (isinstance(event := next(events), Step) and event.step == 6):
         pass
     events.close()
@@ -86,7 +87,7 @@ def test_a_run_killed_before_its_record_was_written_starts(folder: Path, source:
     (start / "analysis").mkdir(parents=True)
     for left in (".lock", ".partial-12345678-run.json", "analysis/.partial-12345678-region.tif"):
         (start / left).touch()
-    finish(run(source.array, mode="2d", config=QUICK, kernel=LINE, folder=start, source=source))
+    finish(run(source.array, RunRequest("2d", QUICK, kernel=LINE, source=source), folder=start))
     assert not list(start.rglob(".partial-*"))
 
 
@@ -106,5 +107,8 @@ def test_an_input_that_was_moved_goes_on_by_the_same_command(folder: Path, sourc
     moved = source.path.rename(folder.parent / "other" / "noisy.mrc")
     image = read_stack(moved)
     seen = []
-    finish(run(image.array, mode="2d", config=QUICK, kernel=LINE, folder=folder, source=image), seen.append)
+    finish(
+        run(image.array, RunRequest("2d", QUICK, kernel=LINE, source=image), folder=folder),
+        seen.append,
+    )
     assert next(event.step for event in seen if isinstance(event, TrainingStarted)) == 6

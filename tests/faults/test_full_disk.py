@@ -23,12 +23,13 @@ from napari_autostructn2v.learning import checkpoint, training
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.pipeline import denoise, denoise_with, run
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.scale import Normalisation
 
 TINY = TrainingConfig(steps=8, batch_size=2, patch_size=16, features=8, validation_interval=4)
 QUICK = Config(stage1=TINY, stage2=TINY)
 LINE = np.ones((1, 5), bool)
-ASKED = {"mode": "2d", "config": QUICK, "kernel": LINE}
+ASKED = RunRequest("2d", QUICK, kernel=LINE)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_a_run_waits_for_room_and_goes_on_to_the_same_result(
 ) -> None:
     whole = denoise(stack, config=QUICK, kernel=LINE)
     waited, filler = 0, None
-    events = run(stack, folder=disk / "run", **ASKED)  # type: ignore[arg-type]
+    events = run(stack, ASKED, folder=disk / "run")
     try:
         while True:
             event = next(events)
@@ -90,7 +91,7 @@ def test_a_run_waits_for_room_for_what_its_model_makes(disk: Path, monkeypatch: 
     stack = np.random.default_rng(0).normal(1000, 30, (20, 64, 64)).astype(np.float32)
     whole = denoise(stack, config=QUICK, kernel=LINE)
     waited, filler = 0, None
-    events = run(stack, folder=disk / "run", **ASKED)  # type: ignore[arg-type]
+    events = run(stack, ASKED, folder=disk / "run")
     try:
         while True:
             event = next(events)
@@ -111,7 +112,7 @@ def test_a_run_waits_for_room_for_what_its_model_makes(disk: Path, monkeypatch: 
 
 def test_a_run_that_waits_can_be_cancelled_and_resumed(disk: Path, stack: np.ndarray) -> None:
     whole = denoise(stack, config=QUICK, kernel=LINE)
-    events = run(stack, folder=disk / "run", **ASKED)  # type: ignore[arg-type]
+    events = run(stack, ASKED, folder=disk / "run")
     while not (isinstance(event := next(events), Step) and event.step == 5):
         pass
     filler = fill(disk)
@@ -119,7 +120,7 @@ def test_a_run_that_waits_can_be_cancelled_and_resumed(disk: Path, stack: np.nda
         pass
     events.close()  # while there is no room yet: it does not wait for that
     filler.unlink()
-    result = finish(run(stack, folder=disk / "run", **ASKED))  # type: ignore[arg-type]
+    result = finish(run(stack, ASKED, folder=disk / "run"))
     np.testing.assert_array_equal(result.denoised, whole.denoised)
 
 

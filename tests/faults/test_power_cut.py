@@ -26,6 +26,7 @@ from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.pipeline import resume, run
 from napari_autostructn2v.runs import stages
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.synthetic import sample
 
@@ -61,7 +62,7 @@ def denoised(noisy: Path, folder: Path) -> np.ndarray:
         events = resume(folder, device="cpu")
     else:
         image = read_stack(noisy)
-        events = run(image.array, mode="2d", config=CONFIG, folder=folder, source=image, device="cpu")
+        events = run(image.array, RunRequest("2d", CONFIG, source=image), folder=folder, device="cpu")
     return np.asarray(finish(events).denoised)
 
 

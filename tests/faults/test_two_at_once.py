@@ -23,6 +23,7 @@ from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.pipeline import resume, run
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.scale import Normalisation
 
 TINY = TrainingConfig(steps=4, batch_size=2, patch_size=16, features=8, validation_interval=2)
@@ -55,25 +56,25 @@ def test_the_second_is_told_who_holds_it_and_a_dead_one_blocks_nobody(tmp_path: 
     (tmp_path / "run").mkdir()
     other = holder(tmp_path / "run")
     with pytest.raises(BusyError) as error:
-        finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+        finish(run(stack, RunRequest("2d", QUICK), folder=tmp_path / "run"))
     said = str(error.value)
     assert f"process {other.pid} on {socket.gethostname()} since {time.strftime('%Y-%m-')}" in said
     assert not (tmp_path / "run" / "run.json").exists()
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
-    finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+    finish(run(stack, RunRequest("2d", QUICK), folder=tmp_path / "run"))
     assert not list((tmp_path / "run").glob(".lock*")), "nothing is left of it"
 
 
 def test_two_runs_of_one_process_as_well(tmp_path: Path) -> None:
     stack = np.random.default_rng(0).normal(1000, 30, (3, 40, 40)).astype(np.float32)
-    first = run(stack, mode="2d", config=QUICK, folder=tmp_path / "run")
+    first = run(stack, RunRequest("2d", QUICK), folder=tmp_path / "run")
     while not isinstance(next(first), TrainingStarted):
         pass
     with pytest.raises(BusyError, match=f"process {os.getpid()}"):
-        finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+        finish(run(stack, RunRequest("2d", QUICK), folder=tmp_path / "run"))
     first.close()
-    finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+    finish(run(stack, RunRequest("2d", QUICK), folder=tmp_path / "run"))
 
 
 def test_an_output_is_held_while_a_run_is_under_way(tmp_path: Path, holder) -> None:
@@ -133,7 +134,7 @@ def test_two_names_of_one_file_have_one_writer(tmp_path: Path) -> None:
 
 def test_resume_says_what_is_missing(tmp_path: Path) -> None:
     stack = np.random.default_rng(0).normal(1000, 30, (3, 40, 40)).astype(np.float32)
-    finish(run(stack, mode="2d", config=QUICK, folder=tmp_path / "run"))
+    finish(run(stack, RunRequest("2d", QUICK), folder=tmp_path / "run"))
     with pytest.raises(ValueError, match="in no file"):
         finish(resume(tmp_path / "run"))
 

@@ -28,6 +28,7 @@ from napari_autostructn2v.learning.training import StopTraining, train
 from napari_autostructn2v.learning.training_data import TrainingData
 from napari_autostructn2v.learning.training_state import TrainingState, one_cycle
 from napari_autostructn2v.pipeline import run
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.stack import Box
 from napari_autostructn2v.tiling import least_work, tiles
 
@@ -247,8 +248,8 @@ def test_slices_too_small_for_a_deep_network_are_refused(shape, tmp_path):
         train(small, POINT, deep),
         train(large, POINT, deep, box=box),
         predict(small, model),
-        run(small, mode="2d", config=config, folder=tmp_path / "run"),
-        run(large, mode="2d", config=config, box=box, folder=tmp_path / "run"),
+        run(small, RunRequest("2d", config), folder=tmp_path / "run"),
+        run(large, RunRequest("2d", config, box=box), folder=tmp_path / "run"),
     ):
         with pytest.raises(StackError, match="depth 5: at least 32 × 32 are needed"):
             finish(refused)

@@ -70,6 +70,7 @@ def run(
     from napari_autostructn2v.learning import distributed
     from napari_autostructn2v.learning.training import train_along
     from napari_autostructn2v.runs.folder import RunFolder
+    from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.stack import as_stack
 
     image = read_stack(input)
@@ -82,8 +83,7 @@ def run(
             return
         folder = run_dir or RunFolder.beside(output).path
         with hold_output(output):
-            events = pipeline.run(
-                image.array,
+            request = RunRequest(
                 mode=mode,
                 config=config.model_copy(
                     update={"analysis": analysis_config(notch, find_kernel), "recovery": recovery}
@@ -91,12 +91,11 @@ def run(
                 kernel=None if kernel is None else load_kernel(kernel),
                 region=region_of(background, image.array.shape),
                 box=box_of(train_on),
-                device=device,
                 seed=seed,
-                folder=folder,
                 source=image,
                 output=output,
             )
+            events = pipeline.run(image.array, request, device=device, folder=folder)
             _finish(events, folder, output, image.voxel_size, overwrite, quiet)
         distributed.tell(None)
 
@@ -122,7 +121,7 @@ def resume(
     from napari_autostructn2v.stack import as_stack
 
     run_folder = RunFolder(folder)
-    target = output or run_folder.read_settings().output
+    target = output or run_folder.read_request().output
     if target is None:
         raise typer.BadParameter("The run does not say where its result is to go. Give OUTPUT as well.")
     image = run_folder.read_input()
@@ -170,20 +169,15 @@ def demo(
     from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
     from napari_autostructn2v.metrics import psnr
     from napari_autostructn2v.runs.folder import RunFolder
+    from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.synthetic import sample
 
     tomogram = sample("reconstruction", shape=(32, 192, 192))
     voxels = VoxelSize(tomogram.voxel_size, tomogram.voxel_size, tomogram.voxel_size)
     make_folder(out)
     noisy = read_stack(write_stack(out / "noisy.mrc", tomogram.noisy, voxel_size=voxels, overwrite=True))
-    events = pipeline.run(
-        noisy.array,
-        mode="2.5d",
-        config=Config.from_preset("balanced"),
-        device=device,
-        folder=out / "run",
-        source=noisy,
-    )
+    request = RunRequest("2.5d", Config.from_preset("balanced"), source=noisy)
+    events = pipeline.run(noisy.array, request, device=device, folder=out / "run")
     result = follow(events, quiet)
     files = {
         "truth.mrc": tomogram.clean,

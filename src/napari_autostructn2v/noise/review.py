@@ -138,23 +138,3 @@ class Review:
     def edited(self) -> bool:
         """Whether the person changed anything."""
         return self.peak_edits != Edits() or self.kernel_edits != Edits()
-
-
-def with_edits(analysis: NoiseAnalysis, peaks: Edits, kernel: Edits) -> NoiseAnalysis:
-    """The analysis with what a person added to and erased from the peaks and the kernel.
-
-    Parameters
-    ----------
-    analysis
-        As it came out by itself.
-    peaks
-        Edits of its spectrum bins, offsets (y, x) from zero frequency.
-    kernel
-        Edits of its kernel, offsets (y, x) or (z, y, x) from the centre.
-    """
-    if peaks != Edits():
-        analysis = analysis.with_peaks(peaks.apply(analysis.peaks))
-    if kernel != Edits():
-        grid = embed_kernel(analysis.kernel, analysis.autocorrelation.shape[-1])
-        analysis = analysis.with_kernel(trim_kernel(kernel.apply(grid)))
-    return analysis

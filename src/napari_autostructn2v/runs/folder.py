@@ -42,18 +42,19 @@ from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.disk.atomic import make_folder, remove_leftovers, write_atomically
 from napari_autostructn2v.disk.lock import LOCK, Hold
-from napari_autostructn2v.errors import RunFolderError, of_another_run
+from napari_autostructn2v.errors import KernelError, RunFolderError, of_another_run
 from napari_autostructn2v.io import ImageFile, VoxelSize, write_stack
 from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.io.slice_file import KeptStack, delete_kept, slices_done
-from napari_autostructn2v.kernel import Edits, save_kernel, validate_kernel
+from napari_autostructn2v.kernel import Edits, save_kernel
 from napari_autostructn2v.learning.checkpoint import checkpoint_files
 from napari_autostructn2v.noise.analysis import NoiseAnalysis
 from napari_autostructn2v.runs.input import file_facts, find_input, slices_digest
 from napari_autostructn2v.runs.losses import Losses
 from napari_autostructn2v.runs.record import EditsFile, Record
+from napari_autostructn2v.runs.request import Origin, RunRequest
 from napari_autostructn2v.runs.stage_spec import Approval
-from napari_autostructn2v.stack import Box, Stack
+from napari_autostructn2v.stack import Stack
 
 TrainingStage = Literal["stage1", "stage2"]
 
@@ -64,31 +65,6 @@ PARTS = ("stage1", "analysis", "stage2")
 
 INPUT = "input.tif"
 """The input itself, in the run folder, where it is in no file that can be read again."""
-
-
-@dataclass(frozen=True, eq=False)
-class RunSettings:
-    """What a run was asked, but for its input.
-
-    Attributes
-    ----------
-    input_shape
-        (Z, Y, X) or (Y, X).
-    kernel
-        That was given, not found; None if it was to be found.
-    box
-        Part of the stack to train on; None for all of it.
-    output
-        Where the result is to go; None if that was not said.
-    """
-
-    input_shape: tuple[int, ...]
-    mode: Mode
-    config: Config
-    kernel: np.ndarray | None
-    box: Box | None
-    seed: int
-    output: Path | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +86,7 @@ class RunFolder:
 
     def _writes(self, output: Path) -> bool:
         try:
-            return self.read_settings().output == output.resolve()
+            return self.read_request().output == output.resolve()
         except RunFolderError:  # there is none
             return False
 
@@ -155,24 +131,15 @@ class RunFolder:
     def _record(self) -> Path:
         return self.path / "run.json"
 
-    def open(
-        self,
-        stack: Stack,
-        *,
-        mode: Mode,
-        config: Config,
-        kernel: np.ndarray | None,
-        region: np.ndarray | None,
-        box: Box | None,
-        seed: int,
-        source: ImageFile | None,
-        output: Path | None = None,
-        rewrite: bool = False,
-    ) -> None:
+    def open(self, stack: Stack, request: RunRequest, *, rewrite: bool = False) -> None:
         """Write down what the run is asked, or check that the folder belongs to the same run.
 
         Parameters
         ----------
+        stack
+            The input.
+        request
+            What the run is asked.
         rewrite
             Whether other settings than those that are there replace them, as long as the input is the same.
 
@@ -180,26 +147,23 @@ class RunFolder:
         ------
         RunFolderError
             If it was made for another input or other settings.
+        FileError
+            If it cannot be written.
         """
         image = {
-            "input": "" if source is None else source.name,
+            "input": request.name,
             "input_shape": list(stack.input_shape),
             "input_mean": stack.normalisation.mean,
             "input_std": stack.normalisation.std,
             "input_slices": slices_digest(stack),
-            "seed": seed,
+            "seed": request.seed,
         }
-        settings = {
-            "mode": mode,
-            "kernel": None if kernel is None else kernel.astype(int).tolist(),
-            "box": None if box is None else [list(span) for span in (box.z, box.y, box.x)],
-            "config": config.model_dump(),
-        }
+        settings = request.settings()
         before = self.read_record() if self.begun else {}
         asked = image if rewrite else image | settings
         # records of earlier versions have fewer entries
         different = [key for key, value in asked.items() if before.get(key, value) != value]
-        if before and not rewrite and not _same(region, self.read_region()):
+        if before and not rewrite and not _same(request.region, self.read_region()):
             different.append("region")
         if different:
             raise of_another_run(self.path, different)
@@ -207,12 +171,12 @@ class RunFolder:
             return
         for part in PARTS:
             make_folder(self.path / part)
-        self.write_region(region)
+        self.write_region(request.region)
         # what follows is no part of what the run is: the input may be moved, the program be updated
         circumstances = {
             "input_dtype": str(stack.array.dtype),
-            **file_facts(None if source is None else source.path),
-            "output": before.get("output") if output is None else str(output.resolve()),
+            **file_facts(None if request.source is None else request.source.path),
+            "output": before.get("output") if request.output is None else str(request.output.resolve()),
             "started": before.get("started", datetime.now().astimezone().isoformat(timespec="seconds")),
             "napari_autostructn2v": __version__,
             "versions": {"python": platform.python_version()}
@@ -283,8 +247,8 @@ class RunFolder:
             ) from error
         return content
 
-    def read_settings(self) -> RunSettings:
-        """What the run was asked.
+    def read_request(self) -> RunRequest:
+        """What the run was asked, but for its source, which may be gone: :meth:`read_input` looks for it.
 
         Raises
         ------
@@ -293,18 +257,9 @@ class RunFolder:
         """
         record = Record.model_validate(self.read_record())
         try:
-            kernel = None if record.kernel is None else validate_kernel(record.kernel)
-        except ValueError as error:
+            return RunRequest.from_record(record, self.read_region())
+        except KernelError as error:
             raise RunFolderError(f"{self._record} is damaged. Choose another run folder.") from error
-        return RunSettings(
-            input_shape=tuple(record.input_shape),
-            mode=record.mode,
-            config=record.config,
-            kernel=kernel,
-            box=None if record.box is None else Box(*record.box),
-            seed=record.seed,
-            output=None if record.output is None else Path(record.output),
-        )
 
     def read_input(self) -> ImageFile:
         """The input, from where it was or from the run folder itself.
@@ -316,7 +271,7 @@ class RunFolder:
         """
         return find_input(self.read_record(), self.path / INPUT)
 
-    def keep_input(self, source: ImageFile) -> None:
+    def keep_input(self, source: Origin) -> None:
         """Write the input itself into the folder, for a run whose input is in no file that can be read again.
 
         Raises

@@ -1,4 +1,8 @@
-"""A stage of a run, done by what there is of it in the folder."""
+"""The steps of the method, each done by what there is of it in the folder of the run.
+
+The command line and the window both take these steps: Stage 1 (:func:`run_stage` with :func:`first_stage`),
+the noise analysis (:func:`examine_noise`), and Stage 2 (:func:`run_stage` with what was approved).
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,125 @@ from napari_autostructn2v.errors import DiskFullError, FileError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.io.slice_file import KeptStack
+from napari_autostructn2v.kernel import POINT, Edits
 from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.learning.training import CHECKPOINT_SECONDS, StopTraining, train
+from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.recovery import recover
+from napari_autostructn2v.noise.review import Review
 from napari_autostructn2v.runs.folder import Made, RunFolder, TrainingStage
 from napari_autostructn2v.runs.losses import Losses
+from napari_autostructn2v.runs.output import StageOutput
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.stack import Stack
+
+
+def first_stage(request: RunRequest) -> Approval:
+    """What Stage 1 of a run is trained with: a single blind pixel, and no notch.
+
+    It is 2D in 2.5D as well: with the neighbouring slices in sight, noise that they share would pass through.
+
+    Parameters
+    ----------
+    request
+        What the run is asked.
+    """
+    return Approval(POINT, None, request.config.stage1, request.box)
+
+
+def run_stage(
+    stack: Stack,
+    stage: TrainingStage,
+    order: Approval,
+    request: RunRequest,
+    *,
+    device: str = "auto",
+    folder: RunFolder | None = None,
+    recovery: bool = True,
+    preview: int | None = None,
+) -> Generator[Event, Any, StageOutput]:
+    """Train a stage and denoise the stack with its model.
+
+    Parameters
+    ----------
+    stack, stage, order, device, preview
+        As for :func:`train_stage`.
+    request
+        Of the run: its seed, and the name and the voxel size of its input.
+    folder
+        Of the run, held by the caller; None keeps what is made in memory.
+    recovery
+        Whether the detail that the network lost is wanted.
+
+    Yields
+    ------
+    Event
+        ``StageStarted``, then as :func:`train_stage` and :func:`apply_stage`.
+
+    Returns
+    -------
+    StageOutput
+
+    Raises
+    ------
+    RunFolderError
+        If the folder holds another training.
+    """
+    yield StageStarted(stage)
+    model = yield from train_stage(
+        stack, stage, order, device=device, seed=request.seed, folder=folder, name=request.name,
+        preview=preview,
+    )  # fmt: skip
+    return (
+        yield from apply_stage(
+            stack, stage, model, device=device, folder=folder, voxel_size=request.voxel_size,
+            recovery=recovery,
+        )
+    )  # fmt: skip
+
+
+def examine_noise(
+    stack: Stack, predicted: Any, request: RunRequest, peaks: Edits | None = None, kernel: Edits | None = None
+) -> Generator[Event, Any, Review]:
+    """Analyse the noise, and put a person's edits on what was found.
+
+    Parameters
+    ----------
+    stack
+        The input of the run.
+    predicted
+        What Stage 1 made of it, same shape, without its detail.
+    request
+        Of the run: its mode, the settings of the analysis and the region.
+    peaks, kernel
+        Edits; None if there are none.
+
+    Yields
+    ------
+    Event
+        ``StageStarted``.
+
+    Returns
+    -------
+    Review
+
+    Raises
+    ------
+    StackError
+        If the region does not suit the stack.
+    KernelError
+        If the edits make no kernel.
+    """
+    yield StageStarted("analysis")
+    automatic = analyze(
+        stack, predicted, mode=request.mode, config=request.config.analysis, region=request.region,
+        voxel_size=request.voxel_size,
+    )  # fmt: skip
+    review = Review(automatic, peaks or Edits(), kernel or Edits())
+    review.analysis  # noqa: B018 - computed here, where edits that the engine refuses end the step
+    return review
 
 
 def train_stage(
@@ -92,7 +207,7 @@ def apply_stage(
     folder: RunFolder | None = None,
     voxel_size: VoxelSize | None = None,
     recovery: bool = True,
-) -> Generator[Event, Any, tuple[Any, Any]]:
+) -> Generator[Event, Any, StageOutput]:
     """Denoise the stack with the model of a stage, and find the detail that it lost.
 
     Parameters
@@ -120,9 +235,8 @@ def apply_stage(
 
     Returns
     -------
-    predicted, detail : array
-        What the network made, and what its recovery is to add to it; None if that was not wanted. Both of
-        the stack's shape: arrays in memory, or else in files from which slices are read.
+    StageOutput
+        Its stacks are arrays in memory, or else in files from which slices are read.
     """
 
     def place(what: Made) -> Generator[Event, Any, tuple[Any, int]]:
@@ -136,11 +250,11 @@ def apply_stage(
     predicted, first = yield from place("predicted")
     yield from _marked(predict(stack, model, device=device, out=predicted, first=first), predicted)
     if not recovery:
-        return predicted, None
+        return StageOutput(model, predicted, None)
     yield StageStarted("recovery")
     detail, first = yield from place("detail")
     yield from _marked(recover(stack, predicted, model.notch, out=detail, first=first), detail)
-    return predicted, detail
+    return StageOutput(model, predicted, detail)
 
 
 def _marked(events: Generator[SliceDone | Notice, Any, Any], out: Any) -> Generator[Event, Any, None]:

@@ -11,10 +11,11 @@ from typing import get_args
 
 from platformdirs import user_data_path
 
+from napari_autostructn2v.config import Config
 from napari_autostructn2v.disk.atomic import file_error
 from napari_autostructn2v.disk.lock import Hold
 from napari_autostructn2v.errors import RunFolderError
-from napari_autostructn2v.runs.folder import RunFolder, RunSettings, TrainingStage
+from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
 
 MAX_NAME = 60
 """Characters of a run's name: with the date it has to suit every file system."""
@@ -93,18 +94,18 @@ def _kept(path: Path) -> KeptRun:
     folder = RunFolder(path)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     try:
-        record, asked = folder.read_record(), folder.read_settings()
+        record, asked = folder.read_record(), folder.read_request()
         started = datetime.fromisoformat(record["started"]) if "started" in record else None
-        stage = "done" if record.get("skipped") else _stage(folder, asked)
+        stage = "done" if record.get("skipped") else _stage(folder, asked.config, record["input_shape"])
         return KeptRun(path, record.get("input") or path.name, started, stage, stage == "done", size)
     except (RunFolderError, ValueError):
         return KeptRun(path, path.name, None, "cannot be read", True, size)
 
 
-def _stage(folder: RunFolder, asked: RunSettings) -> str:
+def _stage(folder: RunFolder, config: Config, shape: list[int]) -> str:
     """How far a run came, by the files that are there."""
     approval = folder.read_approval()
-    depth = asked.input_shape[0] if len(asked.input_shape) == 3 else 1
+    depth = shape[0] if len(shape) == 3 else 1
     for stage in get_args(TrainingStage):
         for what, done in folder.slices_made(stage).items():
             if done < depth:
@@ -115,7 +116,7 @@ def _stage(folder: RunFolder, asked: RunSettings) -> str:
     if approval is not None:
         return f"stage 2, {_steps(folder, 'stage2', approval.config.steps)}"
     if not folder.model("stage1").exists():
-        return f"stage 1, {_steps(folder, 'stage1', asked.config.stage1.steps)}"
+        return f"stage 1, {_steps(folder, 'stage1', config.stage1.steps)}"
     return "review" if (folder.path / "analysis" / "analysis.json").exists() else "noise analysis"
 
 

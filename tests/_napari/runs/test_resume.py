@@ -141,7 +141,7 @@ def test_a_run_that_starts_in_the_window_is_kept_with_its_edits(
     dock.session.mark_peaks(np.where(dock.session.review.peaks, Mark.ERASED, Mark.ADDED))
     hand.wait(lambda: folder.read_edits("2d")[0] == dock.session.review.peak_edits)  # type: ignore[union-attr]
     dock.session.configure(recovery=0.25)
-    hand.wait(lambda: folder.read_settings().config.recovery == 0.25)
+    hand.wait(lambda: folder.read_request().config.recovery == 0.25)
     np.testing.assert_array_equal(folder.read_input().array, noisy)
 
 

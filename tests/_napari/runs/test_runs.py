@@ -22,6 +22,7 @@ from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.stack import Box
 
 
@@ -47,7 +48,11 @@ def folder(noisy: np.ndarray, tmp_path: Path) -> Path:
     source = read_stack(write_stack(tmp_path / "tiny.mrc", noisy, voxel_size=VoxelSize(2, 1, 1)))
     folder = tmp_path / "run"
     finish(
-        run(source.array, mode="2d", config=Config(stage1=short, stage2=short), folder=folder, source=source)
+        run(
+            source.array,
+            RunRequest("2d", Config(stage1=short, stage2=short), source=source),
+            folder=folder,
+        )
     )
     return folder
 
@@ -141,7 +146,7 @@ def test_saved_again_with_other_settings_it_takes_them(
         hand.wait(lambda: "Saved the run" in dock.message.text() or dock.session.error)
         assert not dock.session.error
         dock.session.tell("")
-        config = RunFolder(folder).read_settings().config
+        config = RunFolder(folder).read_request().config
         assert config.recovery == recovery / 100
         assert config.stage1.steps == 2, "what it was trained with, not what is chosen now"
     viewer.add_image(noisy + 1, name="another")
@@ -159,7 +164,7 @@ def test_the_part_that_was_trained_on_comes_back(
     source = read_stack(write_stack(tmp_path / "tiny.mrc", noisy, voxel_size=VoxelSize(2, 1.5, 1.5)))
     folder, box = tmp_path / "run", Box((1, 3), (8, 72), (0, 64))
     config = Config(stage1=short, stage2=short)
-    finish(run(source.array, mode="2d", config=config, folder=folder, source=source, box=box))
+    finish(run(source.array, RunRequest("2d", config, source=source, box=box), folder=folder))
     answer_dialogs(monkeypatch, folder)
     dock = open_dock(viewer)
     hand.click(dock.data.open_run)

@@ -20,7 +20,7 @@ from napari_autostructn2v._napari.review.layer_data import from_side_by_side, si
 from napari_autostructn2v._napari.session.jobs import Cancelled, Job, drive
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.session import Session
-from napari_autostructn2v._napari.session.state import Phase, Settings, Source, StageOutput
+from napari_autostructn2v._napari.session.state import Phase, Settings, Source
 from napari_autostructn2v.disk.lock import Hold
 from napari_autostructn2v.errors import BusyError, RunFolderError
 from napari_autostructn2v.events import Event, Step, finish
@@ -29,6 +29,7 @@ from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.review import Mark, Review
 from napari_autostructn2v.pipeline import resume
 from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.runs.store import RunStore
 from napari_autostructn2v.stack import as_stack
@@ -481,7 +482,7 @@ def test_a_run_killed_while_its_mode_is_written_keeps_its_edits(
             patch.setattr(RunFolder, "_write_json", staticmethod(killed))
             with pytest.raises(KeyboardInterrupt):
                 note(kept)
-        mode = folder.read_settings().mode
+        mode = folder.read_request().mode
         assert folder.read_edits(mode)[1].in_mode(after) == review_of(kept).kernel_edits
 
 
@@ -522,7 +523,7 @@ def test_a_kernel_given_for_the_other_mode_is_no_longer_asked_for(
     path = folder_of(kept).path / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"kernel": [[1, 1, 1]]}))
     note(kept)
-    assert folder_of(kept).read_settings().kernel is not None
+    assert folder_of(kept).read_request().kernel is not None
     kept.regenerate("2.5d")
     note(kept)
     kept.let_go()
@@ -535,7 +536,7 @@ def test_saved_again_in_another_mode(kept: Session, tmp_path: Path) -> None:
         write = kept.save_to(tmp_path / "saved")
         assert write is not None
         write()
-        assert open_run(tmp_path / "saved").mode == mode
+        assert open_run(tmp_path / "saved").request.mode == mode
 
 
 def test_what_was_painted_in_one_mode_is_there_after_stage_1_in_the_other(kept: Session) -> None:

@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_autostructn2v._napari.session.jobs import Named, Stream
+from napari_autostructn2v._napari.session.jobs import Stream
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import Event, Notice
+from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.stack import as_stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v.learning.model import Model
 
 
-class Opened(Named, Protocol):
-    """Data that have an array as well, of which slices are read when they are asked for."""
+class Opened(Protocol):
+    """Data with a name and perhaps a voxel size, of which slices are read when they are asked for."""
 
     @property
     def array(self) -> Any: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def voxel_size(self) -> VoxelSize | None: ...
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from psygnal import Signal
 
 from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement
 from napari_autostructn2v._napari.canvas.slices import by_slices, contrast_limits, middle_slice
-from napari_autostructn2v._napari.session.state import StageOutput
 from napari_autostructn2v.events import Preview
+from napari_autostructn2v.runs.output import StageOutput
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer

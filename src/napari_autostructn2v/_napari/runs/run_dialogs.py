@@ -96,7 +96,7 @@ class RunDialogs:
         self._choose(layer)
         source = Source(layer.name, array, voxel_size(layer), saved.image.path)
         self._session.reopen(saved, source)
-        self._outline_training(saved.box, layer)
+        self._outline_training(saved.request.box, layer)
 
     def _outline_training(self, box: Box | None, image: Image) -> None:
         """Show the part of each slice that is trained on, as it was drawn for the first stage."""

@@ -5,26 +5,25 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from napari_autostructn2v._napari.session.run_files import SavedRun, write_record
-from napari_autostructn2v._napari.session.state import Run, StageOutput
-from napari_autostructn2v.config import QUICK_LOOK, AnalysisConfig, Config, Mode
+from napari_autostructn2v._napari.session.state import Run
+from napari_autostructn2v.config import QUICK_LOOK
 from napari_autostructn2v.disk.atomic import room
 from napari_autostructn2v.disk.waiting import when_there_is_room
 from napari_autostructn2v.error_report import told
 from napari_autostructn2v.errors import FileError, RunFolderError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
-from napari_autostructn2v.io import VoxelSize
-from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.review import Review
 from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
+from napari_autostructn2v.runs.output import StageOutput
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.stack import Box, Stack
 
@@ -79,64 +78,70 @@ class Cancelled:
     """A job ended because it was cancelled."""
 
 
-class Named(Protocol):
-    """Data that have a name and perhaps a voxel size."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def voxel_size(self) -> VoxelSize | None: ...
+# torch takes seconds to import: the jobs import what needs it in the worker's thread, not in the window's.
 
 
-def stage1(run: Run, config: Config, region: np.ndarray | None, box: Box | None) -> Stream:
-    """Train with a single blind pixel, denoise the stack, and look at the noise.
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """Stage 1 with its review."""
 
-    In 2.5D as well it sees one slice only: noise that neighbouring slices share would pass through them.
-    """
+    output: StageOutput
+    review: Review
+
+
+def stage1(run: Run, request: RunRequest) -> Stream:
+    """Train with a single blind pixel, denoise the stack, and look at the noise."""
+    from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
+
     folder = run.folder
     if folder is not None:
-        folder = yield from _kept(run, folder, config, region, box)
-    order = Approval(POINT, None, config.stage1, box)
-    output = yield from _stage(run.stack, "stage1", order, run.source, folder)
-    analysis = yield from look_at_noise(
-        run.stack, output.predicted, run.mode, config.analysis, region, run.source.voxel_size
+        folder = yield from _kept(folder, run.stack, request)
+    output = yield from run_stage(
+        run.stack, "stage1", first_stage(request), request, folder=folder, preview=0
     )
+    review = yield from examine_noise(run.stack, output.predicted, request)
     if folder is not None:
-        yield from when_there_is_room(partial(folder.write_analysis, analysis), folder.path)
-    return replace(output, analysis=analysis)
+        yield from when_there_is_room(partial(folder.write_analysis, review.analysis), folder.path)
+    return Examined(output, review)
 
 
-def _kept(
-    run: Run, folder: RunFolder, config: Config, region: np.ndarray | None, box: Box | None
-) -> Generator[Event, Any, RunFolder | None]:
+def _kept(folder: RunFolder, stack: Stack, request: RunRequest) -> Generator[Event, Any, RunFolder | None]:
     """The folder with the record of the run, or None and a notice if it cannot be kept there."""
     yield StageStarted("stage1")
     try:
-        needed = KEPT_STACKS * run.stack.scale.dtype.itemsize * math.prod(run.stack.input_shape)
+        needed = KEPT_STACKS * stack.scale.dtype.itemsize * math.prod(stack.input_shape)
         if room(folder.path) < needed:
             raise FileError(
                 f"It takes up to {needed / 1e9:.1f} GB, and {folder.path.parent} has room for "
                 f"{room(folder.path) / 1e9:.1f} GB."
             )
-        write_record(folder, run, config, region, box)
+        write_record(folder, stack, request)
     except FileError as error:
         yield Notice(f"This run is not kept in case the program ends: {error}")
         return None
     return folder
 
 
-def stage2(run: Run, order: Approval) -> Stream:
+def examination(run: Run, request: RunRequest) -> Stream:
+    """Look at the noise again, with other settings, in another region or in the other mode."""
+    from napari_autostructn2v.runs.stages import examine_noise
+
+    assert run.stage1 is not None
+    return (yield from examine_noise(run.stack, run.stage1.predicted, request))
+
+
+def stage2(run: Run, request: RunRequest, order: Approval) -> Stream:
     """Train with the reviewed kernel, on what the notch leaves, and denoise the stack."""
-    folder = run.folder
-    if folder is not None:
-        yield from when_there_is_room(partial(folder.approve, order), folder.path)
-    return (yield from _stage(run.stack, "stage2", order, run.source, folder))
+    from napari_autostructn2v.runs.stages import run_stage
+
+    if run.folder is not None:
+        yield from when_there_is_room(partial(run.folder.approve, order), run.folder.path)
+    return (yield from run_stage(run.stack, "stage2", order, request, folder=run.folder, preview=0))
 
 
 @dataclass(frozen=True, eq=False)
 class Reopened:
-    """The stages of a saved run, made anew from their models, and its review with what was edited."""
+    """The stages of a saved run, and its review with what was edited."""
 
     stage1: StageOutput
     stage2: StageOutput | None
@@ -146,11 +151,13 @@ class Reopened:
 
 
 def reopen(run: Run, saved: SavedRun) -> Stream:
-    """Finish the first stage of a saved run or denoise again with its models, and look at the noise again.
+    """Take what a saved run has made of the stack, or finish its first stage, and look at the noise again.
 
-    Where the folder cannot be written to, a stage that is done is denoised in memory, and one that is not
-    is left as it is.
+    What is no longer there is denoised again with its model. Where the folder cannot be written to, that is
+    done in memory, and a stage that is not done is left as it is.
     """
+    from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
+
     trained = saved.folder.model("stage1").exists()
     if run.folder is None:
         if not trained:
@@ -162,33 +169,31 @@ def reopen(run: Run, saved: SavedRun) -> Stream:
             f"{saved.folder.path} cannot be written to: what you change or compute is not kept there. "
             "Save run … takes all of it to a folder of your own."
         )
+    request = saved.request
     if trained:
         first = yield from _made_again(run, saved, "stage1")
     else:
-        order = Approval(POINT, None, saved.config.stage1, saved.box)
-        first = yield from _stage(run.stack, "stage1", order, saved.image, run.folder, saved.seed)
+        first = yield from run_stage(
+            run.stack, "stage1", first_stage(request), request, folder=run.folder, preview=0
+        )
     second, approval = None, None if run.folder is None else saved.approval
     if saved.folder.model("stage2").exists():
         second = yield from _made_again(run, saved, "stage2")
-    analysis = yield from look_at_noise(
-        run.stack, first.predicted, saved.mode, saved.config.analysis, saved.region, saved.image.voxel_size
+    review = yield from examine_noise(
+        run.stack, first.predicted, request, saved.peak_edits, saved.kernel_edits
     )
-    review = Review(analysis, saved.peak_edits, saved.kernel_edits)
-    review.analysis  # noqa: B018 - edits that the engine refuses end it here, and stay in the folder
-    return Reopened(replace(first, analysis=analysis), second, review, None if second else approval)
+    return Reopened(first, second, review, None if second else approval)
 
 
 def _made_again(run: Run, saved: SavedRun, stage: TrainingStage) -> Generator[Event, Any, StageOutput]:
-    """What the model of a stage that is done makes of the stack."""
+    """What the model of a stage that is done makes of the stack; slices that are in the folder are taken."""
     from napari_autostructn2v.learning.model import load_model
     from napari_autostructn2v.runs.stages import apply_stage
 
     yield StageStarted(stage)
     model = load_model(saved.folder.model(stage))
-    made = yield from apply_stage(
-        run.stack, stage, model, folder=run.folder, voxel_size=saved.image.voxel_size
-    )
-    return StageOutput(model, *made)
+    voxel_size = saved.request.voxel_size
+    return (yield from apply_stage(run.stack, stage, model, folder=run.folder, voxel_size=voxel_size))
 
 
 def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int) -> Stream:
@@ -199,36 +204,6 @@ def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int)
         stack = notched(stack, notch)
     part = stack.cropped(box)
     return (yield from train(part, kernel, QUICK_LOOK, preview=z - box.z[0]))
-
-
-def _stage(
-    stack: Stack,
-    which: TrainingStage,
-    order: Approval,
-    source: Named,
-    folder: RunFolder | None,
-    seed: int = 0,
-) -> Generator[Event, int | None, StageOutput]:
-    # torch takes seconds to import: here that happens in the worker's thread, not in the window's.
-    from napari_autostructn2v.runs.stages import apply_stage, train_stage
-
-    yield StageStarted(which)
-    model = yield from train_stage(stack, which, order, seed=seed, folder=folder, name=source.name, preview=0)
-    made = yield from apply_stage(stack, which, model, folder=folder, voxel_size=source.voxel_size)
-    return StageOutput(model, *made)
-
-
-def look_at_noise(
-    stack: Stack,
-    denoised: Any,
-    mode: Mode,
-    config: AnalysisConfig,
-    region: np.ndarray | None,
-    voxel_size: VoxelSize | None,
-) -> Stream:
-    """Analyse the noise, in a region if one is given."""
-    yield StageStarted("analysis")
-    return analyze(stack, denoised, mode=mode, config=config, region=region, voxel_size=voxel_size)
 
 
 def drive(job: Job) -> Generator[Event, None, object]:

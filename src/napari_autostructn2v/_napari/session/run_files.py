@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.runs.folder import INPUT, RunFolder, TrainingStage
 from napari_autostructn2v.runs.input import is_input, readable, slices_digest
+from napari_autostructn2v.runs.output import StageOutput
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_spec import Approval
-from napari_autostructn2v.stack import Box
+from napari_autostructn2v.stack import Stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.progress import Losses
-    from napari_autostructn2v._napari.session.state import Run, StageOutput
+    from napari_autostructn2v._napari.session.state import Run
     from napari_autostructn2v.noise.review import Review
 
 
@@ -29,25 +28,13 @@ class SavedRun:
 
     folder: RunFolder
     image: ImageFile
-    mode: Mode
-    config: Config
-    region: np.ndarray | None
-    box: Box | None
-    seed: int
+    request: RunRequest
     peak_edits: Edits
     kernel_edits: Edits
     approval: Approval | None
 
 
-def save_run(
-    path: Path,
-    run: Run,
-    review: Review,
-    config: Config,
-    region: np.ndarray | None,
-    box: Box | None,
-    losses: dict[str, Losses],
-) -> None:
+def save_run(path: Path, run: Run, request: RunRequest, review: Review, losses: dict[str, Losses]) -> None:
     """Write a run with its edits to a folder, a new one or the one it was saved to before.
 
     Raises
@@ -58,21 +45,26 @@ def save_run(
         If it cannot be written.
     """
     folder = RunFolder(path)
+    outputs: dict[TrainingStage, StageOutput] = {}
+    if run.stage1 is not None:
+        outputs["stage1"] = run.stage1
+    if run.stage2 is not None:
+        outputs["stage2"] = run.stage2
+    trained: dict[str, Any] = {stage: output.model.config for stage, output in outputs.items()}
     with ExitStack() as held:
         if run.folder is None or run.folder.path.resolve() != path.resolve():  # else this window holds it
             held.enter_context(folder.hold())
-        trained = {
-            stage: output.model.config
-            for stage, output in (("stage1", run.stage1), ("stage2", run.stage2))
-            if output is not None
-        }
-        write_record(folder, run, config.model_copy(update=trained), region, box)
-        _write_results(folder, run, review, region, losses)
+        write_record(folder, run.stack, replace(request, config=request.config.model_copy(update=trained)))
+        for stage, output in outputs.items():
+            output.model.save(folder.model(stage), overwrite=True)
+            folder.write_denoised(stage, output.denoised(run.recovery), request.voxel_size)
+            if stage in losses:
+                folder.losses(stage).write(losses[stage].training, losses[stage].validation)
+        folder.write_analysis(review.analysis)
+        folder.write_edits(review.peak_edits, review.kernel_edits)
 
 
-def write_record(
-    folder: RunFolder, run: Run, config: Config, region: np.ndarray | None, box: Box | None
-) -> None:
+def write_record(folder: RunFolder, stack: Stack, request: RunRequest) -> None:
     """Write what the run is asked, and its input where that is in no file of its own.
 
     Raises
@@ -82,36 +74,16 @@ def write_record(
     FileError
         If it cannot be written.
     """
-    source = run.source
+    source = request.source
+    assert source is not None
     image = readable(source.path)
-    facts = {"input_shape": list(run.stack.input_shape), "input_slices": slices_digest(run.stack)}
+    facts = {"input_shape": list(stack.input_shape), "input_slices": slices_digest(stack)}
     in_file = image is not None and is_input(image, facts)
-    path = source.path if in_file and source.path is not None else folder.path / INPUT
-    kept = ImageFile(source.array, source.voxel_size, source.name, path, "")
-    folder.open(
-        run.stack, mode=run.mode, config=config, kernel=None, region=region, box=box, seed=0, source=kept,
-        rewrite=True,
-    )  # fmt: skip
     if not in_file:
-        folder.keep_input(kept)
-
-
-def _write_results(
-    folder: RunFolder, run: Run, review: Review, region: np.ndarray | None, losses: dict[str, Losses]
-) -> None:
-    voxel_size = run.source.voxel_size
-    outputs: dict[TrainingStage, StageOutput | None] = {"stage1": run.stage1, "stage2": run.stage2}
-    for stage, output in outputs.items():
-        if output is None:
-            continue
-        output.model.save(folder.model(stage), overwrite=True)
-        folder.write_denoised(stage, output.denoised(run.recovery), voxel_size)
-        curves = losses.get(stage)
-        if curves is not None:
-            folder.losses(stage).write(curves.training, curves.validation)
-    folder.write_analysis(review.analysis)
-    folder.write_region(region)
-    folder.write_edits(review.peak_edits, review.kernel_edits)
+        source = ImageFile(source.array, source.voxel_size, source.name, folder.path / INPUT, "")
+    folder.open(stack, replace(request, source=source), rewrite=True)
+    if not in_file:
+        folder.keep_input(source)
 
 
 def open_run(path: Path) -> SavedRun:
@@ -123,17 +95,6 @@ def open_run(path: Path) -> SavedRun:
         If there is no run, it is damaged, or its input was changed or is gone.
     """
     folder = RunFolder(path)
-    asked, image = folder.read_settings(), folder.read_input()
-    peak_edits, kernel_edits = folder.read_edits(asked.mode)
-    return SavedRun(
-        folder=folder,
-        image=image,
-        mode=asked.mode,
-        config=asked.config,
-        region=folder.read_region(),
-        box=asked.box,
-        seed=asked.seed,
-        peak_edits=peak_edits,
-        kernel_edits=kernel_edits,
-        approval=folder.read_approval(),
-    )
+    request, image = folder.read_request(), folder.read_input()
+    edits = folder.read_edits(request.mode)
+    return SavedRun(folder, image, replace(request, source=image), *edits, folder.read_approval())

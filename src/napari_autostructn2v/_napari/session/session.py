@@ -15,11 +15,12 @@ from pydantic import ValidationError
 
 from napari_autostructn2v._napari.session.jobs import (
     Cancelled,
+    Examined,
     Failure,
     Job,
     JobKind,
     Reopened,
-    look_at_noise,
+    examination,
     reopen,
     stage1,
     stage2,
@@ -34,7 +35,6 @@ from napari_autostructn2v._napari.session.state import (
     Run,
     Settings,
     Source,
-    StageOutput,
 )
 from napari_autostructn2v.config import Config, Mode, TrainingConfig
 from napari_autostructn2v.disk.lock import Hold
@@ -57,9 +57,10 @@ from napari_autostructn2v.events import (
     Waiting,
 )
 from napari_autostructn2v.kernel import Edits
-from napari_autostructn2v.noise.analysis import NoiseAnalysis
 from napari_autostructn2v.noise.review import Review
 from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.output import StageOutput
+from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.runs.store import RunStore
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
@@ -227,9 +228,8 @@ class Session:
         self.losses = {}
         self.phase = Phase.STAGE1
         self.reviewed.emit()
-        config, region = self.settings.config(), self._suitable_region(self.run.stack)
-        box = self._box(self.run.stack)
-        self._start("stage1", lambda run: stage1(run, config, region, box))
+        request = self._request(self.run)
+        self._start("stage1", lambda run: stage1(run, request))
 
     def approve(self) -> None:
         """Train again with the reviewed kernel, and denoise."""
@@ -242,7 +242,9 @@ class Session:
     def _train_with(self, order: Approval) -> None:
         self.phase = Phase.STAGE2
         self.losses.pop("stage2", None)
-        self._start("stage2", lambda run: stage2(run, order))
+        assert self.run is not None
+        request = self._request(self.run)
+        self._start("stage2", lambda run: stage2(run, request, order))
 
     def skip(self) -> None:
         """Take the first stage's result as the result."""
@@ -275,16 +277,24 @@ class Session:
         """
         if self.run is None or self.run.stage1 is None or self.job is not None:
             return
-        denoised, config = self.run.stage1.predicted, self.settings.config().analysis
-        region, mode = self._region, mode or self.run.mode
-        self._start(
-            "analysis",
-            lambda run: look_at_noise(run.stack, denoised, mode, config, region, run.source.voxel_size),
-        )
+        # a region that does not suit the data is refused here, where the person has just asked for it
+        request = replace(self._request(self.run), mode=mode or self.run.mode, region=self._region)
+        self._start("analysis", lambda run: examination(run, request))
 
     def measure_in(self, region: np.ndarray | None) -> None:
         """Measure noise in a region, bool (Y, X) or (Z, Y, X), from now on; in the flattest parts if None."""
         self._region = region
+
+    def _request(self, run: Run) -> RunRequest:
+        """What is asked of the run with the present settings."""
+        return RunRequest(
+            run.mode,
+            self.settings.config(),
+            region=self._suitable_region(run.stack),
+            box=self._box(run.stack),
+            seed=run.seed,
+            source=run.source,
+        )
 
     def _suitable_region(self, stack: Stack) -> np.ndarray | None:
         """The region, if it is one of these data: that of others must not end a training in an error."""
@@ -363,9 +373,7 @@ class Session:
         run, review = self.run, self.review
         if run is None or review is None:
             return None
-        config, box, losses = self.settings.config(), self._box(run.stack), dict(self.losses)
-        region = self._suitable_region(run.stack)
-        return lambda: save_run(path, run, review, config, region, box, losses)
+        return partial(save_run, path, run, self._request(run), review, dict(self.losses))
 
     def keep(self) -> Callable[[], None] | None:
         """What has to be called, in any thread, to note edits and settings where the run is kept.
@@ -422,7 +430,7 @@ class Session:
 
     def reopen(self, saved: SavedRun, source: Source) -> None:
         """Go on with a saved run: denoise again with its models, put its edits on the analysis."""
-        self.settings = replace(self.settings, mode=saved.mode)  # which decides whether the data suit
+        self.settings = replace(self.settings, mode=saved.request.mode)  # which decides whether the data suit
         self.choose(source)
         if not self.ready:
             return
@@ -431,19 +439,19 @@ class Session:
         except BusyError as error:
             self.tell("", str(error))
             return
-        depth, height, width = as_stack(source.array, saved.mode).shape
-        box = saved.box
+        request = saved.request
+        stack, config, box = as_stack(source.array, request.mode), request.config, request.box
+        depth, height, width = stack.shape
         self.settings = replace(
             self.settings,
-            training=saved.config.stage1,
+            training=config.stage1,
             slices=None if box is None or box.z == (0, depth) else box.z,
-            **{name: getattr(saved.config.analysis, name) for name in ANALYSIS_SETTINGS},
-            recovery=saved.config.recovery,
+            **{name: getattr(config.analysis, name) for name in ANALYSIS_SETTINGS},
+            recovery=config.recovery,
         )
         self._field = None if box is None or (box.y, box.x) == ((0, height), (0, width)) else (box.y, box.x)
-        self._region = saved.region
-        stack = as_stack(source.array, saved.mode)
-        self.run = Run(source, stack, saved.mode, recovery=saved.config.recovery, folder=folder)
+        self._region = request.region
+        self.run = Run(source, stack, request.mode, request.seed, recovery=config.recovery, folder=folder)
         self.attempts = []
         self.review, self.losses = None, {"stage1": Losses.read(saved.folder.losses("stage1"))}
         self._reopening = saved
@@ -521,12 +529,14 @@ class Session:
             return
         self.job = self.progress = None
         assert self.run is not None
-        if isinstance(outcome, NoiseAnalysis):
-            self._take_in_mode(outcome.mode)
-            self.review = (self.review or Review(outcome)).with_automatic(outcome)
+        if isinstance(outcome, Review):
+            self._take_in_mode(outcome.automatic.mode)
+            self.review = (self.review or outcome).with_automatic(outcome.automatic)
             self.reviewed.emit()
+        elif isinstance(outcome, Examined):
+            self._take_in_stage1(outcome.output, self._with_kept_edits(outcome.review))
         elif isinstance(outcome, StageOutput):
-            self._take_in(job.kind, outcome)
+            self._take_in_stage2(outcome)
         elif isinstance(outcome, Reopened):
             self._take_in_run(outcome)
         self.changed.emit()
@@ -543,28 +553,27 @@ class Session:
         """Take in that ``job`` broke in a way nobody foresaw."""
         self.complete(job, Failure.of(error))
 
-    def _take_in(self, kind: JobKind, output: StageOutput) -> None:
+    def _take_in_stage1(self, output: StageOutput, review: Review) -> None:
         assert self.run is not None
-        if kind == "stage1":
-            assert output.analysis is not None
-            folder = self.run.folder if output.kept else None
-            self.run = replace(self.run, stage1=output, stage2=None, skipped=False, folder=folder)
-            self.attempts = []
-            self.review = self._with_kept_edits(Review(output.analysis))
-            self.phase = Phase.REVIEW
-        else:
-            if self._approved is not None:
-                output.model.provenance["edits"] = {
-                    "peaks": self._approved.peak_edits.to_json(),
-                    "kernel": self._approved.kernel_edits.to_json(),
-                }
-            self.run = replace(self.run, stage2=output, skipped=False)
-            number = self.attempts[-1].number + 1 if self.attempts else 1
-            self.attempts = [*self.attempts, Attempt(number, output)]
-            self.phase = Phase.RESULT
-        self.stage_finished.emit(kind, output)
-        if kind == "stage1":
-            self.reviewed.emit()
+        folder = self.run.folder if output.kept else None
+        self.run = replace(self.run, stage1=output, stage2=None, skipped=False, folder=folder)
+        self.attempts = []
+        self.review, self.phase = review, Phase.REVIEW
+        self.stage_finished.emit("stage1", output)
+        self.reviewed.emit()
+
+    def _take_in_stage2(self, output: StageOutput) -> None:
+        assert self.run is not None
+        if self._approved is not None:
+            output.model.provenance["edits"] = {
+                "peaks": self._approved.peak_edits.to_json(),
+                "kernel": self._approved.kernel_edits.to_json(),
+            }
+        self.run = replace(self.run, stage2=output, skipped=False)
+        number = self.attempts[-1].number + 1 if self.attempts else 1
+        self.attempts = [*self.attempts, Attempt(number, output)]
+        self.phase = Phase.RESULT
+        self.stage_finished.emit("stage2", output)
 
     def _take_in_mode(self, mode: Mode) -> None:
         """Go on in the mode of a new analysis."""
@@ -578,15 +587,13 @@ class Session:
         saved = self._reopening
         assert saved is not None
         self._kept = None
-        self._take_in("stage1", outcome.stage1)
         self._saved = saved.peak_edits, saved.kernel_edits
+        self._take_in_stage1(outcome.stage1, outcome.review)
         self.folder = None if self.run is None or self.run.folder is None else saved.folder.path
-        self.review = outcome.review
-        self.reviewed.emit()
         if outcome.stage2 is not None:
             self.losses["stage2"] = Losses.read(saved.folder.losses("stage2"))
             self._approved = None
-            self._take_in("stage2", outcome.stage2)
+            self._take_in_stage2(outcome.stage2)
         self._in_file = outcome.stage2 or outcome.stage1
 
     def _start(self, kind: JobKind, stream: Callable[[Run], Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
 from napari_autostructn2v.io import VoxelSize
-from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
 from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.stack import ComputedArray, Stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v.learning.model import Model
-    from napari_autostructn2v.noise.analysis import NoiseAnalysis
+
 
 Field = tuple[tuple[int, int], tuple[int, int]]
 """Part of a slice: first row and the one after the last, and likewise the columns."""
@@ -66,41 +65,6 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class StageOutput:
-    """What a stage leaves: its model, the denoised stack and the detail that it lost.
-
-    Both stacks are in files where the run is kept. The first stage leaves the analysis as well.
-    """
-
-    model: Any
-    predicted: Any
-    detail: Any
-    analysis: NoiseAnalysis | None = None
-
-    def denoised(self, recovery: float) -> ComputedArray:
-        """The stack with that share of its detail brought back, slice by slice as it is read."""
-        from napari_autostructn2v.noise.recovery import with_detail
-
-        return with_detail(self.predicted, self.detail, recovery)
-
-    def forget(self, others: Iterable[StageOutput]) -> None:
-        """Delete its files, if it has any, but for those that others have as well."""
-        shared = {file.path for other in others for file in other._files}
-        for file in self._files:
-            if file.path not in shared:
-                delete_kept(file.path)
-
-    @property
-    def kept(self) -> bool:
-        """Whether what it made is in files, to be gone on with should the program end."""
-        return bool(self._files)
-
-    @property
-    def _files(self) -> list[KeptStack]:
-        return [made for made in (self.predicted, self.detail) if isinstance(made, KeptStack)]
-
-
-@dataclass(frozen=True, eq=False)
 class Source:
     """The data as chosen: a name and an array, never computed whole."""
 
@@ -118,6 +82,7 @@ class Run:
     source: Source
     stack: Stack
     mode: Mode
+    seed: int = 0
     stage1: StageOutput | None = None
     stage2: StageOutput | None = None
     skipped: bool = False

@@ -1,0 +1,114 @@
+"""What a run is asked: everything that decides its result, but for the values of the stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from napari_autostructn2v.config import Config, Mode
+from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.kernel import validate_kernel
+from napari_autostructn2v.runs.record import Record
+from napari_autostructn2v.stack import Box
+
+
+class Origin(Protocol):
+    """Where a stack came from: an opened file, or data in memory that have a name."""
+
+    @property
+    def array(self) -> Any:
+        """Shape (Z, Y, X) or (Y, X)."""
+
+    @property
+    def voxel_size(self) -> VoxelSize | None:
+        """If known."""
+
+    @property
+    def name(self) -> str:
+        """Without folder and suffix."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None if there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunRequest:
+    """What a run is asked.
+
+    Attributes
+    ----------
+    mode
+        ``"2d"`` slice by slice, or ``"2.5d"``, which predicts a slice from its neighbours too.
+    config
+        Settings of both stages and of the analysis.
+    kernel
+        Blind spot for Stage 2, bool (K, K) or (3, K, K); None if it is to be found.
+    region
+        Where the stack shows nothing but noise, bool (Y, X) or (Z, Y, X); None if it is to be found.
+    box
+        Part of the stack to train on; None for all of it.
+    seed
+        Of all that is drawn by chance.
+    source
+        Where the stack came from; None if that is not known.
+    output
+        Where the result is to go, for who finishes the run from its folder alone; None if that was not said.
+    """
+
+    mode: Mode
+    config: Config
+    kernel: np.ndarray | None = None
+    region: np.ndarray | None = None
+    box: Box | None = None
+    seed: int = 0
+    source: Origin | None = None
+    output: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the input; empty if it has none."""
+        return "" if self.source is None else self.source.name
+
+    @property
+    def voxel_size(self) -> VoxelSize | None:
+        """Of the input, if known."""
+        return None if self.source is None else self.source.voxel_size
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as they stand in ``run.json``; :meth:`from_record` reads them."""
+        return {
+            "mode": self.mode,
+            "kernel": None if self.kernel is None else self.kernel.astype(int).tolist(),
+            "box": None if self.box is None else [list(s) for s in (self.box.z, self.box.y, self.box.x)],
+            "config": self.config.model_dump(),
+        }
+
+    @classmethod
+    def from_record(cls, record: Record, region: np.ndarray | None) -> RunRequest:
+        """The request of a run that is on disk, but for its source, which may be gone.
+
+        Parameters
+        ----------
+        record
+            What ``run.json`` says.
+        region
+            As in the request: it is in a file of its own.
+
+        Raises
+        ------
+        KernelError
+            If the record holds no kernel where there should be one.
+        """
+        return cls(
+            mode=record.mode,
+            config=record.config,
+            kernel=None if record.kernel is None else validate_kernel(record.kernel),
+            region=region,
+            box=None if record.box is None else Box(*record.box),
+            seed=record.seed,
+            output=None if record.output is None else Path(record.output),
+        )
