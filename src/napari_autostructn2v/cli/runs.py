@@ -140,7 +140,7 @@ def _finish(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Follow a run to its end, write its result, and clear away what only was there to go on from."""
+    """Follow a run to its end, write its result, and clear away what earlier attempts have left."""
     from napari_autostructn2v.disk.waiting import when_there_is_room
     from napari_autostructn2v.io import write_stack
     from napari_autostructn2v.runs.folder import RunFolder
@@ -150,7 +150,7 @@ def _finish(
     follow(when_there_is_room(write, output.parent), quiet)
     run_folder = RunFolder(folder)
     with run_folder.hold():
-        run_folder.forget_made()
+        run_folder.forget_earlier()
     if not quiet:
         stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
         console.print(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.", sep="\n")
@@ -168,7 +168,6 @@ def demo(
     from napari_autostructn2v.figures.report import draw_report
     from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
     from napari_autostructn2v.metrics import psnr
-    from napari_autostructn2v.runs.folder import RunFolder
     from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.synthetic import sample
 
@@ -186,7 +185,6 @@ def demo(
     }
     for name, stack in files.items():
         write_stack(out / name, stack, voxel_size=voxels, overwrite=True)
-    RunFolder(out / "run").forget_made()
     stacks = {
         "Noisy": tomogram.noisy,
         "Stage 1: Noise2Void": result.stage1,

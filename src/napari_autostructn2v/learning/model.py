@@ -6,6 +6,7 @@ data: nothing in a bundle is ever executed, and loading one never unpickles.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -151,6 +152,31 @@ def load_model(path: str | Path) -> Model:
         normalisation=Normalisation(description.mean, description.std),
         provenance=description.provenance,
     )
+
+
+def model_digest(path: Path) -> str:
+    """A fingerprint of all in a model bundle that decides what it makes of a stack: not of its provenance.
+
+    Parameters
+    ----------
+    path
+        Of a bundle that :func:`load_model` reads.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            description = json.loads(archive.read("model.json"))
+            weights = archive.read("weights.safetensors")
+        del description["provenance"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"The model {path} is damaged. Save it again, or train anew.") from error
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    digest.update(weights)
+    return digest.hexdigest()
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

@@ -8,8 +8,9 @@
              previous_checkpoint…
              losses.csv               step, training loss, validation loss
              model.zip                once it is trained
-             predicted_….tif          what the model has made of the stack so far, and the detail that was
-             detail_….tif             brought back, each with a mark of how far it came; until the run is done
+             predicted_….tif          what the model has made of the stack so far, and the detail that is
+             detail_….tif             brought back, each with a mark of how far it came; they stay when the
+                                      run is done, so that it opens at once
              denoised.tif             once the stage is done
     analysis/ analysis.json           verdict, settings, numbers
               spectrum.tif peaks.tif autocorrelation.tif kernel.tif
@@ -25,10 +26,10 @@ ends.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -42,12 +43,13 @@ from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.disk.atomic import make_folder, remove_leftovers, write_atomically
 from napari_autostructn2v.disk.lock import LOCK, Hold
-from napari_autostructn2v.errors import KernelError, RunFolderError, of_another_run
+from napari_autostructn2v.errors import KernelError, ModelError, RunFolderError, of_another_run
 from napari_autostructn2v.io import ImageFile, VoxelSize, write_stack
 from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.io.slice_file import KeptStack, delete_kept, slices_done
 from napari_autostructn2v.kernel import Edits, save_kernel
 from napari_autostructn2v.learning.checkpoint import checkpoint_files
+from napari_autostructn2v.learning.model import model_digest
 from napari_autostructn2v.noise.analysis import NoiseAnalysis
 from napari_autostructn2v.runs.input import file_facts, find_input, slices_digest
 from napari_autostructn2v.runs.losses import Losses
@@ -383,15 +385,79 @@ class RunFolder:
     def made(self, stage: TrainingStage, what: Made, stack: Stack, voxel_size: VoxelSize | None) -> KeptStack:
         """What the present model of a stage makes of the input, as far as it came: to be filled further.
 
+        Parameters
+        ----------
+        stage, what
+            Where it is kept.
+        stack
+            The input.
+        voxel_size
+            For the header of the file.
+
         Raises
         ------
         DiskFullError, FileError
             If there is nothing yet and it cannot be made.
         """
-        owner = hashlib.sha256(self.model(stage).read_bytes()).hexdigest()
-        # by model: while another is tried, the results of those before it stay
-        file = self.path / stage / f"{what}_{owner[:8]}.tif"
+        owner = model_digest(self.model(stage))
+        file = self._made_file(stage, what, owner)
         return KeptStack(file, stack.input_shape, owner, voxel_size, dtype=stack.scale.dtype)
+
+    def write_made(
+        self, stage: TrainingStage, what: Made, values: Any, stack: Stack, voxel_size: VoxelSize | None
+    ) -> None:
+        """Keep what the present model of a stage has made, unless it is there already.
+
+        Parameters
+        ----------
+        stage, what
+            Where it is kept.
+        values
+            All of it, shape of the input; read one slice at a time.
+        stack
+            The input.
+        voxel_size
+            For the header of the file.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
+        file, depth = self.made(stage, what, stack, voxel_size), stack.shape[0]
+        if file.done == depth:
+            return
+        for z in range(depth):
+            index = z if len(stack.input_shape) == 3 else ...
+            file[index] = np.asarray(values[index])
+        file.keep(depth)
+
+    def read_made(self, stage: TrainingStage, what: Made, stack: Stack) -> np.ndarray | None:
+        """What the present model of a stage has made, as a memory map; None if not all of it is there.
+
+        Nothing is written: the folder may be one that can only be read.
+
+        Parameters
+        ----------
+        stage, what
+            Where it is kept.
+        stack
+            The input.
+
+        Raises
+        ------
+        ModelError
+            If the model is damaged.
+        """
+        owner = model_digest(self.model(stage))
+        file = self._made_file(stage, what, owner)
+        if slices_done(file) < stack.shape[0]:
+            return None
+        return tifffile.memmap(file, mode="r").reshape(stack.input_shape)
+
+    def _made_file(self, stage: TrainingStage, what: Made, owner: str) -> Path:
+        # by model: while another is tried, the results of those before it stay
+        return self.path / stage / f"{what}_{owner[:8]}.tif"
 
     def slices_made(self, stage: TrainingStage) -> dict[Made, int]:
         """How many slices the models of a stage have come to, by what was made: the least of those begun."""
@@ -401,15 +467,20 @@ class RunFolder:
     def _made_files(self, stage: TrainingStage, what: Made) -> list[Path]:
         return list((self.path / stage).glob(f"{what}_????????.tif"))
 
-    def forget_made(self) -> None:
-        """Delete what models have made, but for the denoised stacks: it can be made again.
+    def forget_earlier(self) -> None:
+        """Delete what models before the present ones have made, and what was not finished.
 
+        What the present models have made stays, so that the run opens at once, with its detail to choose.
         Only for whoever holds the folder.
         """
         for stage in get_args(TrainingStage):
+            present = ""
+            with suppress(ModelError):  # of a stage without a model nothing is of use
+                present = model_digest(self.model(stage))[:8]
             for what in get_args(Made):
                 for file in self._made_files(stage, what):
-                    delete_kept(file)
+                    if file.stem != f"{what}_{present}":
+                        delete_kept(file)
 
     def read_denoised(self, stage: TrainingStage, shape: tuple[int, ...]) -> np.ndarray:
         """The denoised stack of a stage that is done, as a memory map of the input's shape."""

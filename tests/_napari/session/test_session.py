@@ -23,7 +23,7 @@ from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, Settings, Source
 from napari_autostructn2v.disk.lock import Hold
 from napari_autostructn2v.errors import BusyError, RunFolderError
-from napari_autostructn2v.events import Event, Step, finish
+from napari_autostructn2v.events import Event, SliceDone, Step, finish
 from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.review import Mark, Review
@@ -362,12 +362,14 @@ def file(noisy: np.ndarray, tmp_path: Path) -> Path:
     return write_stack(tmp_path / "tiny.mrc", noisy)
 
 
-def another_session(store: Path | None = None) -> Session:
+def another_session(
+    store: Path | None = None, on_event: Callable[[Job, Event], Any] = lambda job, event: None
+) -> Session:
     """As a window has it; its jobs run in place."""
     session = Session(None if store is None else RunStore(store))
     session.configure(preset="fast")
     session.configure_training(steps=4, features=8, batch_size=2, patch_size=32)
-    run_jobs_here(session)
+    run_jobs_here(session, on_event)
     return session
 
 
@@ -393,9 +395,9 @@ def note(session: Session) -> None:
     write()
 
 
-def opened(folder: Path) -> Session:
+def opened(folder: Path, on_event: Callable[[Job, Event], Any] = lambda job, event: None) -> Session:
     """A session that goes on with the run in a folder."""
-    session = another_session()
+    session = another_session(on_event=on_event)
     saved = open_run(folder)
     session.reopen(saved, Source(saved.image.name, saved.image.array, path=saved.image.path))
     return session
@@ -444,6 +446,38 @@ def test_a_run_taken_to_25d_in_the_review_resumes_to_the_same_result(kept: Sessi
     np.testing.assert_array_equal(third.denoised, kept.run.denoised)
     assert third.analysis.mode == "2.5d"
     np.testing.assert_array_equal(third.analysis.kernel, review_of(kept).analysis.kernel)
+
+
+@pytest.mark.parametrize("where", ["kept", "saved", "saved in its own folder"])
+def test_a_finished_run_opens_without_predicting_again(kept: Session, tmp_path: Path, where: str) -> None:
+    paint_beside(kept)
+    kept.approve()
+    note(kept)
+    kept.approve()  # of the first attempt nothing is left in the end
+    assert kept.run is not None and kept.run.stage1 is not None and kept.run.stage2 is not None, kept.error
+    path = tmp_path / "saved" if where == "saved" else folder_of(kept).path
+    if where != "kept":
+        write = kept.save_to(path)
+        assert write is not None
+        write()
+    kept.let_go()
+    assert len(list(path.rglob("predicted_*.tif"))) == len(list(path.rglob("detail_*.tif"))) == 2
+    events: list[Event] = []
+    again = opened(path, lambda job, event: events.append(event))
+    assert again.phase is Phase.RESULT and not again.error
+    assert not any(isinstance(event, SliceDone | Step) for event in events), "nothing is computed twice"
+    assert again.run is not None and again.run.stage1 is not None and again.run.stage2 is not None
+    for recovery in (0.0, 0.5, 1.0):
+        np.testing.assert_array_equal(again.run.stage1.denoised(recovery), kept.run.stage1.denoised(recovery))
+        np.testing.assert_array_equal(again.run.stage2.denoised(recovery), kept.run.stage2.denoised(recovery))
+    np.testing.assert_array_equal(review_of(again).kernel_grid, review_of(kept).kernel_grid)
+
+    for made in [*path.rglob("predicted_*"), *path.rglob("detail_*")]:
+        made.unlink()  # as earlier versions left a run that was done
+    again.let_go()
+    older = opened(path)
+    assert older.run is not None and not older.error
+    np.testing.assert_array_equal(older.run.denoised, kept.run.denoised)
 
 
 def test_a_run_taken_back_to_2d_resumes_in_2d(kept: Session) -> None:

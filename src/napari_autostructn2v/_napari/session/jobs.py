@@ -192,6 +192,11 @@ def _made_again(run: Run, saved: SavedRun, stage: TrainingStage) -> Generator[Ev
 
     yield StageStarted(stage)
     model = load_model(saved.folder.model(stage))
+    if run.folder is None:
+        predicted = saved.folder.read_made(stage, "predicted", run.stack)
+        detail = saved.folder.read_made(stage, "detail", run.stack)
+        if predicted is not None and detail is not None:
+            return StageOutput(model, predicted, detail)
     voxel_size = saved.request.voxel_size
     return (yield from apply_stage(run.stack, stage, model, folder=run.folder, voxel_size=voxel_size))
 

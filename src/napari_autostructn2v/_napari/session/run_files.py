@@ -57,6 +57,8 @@ def save_run(path: Path, run: Run, request: RunRequest, review: Review, losses: 
         write_record(folder, run.stack, replace(request, config=request.config.model_copy(update=trained)))
         for stage, output in outputs.items():
             output.model.save(folder.model(stage), overwrite=True)
+            folder.write_made(stage, "predicted", output.predicted, run.stack, request.voxel_size)
+            folder.write_made(stage, "detail", output.detail, run.stack, request.voxel_size)
             folder.write_denoised(stage, output.denoised(run.recovery), request.voxel_size)
             if stage in losses:
                 folder.losses(stage).write(losses[stage].training, losses[stage].validation)

@@ -392,12 +392,12 @@ class Session:
         )  # fmt: skip
 
     def let_go(self) -> None:
-        """Leave the folder of the run to others; if the run is done, without what can be made again."""
+        """Leave the folder of the run to others; if the run is done, without what earlier attempts made."""
         if self._hold is None:
             return
         run = self.run
         if run is not None and run.folder is not None and (run.stage2 is not None or run.skipped):
-            run.folder.forget_made()
+            run.folder.forget_earlier()
         self._hold.release()
         self._hold = self._held = None
 
