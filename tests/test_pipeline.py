@@ -202,7 +202,7 @@ def test_a_folder_of_another_run_is_refused_and_kept(small, tmp_path):
 
 def test_models_of_earlier_starts_of_stage_2_are_never_overwritten(tmp_path):
     folder = RunFolder(tmp_path)
-    model = folder.model("stage2")
+    model = folder.stage("stage2").model
     model.parent.mkdir()
 
     def start_again(content):

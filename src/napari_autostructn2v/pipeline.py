@@ -22,9 +22,10 @@ from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.noise.analysis import NoiseAnalysis
 from napari_autostructn2v.noise.recovery import bring_back
 from napari_autostructn2v.noise.tiles import check_region, choose_tiles
-from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
+from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
+from napari_autostructn2v.runs.stage_folder import TrainingStage
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
@@ -172,10 +173,12 @@ def run(
 
     Parameters
     ----------
-    stack, device
+    stack
         As for :func:`denoise`.
     request
         What is asked.
+    device
+        As for :func:`denoise`.
     folder
         Where the run is kept. If it holds this very run, however that ended, the run goes on from there. No
         other process may use it meanwhile.
@@ -267,22 +270,22 @@ def _both_stages(
         denoised = output.denoised(recovery)
         if folder is None:
             return output, np.asarray(denoised)
-        write = partial(folder.write_denoised, which, denoised, request.voxel_size)
+        write = partial(folder.stage(which).write_denoised, denoised, request.voxel_size)
         yield from when_there_is_room(write, folder.path)
-        return output, folder.read_denoised(which, stack.input_shape)
+        return output, folder.stage(which).read_denoised(stack.input_shape)
 
     output, stage1 = yield from stage("stage1", first_stage(request))
-    edits = (Edits(), Edits()) if folder is None else folder.read_edits(request.mode)
+    edits = (Edits(), Edits()) if folder is None else folder.analysis.read_edits(request.mode)
     review = yield from examine_noise(stack, output.predicted, request, *edits)
     analysis = review.analysis if request.kernel is None else review.analysis.with_kernel(request.kernel)
     approved = None
     if folder is not None:
         approved = folder.read_approval()
-        yield from when_there_is_room(partial(folder.write_analysis, analysis), folder.path)
+        yield from when_there_is_room(partial(folder.analysis.write, analysis), folder.path)
     denoised = stage1
     if approved is None and (request.kernel is not None or analysis.verdict.expect_gain):
         approved = Approval(analysis.kernel, analysis.notch_rule, request.config.stage2, request.box)
-        if folder is not None and not folder.model("stage2").exists():
+        if folder is not None and not folder.stage("stage2").model.exists():
             yield from when_there_is_room(partial(folder.approve, approved), folder.path)
     if approved is not None:
         output, denoised = yield from stage("stage2", approved)

@@ -142,7 +142,7 @@ def _read_of_run(path: Path) -> None:
         case "run.json":
             RunFolder(path.parent).read_request()
         case "edits.json":
-            RunFolder(path.parent.parent).read_edits("2.5d")
+            RunFolder(path.parent.parent).analysis.read_edits("2.5d")
         case "approved.json":
             RunFolder(path.parent.parent).read_approval()
         case _:

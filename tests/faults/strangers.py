@@ -226,7 +226,7 @@ def _of_run(part: str) -> Callable[[Path], object]:
                 request = RunRequest("2d", Config(), kernel=line, box=box, seed=1, output=output)
                 run.open(as_stack(stack()), request)
             case "edits.json":
-                run.write_edits(
+                run.analysis.write_edits(
                     Edits(frozenset({(0, 3), (0, -3)})), Edits(frozenset(), frozenset({(0, 1, 1)}))
                 )
             case "approved.json":

@@ -12,7 +12,13 @@ from napari_autostructn2v.stack import Stack, as_stack
 
 
 def slices_digest(stack: Stack) -> str:
-    """A fingerprint of the first, the middle and the last slice."""
+    """A fingerprint of the first, the middle and the last slice.
+
+    Parameters
+    ----------
+    stack
+        The input of a run.
+    """
     depth = stack.shape[0]
     digest = hashlib.sha256()
     for z in sorted({0, depth // 2, depth - 1}):
@@ -21,7 +27,13 @@ def slices_digest(stack: Stack) -> str:
 
 
 def file_facts(path: Path | None) -> dict[str, Any]:
-    """Where the input is, its size in bytes and when it was last changed, in nanoseconds since 1970."""
+    """Where the input is, its size in bytes and when it was last changed, in nanoseconds since 1970.
+
+    Parameters
+    ----------
+    path
+        Of the input; None if it is in no file.
+    """
     facts: dict[str, Any] = {"input_path": None if path is None else str(path.resolve())}
     if path is not None and path.is_file():
         status = path.stat()
@@ -31,6 +43,13 @@ def file_facts(path: Path | None) -> dict[str, Any]:
 
 def find_input(record: dict[str, Any], copy: Path) -> ImageFile:
     """The input of the run of that record, where it was, or as a copy in the run folder.
+
+    Parameters
+    ----------
+    record
+        What ``run.json`` says.
+    copy
+        Where the copy is, if there is one.
 
     Raises
     ------
@@ -56,7 +75,15 @@ def find_input(record: dict[str, Any], copy: Path) -> ImageFile:
 
 
 def is_input(image: ImageFile, record: dict[str, Any]) -> bool:
-    """Whether these are the data that the record speaks of."""
+    """Whether these are the data that the record speaks of.
+
+    Parameters
+    ----------
+    image
+        An opened file.
+    record
+        What ``run.json`` says, or its entries about the input.
+    """
     if list(image.array.shape) != record["input_shape"]:
         return False
     try:
@@ -67,7 +94,13 @@ def is_input(image: ImageFile, record: dict[str, Any]) -> bool:
 
 
 def readable(path: Path | None) -> ImageFile | None:
-    """The stack in a file, if there is one that can be read."""
+    """The stack in a file; None if there is none that can be read.
+
+    Parameters
+    ----------
+    path
+        The file; None if there is none.
+    """
     try:
         return None if path is None else read_stack(path)
     except FileError:

@@ -22,7 +22,15 @@ class Losses:
     _since: list[float] = field(default_factory=list)
 
     def write(self, training: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]]) -> None:
-        """Write the losses of a whole training: of every step, and of the validations."""
+        """Write the losses of a whole training.
+
+        Parameters
+        ----------
+        training
+            Step and loss, of every step.
+        validation
+            Step and loss, of each validation.
+        """
         self.rows, since = [], 0
         for step, loss in validation:
             between = [each for at, each in training if since < at <= step]
@@ -31,7 +39,13 @@ class Losses:
         self._write()
 
     def record(self, event: Event) -> None:
-        """Take note of an event; the table is written at each validation."""
+        """Take note of an event; the table is written at each validation.
+
+        Parameters
+        ----------
+        event
+            Of the training.
+        """
         match event:
             case TrainingStarted(step=step) if step:
                 # a checkpoint may be older than the table: what is trained again is recorded again

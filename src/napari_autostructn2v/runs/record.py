@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_autostructn2v.config import Config, Mode
+from napari_autostructn2v.disk.atomic import write_atomically
+
+RECORD = "run.json"
+"""The record, in the folder of the run."""
 
 Span = tuple[int, int]
 Spans = tuple[Span, Span, Span]
@@ -28,6 +34,7 @@ class Record(BaseModel):
     seed: int = 0
     started: str | None = None
     output: str | None = Field(None, pattern=_NO_NUL)
+    skipped: bool = False
 
 
 class _EditedPeaks(BaseModel):
@@ -51,3 +58,22 @@ class EditsFile(BaseModel):
 
     peaks: _EditedPeaks
     kernel: _EditedKernel
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write one of these files, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where; a file that is there is replaced.
+    content
+        JSON-able values.
+
+    Raises
+    ------
+    DiskFullError, FileError
+        If it cannot be written.
+    """
+    with write_atomically(path, overwrite=True) as beside:
+        beside.write_text(json.dumps(content, indent=1))

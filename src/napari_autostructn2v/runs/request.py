@@ -100,7 +100,7 @@ class RunRequest:
 
         Raises
         ------
-        KernelError
+        ValueError
             If the record holds no kernel where there should be one.
         """
         return cls(

@@ -49,6 +49,11 @@ class Approval:
     def from_json(cls, text: str) -> Approval:
         """From JSON text.
 
+        Parameters
+        ----------
+        text
+            As :meth:`to_json` gives it.
+
         Raises
         ------
         ValueError

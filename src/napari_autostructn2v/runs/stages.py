@@ -26,10 +26,11 @@ from napari_autostructn2v.learning.training import CHECKPOINT_SECONDS, StopTrain
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.recovery import recover
 from napari_autostructn2v.noise.review import Review
-from napari_autostructn2v.runs.folder import Made, RunFolder, TrainingStage
+from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.losses import Losses
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
+from napari_autostructn2v.runs.stage_folder import Made, TrainingStage
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.stack import Stack
 
@@ -62,14 +63,18 @@ def run_stage(
 
     Parameters
     ----------
-    stack, stage, order, device, preview
+    stack, stage, order
         As for :func:`train_stage`.
     request
         Of the run: its seed, and the name and the voxel size of its input.
+    device
+        As for :func:`train_stage`.
     folder
         Of the run, held by the caller; None keeps what is made in memory.
     recovery
         Whether the detail that the network lost is wanted.
+    preview
+        As for :func:`train_stage`.
 
     Yields
     ------
@@ -161,10 +166,12 @@ def train_stage(
         Where in the folder it is kept.
     order
         What to train with.
-    device, seed, name, preview
+    device, seed
         As for :func:`~napari_autostructn2v.learning.training.train`.
     folder
         Of the run, held by the caller; None keeps nothing.
+    name, preview
+        As for :func:`~napari_autostructn2v.learning.training.train`.
 
     Yields
     ------
@@ -182,19 +189,20 @@ def train_stage(
     """
     events = train(
         stack, order.kernel, order.config, device=device, seed=seed, preview=preview,
-        checkpoint=None if folder is None else folder.checkpoint(stage),
+        checkpoint=None if folder is None else folder.stage(stage).checkpoint,
         name=name, notch=order.notch, box=order.box,
     )  # fmt: skip
     if folder is None:
         return (yield from events)
-    if folder.model(stage).exists():
-        model = load_model(folder.model(stage))
+    of_stage = folder.stage(stage)
+    if of_stage.model.exists():
+        model = load_model(of_stage.model)
         if np.array_equal(model.kernel, order.kernel) and model.notch == order.notch:
             return model
-    model = yield from _recorded(events, folder.losses(stage))
-    save = partial(model.save, folder.model(stage), overwrite=True)
+    model = yield from _recorded(events, of_stage.losses)
+    save = partial(model.save, of_stage.model, overwrite=True)
     yield from when_there_is_room(save, folder.path)
-    folder.forget_checkpoints(stage)
+    of_stage.forget_checkpoints()
     return model
 
 
@@ -243,7 +251,7 @@ def apply_stage(
         """What is to be filled, and from which slice on."""
         if folder is None:
             return np.empty(stack.input_shape, dtype=stack.scale.dtype), 0
-        open_file = partial(folder.made, stage, what, stack, voxel_size)
+        open_file = partial(folder.stage(stage).made, what, stack, voxel_size)
         file = yield from when_there_is_room(open_file, folder.path)
         return file, file.done
 

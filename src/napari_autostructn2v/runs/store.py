@@ -11,11 +11,12 @@ from typing import get_args
 
 from platformdirs import user_data_path
 
-from napari_autostructn2v.config import Config
 from napari_autostructn2v.disk.atomic import file_error
 from napari_autostructn2v.disk.lock import Hold
 from napari_autostructn2v.errors import RunFolderError
-from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
+from napari_autostructn2v.runs.folder import RunFolder
+from napari_autostructn2v.runs.record import Record
+from napari_autostructn2v.runs.stage_folder import TrainingStage
 
 MAX_NAME = 60
 """Characters of a run's name: with the date it has to suit every file system."""
@@ -59,7 +60,13 @@ class RunStore:
         return cls(user_data_path("napari-autostructn2v", appauthor=False) / "runs")
 
     def new(self, name: str) -> RunFolder:
-        """A folder for a new run of the input ``name``; it is made when it is held."""
+        """A folder for a new run; it is made when it is held.
+
+        Parameters
+        ----------
+        name
+            Of the input.
+        """
         safe = re.sub(r"[^\w.()+-]", "_", name)[:MAX_NAME].strip(" .") or "run"
         stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{safe}"
         number = 1
@@ -75,6 +82,11 @@ class RunStore:
     @staticmethod
     def delete(run: KeptRun) -> None:
         """Delete a run for good.
+
+        Parameters
+        ----------
+        run
+            One of :meth:`runs`.
 
         Raises
         ------
@@ -94,32 +106,32 @@ def _kept(path: Path) -> KeptRun:
     folder = RunFolder(path)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     try:
-        record, asked = folder.read_record(), folder.read_request()
-        started = datetime.fromisoformat(record["started"]) if "started" in record else None
-        stage = "done" if record.get("skipped") else _stage(folder, asked.config, record["input_shape"])
-        return KeptRun(path, record.get("input") or path.name, started, stage, stage == "done", size)
+        record = Record.model_validate(folder.read_record())
+        started = None if record.started is None else datetime.fromisoformat(record.started)
+        stage = "done" if record.skipped else _stage(folder, record)
+        return KeptRun(path, record.input or path.name, started, stage, stage == "done", size)
     except (RunFolderError, ValueError):
         return KeptRun(path, path.name, None, "cannot be read", True, size)
 
 
-def _stage(folder: RunFolder, config: Config, shape: list[int]) -> str:
+def _stage(folder: RunFolder, record: Record) -> str:
     """How far a run came, by the files that are there."""
     approval = folder.read_approval()
-    depth = shape[0] if len(shape) == 3 else 1
+    depth = record.input_shape[0] if len(record.input_shape) == 3 else 1
     for stage in get_args(TrainingStage):
-        for what, done in folder.slices_made(stage).items():
+        for what, done in folder.stage(stage).slices_made().items():
             if done < depth:
                 doing = "denoising" if what == "predicted" else "detail"
                 return f"stage {stage[-1]}, {doing}, slice {done} of {depth}"
-    if folder.model("stage2").exists():
+    if folder.stage("stage2").model.exists():
         return "done"
     if approval is not None:
         return f"stage 2, {_steps(folder, 'stage2', approval.config.steps)}"
-    if not folder.model("stage1").exists():
-        return f"stage 1, {_steps(folder, 'stage1', config.stage1.steps)}"
+    if not folder.stage("stage1").model.exists():
+        return f"stage 1, {_steps(folder, 'stage1', record.config.stage1.steps)}"
     return "review" if (folder.path / "analysis" / "analysis.json").exists() else "noise analysis"
 
 
 def _steps(folder: RunFolder, stage: TrainingStage, steps: int) -> str:
-    rows = folder.losses(stage).read()
+    rows = folder.stage(stage).losses.read()
     return f"step {rows[-1][0] if rows else 0} of {steps}"

@@ -139,7 +139,7 @@ def test_a_run_that_starts_in_the_window_is_kept_with_its_edits(
     folder = dock.session.run.folder
     assert dock.session.review is not None
     dock.session.mark_peaks(np.where(dock.session.review.peaks, Mark.ERASED, Mark.ADDED))
-    hand.wait(lambda: folder.read_edits("2d")[0] == dock.session.review.peak_edits)  # type: ignore[union-attr]
+    hand.wait(lambda: folder.analysis.read_edits("2d")[0] == dock.session.review.peak_edits)  # type: ignore[union-attr]
     dock.session.configure(recovery=0.25)
     hand.wait(lambda: folder.read_request().config.recovery == 0.25)
     np.testing.assert_array_equal(folder.read_input().array, noisy)
@@ -191,7 +191,7 @@ def test_edits_are_kept_while_stage_2_and_a_queue_rest(
         hand.wait(lambda: len(threads_at_work()) == 2)
         assert session.paused and batch.going and session.review is not None
         session.mark_peaks(np.where(session.review.peaks, Mark.ERASED, Mark.ADDED))
-        hand.wait(lambda: folder.read_edits("2d")[0] == session.review.peak_edits)  # type: ignore[union-attr]
+        hand.wait(lambda: folder.analysis.read_edits("2d")[0] == session.review.peak_edits)  # type: ignore[union-attr]
     finally:
         pool.setMaxThreadCount(threads)
         go_on.set()

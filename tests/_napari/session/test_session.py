@@ -502,22 +502,22 @@ def test_a_run_killed_while_its_mode_is_written_keeps_its_edits(
     paint_beside(kept)
     note(kept)
     kept.regenerate(after)
-    write, folder = RunFolder._write_json, folder_of(kept)
+    write, folder = Path.write_text, folder_of(kept)
     for spared in (0, 1):
         written: list[Path] = []
 
-        def killed(path: Path, content: Any, spared: int = spared, written: list[Path] = written) -> None:
+        def killed(path: Path, text: str, spared: int = spared, written: list[Path] = written) -> int:
             if len(written) == spared:
                 raise KeyboardInterrupt
             written.append(path)
-            write(path, content)
+            return write(path, text)
 
         with monkeypatch.context() as patch:
-            patch.setattr(RunFolder, "_write_json", staticmethod(killed))
+            patch.setattr(Path, "write_text", killed)
             with pytest.raises(KeyboardInterrupt):
                 note(kept)
         mode = folder.read_request().mode
-        assert folder.read_edits(mode)[1].in_mode(after) == review_of(kept).kernel_edits
+        assert folder.analysis.read_edits(mode)[1].in_mode(after) == review_of(kept).kernel_edits
 
 
 def test_edits_that_have_no_place_in_the_mode_are_told_and_stay(kept: Session) -> None:
@@ -543,10 +543,10 @@ def test_edits_that_have_no_place_in_the_mode_are_told_and_stay(kept: Session) -
 def test_edits_that_the_engine_refuses_end_the_opening_and_stay_in_the_folder(kept: Session) -> None:
     kept.let_go()
     folder = folder_of(kept)
-    folder.write_edits(Edits(), Edits(erased=frozenset({(0, 0)})))
+    folder.analysis.write_edits(Edits(), Edits(erased=frozenset({(0, 0)})))
     again = opened(folder.path)
     assert "centre" in again.error and again.phase is Phase.DATA
-    assert again.keep() is None and folder.read_edits("2d")[1] == Edits(erased=frozenset({(0, 0)}))
+    assert again.keep() is None and folder.analysis.read_edits("2d")[1] == Edits(erased=frozenset({(0, 0)}))
     again.start_stage1()
     assert again.phase is Phase.REVIEW and not again.error
 

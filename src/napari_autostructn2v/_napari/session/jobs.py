@@ -21,9 +21,10 @@ from napari_autostructn2v.errors import FileError, RunFolderError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
 from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.review import Review
-from napari_autostructn2v.runs.folder import RunFolder, TrainingStage
+from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
+from napari_autostructn2v.runs.stage_folder import TrainingStage
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.stack import Box, Stack
 
@@ -101,7 +102,7 @@ def stage1(run: Run, request: RunRequest) -> Stream:
     )
     review = yield from examine_noise(run.stack, output.predicted, request)
     if folder is not None:
-        yield from when_there_is_room(partial(folder.write_analysis, review.analysis), folder.path)
+        yield from when_there_is_room(partial(folder.analysis.write, review.analysis), folder.path)
     return Examined(output, review)
 
 
@@ -158,7 +159,7 @@ def reopen(run: Run, saved: SavedRun) -> Stream:
     """
     from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
 
-    trained = saved.folder.model("stage1").exists()
+    trained = saved.folder.stage("stage1").model.exists()
     if run.folder is None:
         if not trained:
             raise RunFolderError(
@@ -177,7 +178,7 @@ def reopen(run: Run, saved: SavedRun) -> Stream:
             run.stack, "stage1", first_stage(request), request, folder=run.folder, preview=0
         )
     second, approval = None, None if run.folder is None else saved.approval
-    if saved.folder.model("stage2").exists():
+    if saved.folder.stage("stage2").model.exists():
         second = yield from _made_again(run, saved, "stage2")
     review = yield from examine_noise(
         run.stack, first.predicted, request, saved.peak_edits, saved.kernel_edits
@@ -191,10 +192,11 @@ def _made_again(run: Run, saved: SavedRun, stage: TrainingStage) -> Generator[Ev
     from napari_autostructn2v.runs.stages import apply_stage
 
     yield StageStarted(stage)
-    model = load_model(saved.folder.model(stage))
+    of_stage = saved.folder.stage(stage)
+    model = load_model(of_stage.model)
     if run.folder is None:
-        predicted = saved.folder.read_made(stage, "predicted", run.stack)
-        detail = saved.folder.read_made(stage, "detail", run.stack)
+        predicted = of_stage.read_made("predicted", run.stack)
+        detail = of_stage.read_made("detail", run.stack)
         if predicted is not None and detail is not None:
             return StageOutput(model, predicted, detail)
     voxel_size = saved.request.voxel_size

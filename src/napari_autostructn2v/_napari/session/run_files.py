@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.kernel import Edits
-from napari_autostructn2v.runs.folder import INPUT, RunFolder, TrainingStage
+from napari_autostructn2v.runs.folder import INPUT, RunFolder
 from napari_autostructn2v.runs.input import is_input, readable, slices_digest
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
+from napari_autostructn2v.runs.stage_folder import TrainingStage
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.stack import Stack
 
@@ -52,18 +53,22 @@ def save_run(path: Path, run: Run, request: RunRequest, review: Review, losses: 
         outputs["stage2"] = run.stage2
     trained: dict[str, Any] = {stage: output.model.config for stage, output in outputs.items()}
     with ExitStack() as held:
-        if run.folder is None or run.folder.path.resolve() != path.resolve():  # else this window holds it
+        own = run.folder is not None and run.folder.path.resolve() == path.resolve()
+        if not own:  # which this window holds already
             held.enter_context(folder.hold())
         write_record(folder, run.stack, replace(request, config=request.config.model_copy(update=trained)))
         for stage, output in outputs.items():
-            output.model.save(folder.model(stage), overwrite=True)
-            folder.write_made(stage, "predicted", output.predicted, run.stack, request.voxel_size)
-            folder.write_made(stage, "detail", output.detail, run.stack, request.voxel_size)
-            folder.write_denoised(stage, output.denoised(run.recovery), request.voxel_size)
+            of_stage = folder.stage(stage)
+            output.model.save(of_stage.model, overwrite=True)
+            of_stage.write_made("predicted", output.predicted, run.stack, request.voxel_size)
+            of_stage.write_made("detail", output.detail, run.stack, request.voxel_size)
+            of_stage.write_denoised(output.denoised(run.recovery), request.voxel_size)
             if stage in losses:
-                folder.losses(stage).write(losses[stage].training, losses[stage].validation)
-        folder.write_analysis(review.analysis)
-        folder.write_edits(review.peak_edits, review.kernel_edits)
+                of_stage.losses.write(losses[stage].training, losses[stage].validation)
+        folder.analysis.write(review.analysis)
+        folder.analysis.write_edits(review.peak_edits, review.kernel_edits)
+        if not own:  # of a run saved here before; its own folder may have attempts that are still looked at
+            folder.forget_earlier()
 
 
 def write_record(folder: RunFolder, stack: Stack, request: RunRequest) -> None:
@@ -98,5 +103,5 @@ def open_run(path: Path) -> SavedRun:
     """
     folder = RunFolder(path)
     request, image = folder.read_request(), folder.read_input()
-    edits = folder.read_edits(request.mode)
+    edits = folder.analysis.read_edits(request.mode)
     return SavedRun(folder, image, replace(request, source=image), *edits, folder.read_approval())

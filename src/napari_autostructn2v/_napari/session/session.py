@@ -453,7 +453,7 @@ class Session:
         self._region = request.region
         self.run = Run(source, stack, request.mode, request.seed, recovery=config.recovery, folder=folder)
         self.attempts = []
-        self.review, self.losses = None, {"stage1": Losses.read(saved.folder.losses("stage1"))}
+        self.review, self.losses = None, {"stage1": Losses.read(saved.folder.stage("stage1").losses)}
         self._reopening = saved
         self.phase = Phase.STAGE1
         self.reviewed.emit()
@@ -591,7 +591,7 @@ class Session:
         self._take_in_stage1(outcome.stage1, outcome.review)
         self.folder = None if self.run is None or self.run.folder is None else saved.folder.path
         if outcome.stage2 is not None:
-            self.losses["stage2"] = Losses.read(saved.folder.losses("stage2"))
+            self.losses["stage2"] = Losses.read(saved.folder.stage("stage2").losses)
             self._approved = None
             self._take_in_stage2(outcome.stage2)
         self._in_file = outcome.stage2 or outcome.stage1
