@@ -21,7 +21,7 @@ from napari_autostructn2v.learning.device import choose_device, has_fast_bfloat1
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.prediction import BATCH_VALUES, predict
-from napari_autostructn2v.learning.training import train
+from napari_autostructn2v.learning.training import compute_gradients, train
 from napari_autostructn2v.learning.training_data import TrainingData
 from napari_autostructn2v.learning.training_state import TrainingState
 from napari_autostructn2v.metrics import psnr
@@ -95,16 +95,17 @@ class StepsOf:
         device, config = choose_device(), endless(config, chunk)
         self._chunk = chunk
         self._data = TrainingData(as_stack(stack), POINT, config, device, seed=0)
-        self._dice = torch.Generator(device).manual_seed(0)
+        self._generator = torch.Generator(device).manual_seed(0)
         made = network(1, config.features, config.depth).to(device).channels_last()
-        self._state = TrainingState(made, config, self._dice, identity={})
+        self._state = TrainingState(made, config, self._generator, identity={})
 
     def __call__(self) -> float:
         """Median seconds of a step."""
         steps: list[float] = []
         for _ in range(self._chunk):
             started = time.perf_counter()
-            self._state.learn(self._data, self._data.draw(self._dice))
+            compute_gradients(self._state, self._data, self._data.draw(self._generator))
+            self._state.update()
             steps.append(time.perf_counter() - started)
         return float(np.median(steps))
 

@@ -75,12 +75,12 @@ def _train_here(preset: Preset, steps: int) -> None:
         if isinstance(event, Step):
             ends.append(time.perf_counter())
 
-    with distributed.together():
-        if not distributed.lead():
+    with distributed.process_group():
+        if not distributed.is_leader():
             train_along(stack, "cpu")
             return
         model = finish(train(stack, LINE, config, device="cpu"), note)
-        distributed.tell(None)
+        distributed.broadcast(None)
         seconds = float(np.median(np.diff(ends)))
         print(json.dumps({"seconds": seconds, "loss": model.provenance["validation_loss"]}))
 

@@ -28,6 +28,7 @@ from napari_autostructn2v.learning.device import choose_device
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.prediction import predict
+from napari_autostructn2v.learning.training import compute_gradients
 from napari_autostructn2v.learning.training_data import Batch, TrainingData
 from napari_autostructn2v.learning.training_state import TrainingState
 from napari_autostructn2v.metrics import psnr
@@ -87,17 +88,13 @@ class OtherData(TrainingData):
         self._replaced = replaced
         if flips is not None:
             self.flips = torch.tensor(flips, device=device)
-        self.validation = self._filled(self.validation)
 
-    def draw(self, generator: torch.Generator) -> Batch:
-        """A training batch."""
-        return self._filled(super().draw(generator))
-
-    def _filled(self, batch: Batch) -> Batch:
+    def hide(self, batch: Batch) -> Tensor:
+        """What the network is shown of a batch, (B, C, H, W)."""
+        masked = super().hide(batch)
         if self._replaced is None:
-            return batch
-        hidden = hidden_pixels(batch.masked.shape, batch.sites, self.offsets)
-        return batch._replace(masked=self._replaced(batch.masked, hidden))
+            return masked
+        return self._replaced(masked, hidden_pixels(masked.shape, batch.sites, self.offsets))
 
 
 def trained(stack: np.ndarray, kernel: np.ndarray, config: TrainingConfig, data: TrainingData) -> Model:
@@ -107,10 +104,11 @@ def trained(stack: np.ndarray, kernel: np.ndarray, config: TrainingConfig, data:
         torch.manual_seed(0)
         network = UNet(1, config.features, config.depth)
     network.to(device).channels_last()
-    dice = torch.Generator(device).manual_seed(0)
-    state = TrainingState(network, config, dice, identity={})
+    generator = torch.Generator(device).manual_seed(0)
+    state = TrainingState(network, config, generator, identity={})
     while state.step < config.steps:
-        state.learn(data, data.draw(dice))
+        compute_gradients(state, data, data.draw(generator))
+        state.update()
         if state.step % config.validation_interval == 0 or state.step == config.steps:
             network.eval()
             with torch.inference_mode():

@@ -251,7 +251,7 @@ def test_the_memory_of_the_card_is_given_back(
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given.append(where(model)))
     for module in ("training", "prediction"):
         monkeypatch.setattr(
-            f"napari_autostructn2v.{module}.give_back_memory",
+            f"napari_autostructn2v.learning.{module}.give_back_memory",
             lambda device: give_back_memory(torch.device("cuda")),
         )
 

@@ -26,7 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_autostructn2v import cli, config, processes
+from napari_autostructn2v import cli, config
+from napari_autostructn2v.learning import distributed
 from napari_autostructn2v.learning.training_data import TrainingData
 
 SHORT = config.TrainingConfig(steps=60, batch_size=8, patch_size=32, features=8, validation_interval=20)
@@ -36,8 +37,8 @@ draw = TrainingData.draw
 
 def note(data, generator):
     batch = draw(data, generator)
-    with (Path(sys.argv[2]).parent / f"drawn_{processes.number()}.txt").open("a") as file:
-        file.write(f"{len(batch.masked)} {float(batch.target.sum())}\\n")
+    with (Path(sys.argv[2]).parent / f"drawn_{distributed.rank()}.txt").open("a") as file:
+        file.write(f"{len(batch.patches)} {float(batch.patches.sum())}\\n")
     return batch
 
 
@@ -55,7 +56,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_autostructn2v import processes
+from napari_autostructn2v.learning import distributed
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.events import Notice, finish
 from napari_autostructn2v.kernel import POINT
@@ -72,10 +73,10 @@ sound, steps = UNet.forward, 0
 def forward(self, image):
     global steps
     steps += self.training
-    if processes.number() == 1 and trouble == "card" and steps == 3:
+    if distributed.rank() == 1 and trouble == "card" and steps == 3:
         raise RuntimeError("CUDA error: unspecified launch failure")
     made = sound(self, image)
-    if processes.number() == 1 and trouble == "memory" and self.training and len(image) > 1:
+    if distributed.rank() == 1 and trouble == "memory" and self.training and len(image) > 1:
         made.register_hook(run_out)  # in the middle of the step, when the others exchange what they have
     return made
 
@@ -89,8 +90,8 @@ UNet.forward = forward
 
 def note(model, seen):
     weights = torch.cat([p.flatten() for p in model.network.state_dict().values()])
-    np.save(folder / f"weights_{processes.number()}.npy", weights.numpy())
-    (folder / f"notices_{processes.number()}.txt").write_text("\\n".join(seen))
+    np.save(folder / f"weights_{distributed.rank()}.npy", weights.numpy())
+    (folder / f"notices_{distributed.rank()}.txt").write_text("\\n".join(seen))
 
 
 def notice(seen):
@@ -99,15 +100,15 @@ def notice(seen):
 
 limit = timedelta(seconds=8 if trouble == "waiting" else 120)
 try:
-    with processes.together(limit):
+    with distributed.process_group(limit):
         seen = []
-        if processes.lead():
+        if distributed.is_leader():
             if trouble == "waiting":
                 time.sleep(12)  # it predicts, longer than the others wait for a step
             note(finish(train(stack, POINT, config, device="cpu"), notice(seen)), seen)
-            processes.tell(None)
+            distributed.broadcast(None)
         else:
-            for order in processes.told():
+            for order in distributed.received():
                 note(finish(train(stack, device="cpu", **order), notice(seen)), seen)
 except Exception as error:
     sys.exit(told(error))

@@ -21,7 +21,15 @@ from napari_autostructn2v.events import (
     finish,
 )
 from napari_autostructn2v.kernel import POINT
-from napari_autostructn2v.learning.blindspot import allowed_flips, choose_sites
+from napari_autostructn2v.learning.blindspot import (
+    allowed_flips,
+    at_sites,
+    choose_sites,
+    hidden_pixels,
+    kernel_offsets,
+    replace_hidden,
+)
+from napari_autostructn2v.learning.device import mixed_precision
 from napari_autostructn2v.learning.network import UNet, halo
 from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.learning.training import StopTraining, train
@@ -29,7 +37,7 @@ from napari_autostructn2v.learning.training_data import TrainingData
 from napari_autostructn2v.learning.training_state import TrainingState, one_cycle
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.runs.request import RunRequest
-from napari_autostructn2v.stack import Box
+from napari_autostructn2v.stack import Box, as_stack
 from napari_autostructn2v.tiling import least_work, tiles
 
 TINY = TrainingConfig(
@@ -54,6 +62,32 @@ def test_the_same_seed_gives_the_same_result(stack, kernel):
     first, again, other = (finish(train(stack, kernel, TINY, seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(weights(first), weights(again))
     assert not torch.equal(weights(first), weights(other))
+
+
+@pytest.mark.parametrize("kernel", [LINE, np.ones((3, 1, 3), bool)])
+def test_a_training_is_this_loop(stack, kernel):
+    """To the bit, whatever the events, the checkpoints and the precautions around it do."""
+    config = TINY.model_copy(update={"validation_interval": TINY.steps})
+    model = finish(train(stack, kernel, config, seed=3, preview=0, device="cpu"))
+    data = TrainingData(as_stack(stack), kernel, config, torch.device("cpu"), seed=3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        network = UNet(len(data.groups[0]), config.features, config.depth).channels_last()
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay, fused=True)
+    generator = torch.Generator().manual_seed(3)
+    for step in range(config.steps):
+        patches, sites, counts, _ = data.draw(generator)
+        masked = replace_hidden(patches, hidden_pixels(patches.shape, sites, kernel_offsets(kernel)))
+        with mixed_precision(masked.device):
+            predicted = network(masked.contiguous(memory_format=torch.channels_last))
+        errors = at_sites(predicted, sites) - at_sites(patches[:, patches.shape[1] // 2], sites)
+        network.zero_grad()
+        ((errors.square() * counts).sum() / counts.sum()).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.param_groups[0]["lr"] = config.learning_rate * one_cycle(step, config.steps)
+        optimizer.step()
+    trained = network.state_dict()
+    assert all(torch.equal(value, trained[key]) for key, value in model.network.state_dict().items())
 
 
 def test_other_random_numbers_are_left_alone(stack):
@@ -159,8 +193,6 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(stack, tmp_path):
 
 
 def test_held_out_pixels_are_never_the_answer(stack):
-    from napari_autostructn2v.stack import as_stack
-
     data = TrainingData(as_stack(stack), POINT, TINY, torch.device("cpu"), seed=0)
     held = data.held.repeat_interleave(data.cell, 1).repeat_interleave(data.cell, 2)[:, :48, :52]
     assert 0 < held.float().mean() < 0.3
@@ -169,20 +201,18 @@ def test_held_out_pixels_are_never_the_answer(stack):
     generator = torch.Generator().manual_seed(0)
     data.slices = mark
     for _ in range(50):
-        _, target, sites, counts, *_ = data.draw(generator)
+        patches, sites, counts, _ = data.draw(generator)
+        target = patches[:, 0]
         at = target.flatten(1).gather(1, sites[..., 0] * target.shape[-1] + sites[..., 1])
         assert (at[counts] == 0).all()
-    _, target, sites, counts, *_ = data._validation(
-        torch.nonzero(data.held)[: TINY.validation_patches], seed=0
-    )
+    patches, sites, counts, _ = data._validation(torch.nonzero(data.held)[: TINY.validation_patches], seed=0)
+    target = patches[:, 0]
     at = target.flatten(1).gather(1, sites[..., 0] * target.shape[-1] + sites[..., 1])
     assert counts.all() and (at == 1).all()
 
 
 def test_losses_of_two_moments_can_be_compared(stack):
     """They differ by the network alone, whatever was drawn in between and in however many parts."""
-    from napari_autostructn2v.stack import as_stack
-
     data = TrainingData(as_stack(stack), LINE, TINY, torch.device("cpu"), seed=0)
     network, other = UNet(1, 8, 2).eval(), UNet(1, 8, 2).eval()
     with torch.inference_mode():
@@ -190,16 +220,14 @@ def test_losses_of_two_moments_can_be_compared(stack):
         for step in range(3):
             data.draw(torch.Generator().manual_seed(step))
         assert torch.equal(data.validate(network), before)
-        torch.testing.assert_close(data.validate(network, parts=3), before)
+        torch.testing.assert_close(data.validate(network, micro_batches=3), before)
     assert before.shape == (TINY.validation_patches,)
     assert (before != of_other).all()
 
 
 def test_validation_asks_for_hidden_pixels_by_their_squared_error(stack):
-    from napari_autostructn2v.stack import as_stack
-
     data = TrainingData(as_stack(stack), LINE, TINY, torch.device("cpu"), seed=0)
-    masked, target, sites, *_ = data.validation
+    masked, target, sites = data.hide(data.validation), data.validation.patches[:, 0], data.validation.sites
     expected = [
         np.mean([(image[0, y, x] - truth[y, x]).item() ** 2 for y, x in where])
         for image, truth, where in zip(masked, target, sites, strict=True)
@@ -258,8 +286,6 @@ def test_slices_too_small_for_a_deep_network_are_refused(shape, tmp_path):
 
 def test_flips_do_not_change_what_is_asked(stack):
     """A flip-equivariant network must have one and the same loss under every allowed flip."""
-    from napari_autostructn2v.stack import as_stack
-
     data = TrainingData(as_stack(stack), np.ones((3, 3, 3), bool), TINY, torch.device("cpu"), seed=0)
     generator = torch.Generator().manual_seed(0)
     corners, sites = torch.tensor([[0, 3, 9], [2, 16, 20]]), choose_sites(2, 20, data.patch, generator)
@@ -272,10 +298,11 @@ def test_flips_do_not_change_what_is_asked(stack):
         mirrored = torch.where(flip[1:], data.patch - 1 - sites, sites)
         batches.append(data._batch(corners, flip.expand(2, 3), mirrored))
     assert len(batches) == 8
-    assert torch.stack([data.loss(mean_of_slices, batch) for batch in batches]).std() < 1e-6
+    losses = [batch.loss(mean_of_slices(data.hide(batch))) for batch in batches]
+    assert torch.stack(losses).std() < 1e-6
     for flip, batch in zip(data.flips, batches, strict=True):
         axes = [axis for axis, flipped in enumerate(flip, 1) if flipped]
-        torch.testing.assert_close(batch.masked.flip(axes), batches[0].masked)
+        torch.testing.assert_close(data.hide(batch).flip(axes), data.hide(batches[0]))
         assert torch.equal(batch.counts, batches[0].counts)
 
 

@@ -77,8 +77,8 @@ def run(
     check_stack_place(output, overwrite=overwrite, dtype=as_stack(image.array, mode).scale.dtype)
     refuse_own_input(output, input)
     config = Config.from_preset(preset)
-    with distributed.together():
-        if not distributed.lead():
+    with distributed.process_group():
+        if not distributed.is_leader():
             train_along(image.array, device)
             return
         folder = run_dir or RunFolder.beside(output).path
@@ -97,7 +97,7 @@ def run(
             )
             events = pipeline.run(image.array, request, device=device, folder=folder)
             _finish(events, folder, output, image.voxel_size, overwrite, quiet)
-        distributed.tell(None)
+        distributed.broadcast(None)
 
 
 def resume(

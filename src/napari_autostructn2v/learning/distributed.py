@@ -36,7 +36,7 @@ _store: Store | None = None
 
 
 @contextmanager
-def together(limit: timedelta = LIMIT) -> Iterator[None]:
+def process_group(limit: timedelta = LIMIT) -> Iterator[None]:
     """Join the other processes, if ``torchrun`` has started any.
 
     Parameters
@@ -53,8 +53,8 @@ def together(limit: timedelta = LIMIT) -> Iterator[None]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         backends = "cpu:gloo,cuda:nccl"  # orders are in the memory of the processor
-    _store, rank, size = next(rendezvous("env://"))
-    distributed.init_process_group(backends, store=_store, rank=rank, world_size=size, timeout=limit)
+    _store, here, size = next(rendezvous("env://"))
+    distributed.init_process_group(backends, store=_store, rank=here, world_size=size, timeout=limit)
     try:
         yield
         distributed.barrier()  # whoever ends while others still talk is cut off in the middle
@@ -63,29 +63,29 @@ def together(limit: timedelta = LIMIT) -> Iterator[None]:
         _store = None
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def number() -> int:
+def rank() -> int:
     """Which of them this one is, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def lead() -> bool:
+def is_leader() -> bool:
     """Whether this process leads, or is alone."""
-    return number() == 0
+    return rank() == 0
 
 
-def tell(order: Any) -> None:
+def broadcast(order: Any) -> None:
     """Tell the others what to train; None lets them go."""
     if _store is not None:
         _store.set(_announced(_store.add("orders", 1)), "")
         distributed.broadcast_object_list([order])
 
 
-def told() -> Iterator[Any]:
+def received() -> Iterator[Any]:
     """What the leading process wants trained, as it tells."""
     for number in itertools.count(1):
         _wait_for(_announced(number))
@@ -110,9 +110,9 @@ def _wait_for(key: str) -> None:
             continue
 
 
-def take_from_lead(tensors: Sequence[Tensor]) -> None:
+def take_from_leader(tensors: Sequence[Tensor]) -> None:
     """Give tensors the values that they have in the process that leads."""
-    if count() > 1:
+    if world_size() > 1:
         values = _flat(tensors)
         distributed.broadcast(values, 0)
         _fill(tensors, values)
@@ -133,7 +133,7 @@ def average(loss: Tensor | None, parameters: Sequence[Tensor]) -> float | None:
     float or None
         The mean of the losses; None if any process has run out of memory, and the gradients are of no use.
     """
-    if count() == 1:
+    if world_size() == 1:
         return None if loss is None else loss.item()
     # one exchange, in which each takes part whatever has become of its step
     given = [torch.zeros_like(p) if loss is None or p.grad is None else p.grad for p in parameters]
@@ -144,7 +144,7 @@ def average(loss: Tensor | None, parameters: Sequence[Tensor]) -> float | None:
         last[0] = loss
     values = _flat([*given, last])
     distributed.all_reduce(values)
-    values /= count()
+    values /= world_size()
     _fill([*given, last], values)
     mean, failed = last.tolist()
     return None if failed else mean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,9 @@ import torch
 from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Mode, TrainingConfig
 from napari_autostructn2v.disk.waiting import when_there_is_room
-from napari_autostructn2v.errors import DeviceError
 from napari_autostructn2v.events import (
     CheckpointWritten,
     Event,
-    Notice,
     Preview,
     Step,
     TrainingStarted,
@@ -34,13 +32,19 @@ from napari_autostructn2v.learning.device import (
     free_memory,
     freed_memory_kept,
     give_back_memory,
-    is_lost,
+    mixed_precision,
 )
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.prediction import predict_plane
 from napari_autostructn2v.learning.training_data import Batch, TrainingData
-from napari_autostructn2v.learning.training_state import Best, TrainingState, gone_wrong
+from napari_autostructn2v.learning.training_state import Best, TrainingState, has_exploded
+from napari_autostructn2v.learning.training_trouble import (
+    card_failed,
+    gone_back,
+    in_micro_batches,
+    within_memory,
+)
 from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.stack import Box, Stack, as_stack
 
@@ -49,8 +53,8 @@ CHECKPOINT_SECONDS = 30.0
 SEEDS = 2**64
 """As many as PyTorch tells apart."""
 
-ANOTHER = 104_729
-"""From the seed of a process to that of the next; on the CPU PyTorch looks at the lower 32 bits alone."""
+SEED_STEP = 104_729
+"""From the seed of a process to that of the next: on the CPU PyTorch looks at the lower 32 bits alone."""
 
 
 class StopTraining(Exception):  # noqa: N818 - a request, not an error
@@ -126,8 +130,8 @@ def train(
     kernel = validate_kernel(kernel)
     mode: Mode = "2.5d" if kernel.ndim == 3 else "2d"
     stack = as_stack(stack, mode, config.depth)
-    if distributed.lead():
-        distributed.tell(
+    if distributed.is_leader():
+        distributed.broadcast(
             dict(kernel=kernel, config=config, seed=seed, checkpoint=checkpoint, notch=notch, box=box)
         )
     if notch is not None:
@@ -136,29 +140,18 @@ def train(
     if box is not None:
         stack = as_stack(stack.cropped(box), mode, config.depth)
     torch_device = choose_device(device)
-    kept, failed = _Kept(), False
-    job = _Job(whole, stack, kernel, config, seed % SEEDS, checkpoint)
+    job = TrainingJob(whole, stack, kernel, config, seed % SEEDS, checkpoint, preview)
     with freed_memory_kept(torch_device):
         try:
-            while True:
-                try:
-                    network, best, steps = yield from _steps(job, torch_device, preview, kept)
-                    break
-                except RuntimeError as error:
-                    if failed or not is_lost(error):
-                        raise
-                    failed = True
-                    reason = str(error).splitlines()[0]
-                    if distributed.count() > 1:
-                        raise DeviceError(
-                            f"The graphics card of process {distributed.number()} has failed ({reason}). "
-                            "Start the same command without that card: it goes on from what was kept last."
-                        ) from error
-                yield Notice(
-                    f"The graphics card has failed ({reason}). The training goes on on the processor, from "
-                    "what was kept last; that takes longer."
-                )
+            failed = None
+            try:
+                network, best, steps = yield from _steps(job, torch_device)
+            except RuntimeError as error:
+                failed = card_failed(error)
+            if failed is not None:  # after the except: the error holds on to what is on the card
+                yield failed
                 torch_device = torch.device("cpu")
+                network, best, steps = yield from _steps(job, torch_device)
         finally:
             give_back_memory(torch_device)
 
@@ -196,13 +189,33 @@ def train_along(stack: Any, device: str = "auto") -> None:
     device
         As for :func:`train`.
     """
-    for order in distributed.told():
+    for order in distributed.received():
         finish(train(stack, device=device, **order))
 
 
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """What is trained: ``stack`` is the part of ``whole`` to train on."""
+@dataclass(eq=False)
+class TrainingJob:
+    """What is trained, and what of it outlives a graphics card.
+
+    Attributes
+    ----------
+    whole
+        The stack.
+    stack
+        The part of it to train on.
+    kernel
+        bool (K, K) or (3, K, K): what is hidden together with a pixel.
+    config
+        Of the stage.
+    seed
+        Of weights and random numbers, 0 to 2**64 - 1.
+    checkpoint
+        File to save the state to and to go on from; None saves nothing.
+    preview
+        Slice that is looked at; None shows none.
+    best
+        The network to be kept so far, on the CPU.
+    """
 
     whole: Stack
     stack: Stack
@@ -210,115 +223,154 @@ class _Job:
     config: TrainingConfig
     seed: int
     checkpoint: Path | None
-
-
-@dataclass
-class _Kept:
-    """What outlives a graphics card."""
-
+    preview: int | None
     best: Best | None = None
-    preview: int | None = None
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must be of, to be gone on from."""
+        normalisation = self.stack.normalisation
+        return {
+            "input": [list(self.stack.input_shape), normalisation.mean, normalisation.std],
+            "kernel": self.kernel.astype(int).tolist(),
+            "settings": self.config.model_dump(),
+            "seed": self.seed,
+        }
 
-def _steps(
-    job: _Job, device: torch.device, preview: int | None, kept: _Kept
-) -> Generator[Event, int | None, tuple[UNet, Best | None, int]]:
-    """All steps on one device, from the checkpoint, or from what was kept when another device failed.
-
-    Returns the network, on the CPU, the best it was, and how many steps were made.
-    """
-    config, kernel, stack = job.config, job.kernel, job.stack
-    data = TrainingData(stack, kernel, config, device, job.seed)
-    # weights depend on the seed alone; other code's dice stay as they were, and no graphics card is asked
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(job.seed)
-        network = UNet(3 if kernel.ndim == 3 else 1, config.features, config.depth)
-    network.to(device).channels_last()
-    dice = (job.seed + ANOTHER * distributed.number()) % SEEDS
-    generator = torch.Generator(device).manual_seed(dice)
-    state = TrainingState(network, config, generator, identity=_identity(stack, kernel, config, job.seed))
-    if job.checkpoint is not None and job.checkpoint.exists():
-        state.restore(job.checkpoint)
-    elif kept.best is not None:
-        state.go_on_from(kept.best)
-
-    def show(event: Event) -> Generator[Event, int | None, None]:
+    def show(self, event: Event) -> Generator[Event, int | None, None]:
         """Yield an event; whoever watches may answer with the slice that is looked at."""
         sent = yield event
         if sent is not None:
-            kept.preview = sent
+            self.preview = sent
 
-    if kept.preview is None:
-        kept.preview = preview
-    yield from show(
-        TrainingStarted(
-            device=describe_device(device),
-            steps=config.steps,
-            step=state.step,
-            parameters=sum(p.numel() for p in network.parameters()),
-        )
-    )
+
+def _steps(
+    job: TrainingJob, device: torch.device
+) -> Generator[Event, int | None, tuple[UNet, Best | None, int]]:
+    """All steps on one device, from what there is of the training.
+
+    Returns the network, on the CPU, the best it was, and how many steps were made.
+    """
+    config, show = job.config, job.show
+    data = TrainingData(job.stack, job.kernel, config, device, job.seed)
+    state = _begun(job, device)
+    yield from show(_started(state, device))
     if state.fit(free_memory(device)):
-        yield _in_parts(state.parts)
-    saved, keep_at = time.monotonic(), job.checkpoint if distributed.lead() else None
+        yield in_micro_batches(state.micro_batches)
+    checkpoints = _Checkpoints(state, job.checkpoint if distributed.is_leader() else None)
     try:
         while state.step < config.steps:
-            batch = data.draw(generator)
-            loss = yield from _learn(state, data, batch)
-            if gone_wrong(loss):
-                state.go_back()
-                yield Notice(
-                    f"The training went wrong: its loss became {loss:.3g}. It goes on from step "
-                    f"{state.step}, with a lower learning rate."
-                )
+            # draw: patches from anywhere, mirrored as the noise allows, with blind spots never asked before
+            batch = data.draw(state.generator)
+            # hide, predict, loss: the gradients, which are the mean of all processes
+            loss = yield from within_memory(compute_gradients, state, data, batch)
+            if has_exploded(loss):
+                yield gone_back(state, loss)
                 continue
+            # step: a little along them
+            state.update()
             yield from show(Step(step=state.step, steps=config.steps, loss=loss))
 
             if state.step % config.validation_interval == 0 or state.step == config.steps:
-                network.eval()
+                # validate: at sites that are the same each time, and that no step is made towards
+                state.network.eval()
                 with torch.inference_mode():
-                    losses = data.validate(network, state.parts)
-                best = state.keep_unless_worse(losses)
-                kept.best = state.best
-                yield from show(Validation(step=state.step, loss=losses.mean().item(), best=best))
-                if kept.preview is not None:
-                    z = min(max(kept.preview, 0), job.whole.shape[0] - 1)
-                    denoised = predict_plane(
-                        job.whole, z, network, kernel.ndim == 3, stack.normalisation, device
-                    )
-                    yield from show(Preview(step=state.step, z=z, denoised=denoised))
-            if keep_at is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                yield from when_there_is_room(partial(state.save, keep_at), keep_at.parent)
-                saved = time.monotonic()
-                yield from show(CheckpointWritten(step=state.step, path=keep_at))
+                    losses = data.validate(state.network, state.micro_batches)
+                # keep: the latest network that is not clearly worse than another
+                is_best = state.keep_unless_worse(losses)
+                job.best = state.best
+                yield from show(Validation(step=state.step, loss=losses.mean().item(), best=is_best))
+                if job.preview is not None:
+                    yield from show(_preview(job, state, device))
+            yield from checkpoints.write_if_due(show)
     except StopTraining:
         pass
     except GeneratorExit:
-        if keep_at is not None and state.step > 0:
-            state.save(keep_at)
+        checkpoints.write()
         raise
-    return network.to("cpu"), state.best, state.step
+    return state.network.to("cpu"), state.best, state.step
 
 
-def _learn(state: TrainingState, data: TrainingData, batch: Batch) -> Generator[Notice, Any, float]:
-    """A step, in smaller pieces where memory does not hold the batch; returns its loss."""
-    while (loss := state.learn(data, batch)) is None:
-        give_back_memory(batch.masked.device)
-        yield _in_parts(state.parts)
-    return loss
+def compute_gradients(state: TrainingState, data: TrainingData, batch: Batch) -> torch.Tensor:
+    """Have the network hold the gradients of a batch, and return its loss, without axes.
+
+    Parameters
+    ----------
+    state
+        Of the training; in its micro-batches the batch is computed.
+    data
+        From which the batch was drawn.
+    batch
+        What is asked.
+    """
+    network = state.network.train()
+    state.optimizer.zero_grad(set_to_none=True)
+    losses = []
+    for part in batch.micro_batches(state.micro_batches):
+        # hide: each blind spot, and what the kernel says shares its noise
+        masked = data.hide(part)
+        # predict: what was hidden, from what is visible
+        with mixed_precision(masked.device):
+            predicted = network(masked)
+        # loss: against the noisy stack, as what cannot be predicted, the noise, averages out
+        loss = part.loss(predicted)
+        loss.backward()
+        losses.append(loss.detach())
+    return torch.stack(losses).sum()
 
 
-def _in_parts(parts: int) -> Notice:
-    return Notice(
-        f"There is not enough memory for a batch at once: it is computed in {parts} parts. "
-        "The result is the same, and each step takes a little longer."
+def _begun(job: TrainingJob, device: torch.device) -> TrainingState:
+    """The state to go on from: of the checkpoint, of the best network, or of new weights."""
+    # weights depend on the seed alone; other code's random numbers stay, and no graphics card is asked
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(job.seed)
+        network = UNet(3 if job.kernel.ndim == 3 else 1, job.config.features, job.config.depth)
+    network.to(device).channels_last()
+    own_seed = (job.seed + SEED_STEP * distributed.rank()) % SEEDS
+    generator = torch.Generator(device).manual_seed(own_seed)
+    state = TrainingState(network, job.config, generator, job.identity)
+    if job.checkpoint is not None and job.checkpoint.exists():
+        state.restore(job.checkpoint)
+    elif job.best is not None:
+        state.go_on_from(job.best)
+    return state
+
+
+def _started(state: TrainingState, device: torch.device) -> TrainingStarted:
+    return TrainingStarted(
+        device=describe_device(device),
+        steps=state.config.steps,
+        step=state.step,
+        parameters=sum(p.numel() for p in state.network.parameters()),
     )
 
 
-def _identity(stack: Stack, kernel: np.ndarray, config: TrainingConfig, seed: int) -> dict[str, Any]:
-    return {
-        "input": [list(stack.input_shape), stack.normalisation.mean, stack.normalisation.std],
-        "kernel": kernel.astype(int).tolist(),
-        "settings": config.model_dump(),
-        "seed": seed,
-    }
+def _preview(job: TrainingJob, state: TrainingState, device: torch.device) -> Preview:
+    """The slice that is looked at, as the network makes it now."""
+    z = min(max(job.preview or 0, 0), job.whole.shape[0] - 1)
+    denoised = predict_plane(
+        job.whole, z, state.network, job.kernel.ndim == 3, job.stack.normalisation, device
+    )
+    return Preview(step=state.step, z=z, denoised=denoised)
+
+
+class _Checkpoints:
+    """The file from which a training goes on that was cut off; nothing is written if there is none."""
+
+    def __init__(self, state: TrainingState, path: Path | None) -> None:
+        self._state, self._path, self._written = state, path, time.monotonic()
+
+    def write_if_due(
+        self, show: Callable[[Event], Generator[Event, int | None, None]]
+    ) -> Generator[Event, int | None, None]:
+        """Now and then, waiting while the disk is full."""
+        if self._path is None or time.monotonic() - self._written <= CHECKPOINT_SECONDS:
+            return
+        yield from when_there_is_room(partial(self._state.save, self._path), self._path.parent)
+        self._written = time.monotonic()
+        yield from show(CheckpointWritten(step=self._state.step, path=self._path))
+
+    def write(self) -> None:
+        """Of a training that is cancelled."""
+        if self._path is not None and self._state.step > 0:
+            self._state.save(self._path)

@@ -1,4 +1,4 @@
-"""What a training draws its batches from: patches of the stack with hidden pixels, and held-out cells."""
+"""What a training draws its batches from: patches of the stack, their blind spots, and held-out cells."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from napari_autostructn2v.learning.blindspot import (
     sites_per_patch,
 )
 from napari_autostructn2v.learning.device import mixed_precision
-from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.stack import Stack
 
 MAX_TRAINING_VOXELS = 2**28
@@ -33,35 +32,87 @@ HELD_OUT_CELL = 32
 
 
 class Batch(NamedTuple):
-    """Patches with hidden pixels, and what is asked about them.
+    """Patches of a stack, and the blind spots in them that are asked about.
 
     Attributes
     ----------
-    masked
-        Input, (B, C, H, W).
-    target
-        (B, H, W).
+    patches
+        As they are in the stack, (B, C, H, W): C slices, of which the middle one is to be predicted.
     sites
         Blind spots, (B, n, 2): y, x.
     counts
         Which of them count, bool (B, n).
     total
-        How many do in the whole batch of which this may be a piece.
+        How many do in the whole batch of which this may be a part.
     """
 
-    masked: Tensor
-    target: Tensor
+    patches: Tensor
     sites: Tensor
     counts: Tensor
     total: Tensor
 
+    def micro_batches(self, count: int) -> list[Batch]:
+        """The batch in so many parts, whose losses add up to that of the batch."""
+        return [
+            self._replace(patches=patches, sites=sites, counts=counts)
+            for patches, sites, counts in zip(
+                *(each.chunk(count) for each in (self.patches, self.sites, self.counts)), strict=True
+            )
+        ]
+
+    def squared_errors(self, predicted: Tensor) -> Tensor:
+        """How far a prediction (B, H, W) is from the stack at each blind spot, squared, (B, n)."""
+        target = self.patches[:, self.patches.shape[1] // 2]
+        return (at_sites(predicted, self.sites) - at_sites(target, self.sites)).square()
+
+    def loss(self, predicted: Tensor) -> Tensor:
+        """Mean squared error of a prediction (B, H, W) at the blind spots that count."""
+        return (self.squared_errors(predicted) * self.counts).sum() / self.total
+
 
 class TrainingData:
-    """Patches, sites and masked inputs, made where the network computes.
+    """What batches are drawn from: the slices of a stack, kept where the network computes.
 
     Part of the stack is held out in cells of some 32 × 32 pixels: seen as surroundings, like everything else,
     but never the answer a network is trained towards. The validation asks for just these pixels, at sites
     drawn once, so that the losses of two moments differ by the network alone.
+
+    Parameters
+    ----------
+    stack
+        Shape (Z, Y, X); of more than :data:`MAX_TRAINING_VOXELS`, evenly spread slices are taken.
+    kernel
+        bool (K, K), or (3, K, K) for 2.5D: what is hidden together with a pixel.
+    config
+        Of the stage: the size of patches and batches, and how much of a patch is hidden.
+    device
+        Where the network computes.
+    seed
+        Of the held-out cells and of the blind spots in them.
+
+    Attributes
+    ----------
+    slices
+        Values of the n slices that are taken, normalised, float32 (n, Y, X).
+    groups
+        Which of them a network sees together, int64 (m, C): one slice, or three neighbours. The middle one
+        is the one that it predicts.
+    held
+        Cells that are held out, bool (m, rows, columns): of a group, and of a grid over its middle slice.
+    cell
+        Side of such a cell in pixels.
+    patch
+        Side of a patch in pixels.
+    batch
+        Patches that this process draws for a step.
+    count
+        Blind spots in a patch.
+    offsets
+        Pixels of the kernel from its centre, int64 (k, 3): slice, y, x.
+    flips
+        Of slices, rows and columns, that leave the noise as the kernel says it is, bool (f, 3).
+    validation
+        The batch in the held-out cells.
     """
 
     def __init__(
@@ -70,7 +121,7 @@ class TrainingData:
         depth, height, width = stack.shape
         multiple = 2**config.depth
         self.patch = min(config.patch_size, min(height, width) // multiple * multiple)
-        self.batch = -(-config.batch_size // distributed.count())
+        self.batch = -(-config.batch_size // distributed.world_size())
         self.offsets = kernel_offsets(kernel)
         self.count = sites_per_patch(kernel, self.patch, config.masked_share, config.centre_share)
         self.flips = torch.tensor(allowed_flips(kernel), device=device)
@@ -101,38 +152,45 @@ class TrainingData:
         self.validation = self._validation(torch.from_numpy(corners).to(device), seed)
 
     def draw(self, generator: torch.Generator) -> Batch:
-        """A training batch: random patches, each through an allowed flip, with new random sites."""
+        """A training batch: random patches, each through an allowed flip, with new random sites.
 
-        def dice(sides: int) -> Tensor:
+        Parameters
+        ----------
+        generator
+            Of random numbers, on the device of the data.
+        """
+
+        def below(limit: int) -> Tensor:
             device = self.slices.device
-            return torch.randint(0, sides, (self.batch,), generator=generator, device=device)
+            return torch.randint(0, limit, (self.batch,), generator=generator, device=device)
 
         places = [self.groups.shape[0], *(size - self.patch + 1 for size in self.slices.shape[1:])]
-        corners = torch.stack([dice(count) for count in places], dim=1)
-        flips = self.flips[dice(len(self.flips))]
+        corners = torch.stack([below(count) for count in places], dim=1)
+        flips = self.flips[below(len(self.flips))]
         return self._batch(corners, flips, choose_sites(self.batch, self.count, self.patch, generator))
 
-    def pieces(self, batch: Batch, parts: int) -> list[Batch]:
-        """A batch in so many pieces, whose losses add up to that of the batch."""
-        per_patch = (batch.masked, batch.target, batch.sites, batch.counts)
-        return [
-            batch._replace(masked=masked, target=target, sites=sites, counts=counts)
-            for masked, target, sites, counts in zip(*(each.chunk(parts) for each in per_patch), strict=True)
-        ]
+    def hide(self, batch: Batch) -> Tensor:
+        """What the network is shown of a batch, (B, C, H, W): all but the kernel laid on each blind spot."""
+        hidden = hidden_pixels(batch.patches.shape, batch.sites, self.offsets)
+        return replace_hidden(batch.patches, hidden).contiguous(memory_format=torch.channels_last)
 
-    def loss(self, network: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-        """Mean squared error at the sites that count."""
-        return (self._squares(network, batch) * batch.counts).sum() / batch.total
+    def validate(self, network: Callable[[Tensor], Tensor], micro_batches: int = 1) -> Tensor:
+        """Mean squared error at the held-out sites of each validation patch, on the CPU, (patches,).
 
-    def validate(self, network: UNet, parts: int = 1) -> Tensor:
-        """Mean squared error at the held-out sites of each validation patch, on the CPU, (patches,)."""
-        pieces = self.pieces(self.validation, parts)
-        return torch.cat([self._squares(network, piece).mean(dim=1) for piece in pieces]).cpu()
-
-    def _squares(self, network: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-        with mixed_precision(self.slices.device):
-            predicted = network(batch.masked)
-        return (at_sites(predicted, batch.sites) - at_sites(batch.target, batch.sites)).square()
+        Parameters
+        ----------
+        network
+            From (B, C, H, W) to (B, H, W).
+        micro_batches
+            So many parts are computed one after the other.
+        """
+        losses = []
+        for part in self.validation.micro_batches(micro_batches):
+            masked = self.hide(part)
+            with mixed_precision(masked.device):
+                predicted = network(masked)
+            losses.append(part.squared_errors(predicted).mean(dim=1))
+        return torch.cat(losses).cpu()
 
     def _batch(self, corners: Tensor, flips: Tensor, sites: Tensor) -> Batch:
         """Patches that are read in the order in which their flips show them.
@@ -162,14 +220,7 @@ class TrainingData:
         site_y = corners[:, 1, None] + along(1, sites[..., 0], self.patch)
         site_x = corners[:, 2, None] + along(2, sites[..., 1], self.patch)
         counts = ~self.held[corners[:, 0, None], site_y // self.cell, site_x // self.cell]
-        masked = replace_hidden(patches, hidden_pixels(patches.shape, sites, self.offsets))
-        return Batch(
-            masked=masked.contiguous(memory_format=torch.channels_last),
-            target=patches[:, channels // 2],
-            sites=sites,
-            counts=counts,
-            total=counts.sum().clamp_min(1),
-        )
+        return Batch(patches, sites, counts, total=counts.sum().clamp_min(1))
 
     def _validation(self, cells: Tensor, seed: int) -> Batch:
         height, width = self.slices.shape[1:]

@@ -1,4 +1,4 @@
-"""What changes while a network is trained: how a step is made, what is kept, and the way back."""
+"""What changes while a network is trained: its steps, what is kept of them, and the way back."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from torch import Tensor
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.errors import TrainingError, of_another_run
 from napari_autostructn2v.learning.checkpoint import read_checkpoint, write_checkpoint
-from napari_autostructn2v.learning.device import is_out_of_memory
-from napari_autostructn2v.learning.distributed import average, lead, take_from_lead
+from napari_autostructn2v.learning.distributed import is_leader, take_from_leader
 from napari_autostructn2v.learning.network import UNet
-from napari_autostructn2v.learning.training_data import Batch, TrainingData
 
 BYTES_A_VALUE = 70
 """Memory that a step takes for each pixel of its batch and feature of its network. Measured on a CPU: 35 in
@@ -38,8 +36,10 @@ def one_cycle(step: int, steps: int) -> float:
     Rates. SPIE 2019.
     """
     warm_up = max(1, steps // 10)
+    # 1) linearly up from a tenth, so that the first steps, which know nothing yet, do no harm
     if step < warm_up:
         return 0.1 + 0.9 * step / warm_up
+    # 2) along half a cosine down to a hundredth, so that the network settles
     progress = (step - warm_up) / max(1, steps - warm_up)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
@@ -70,11 +70,13 @@ class TrainingState:
     best
         What is kept; None before the first validation.
     lowest
-        Losses of the validation patches with the lowest mean so far.
+        Losses of the validation patches with the lowest mean so far, (patches,).
     rate
         Share of the learning rate: below 1 after a training has gone wrong.
-    parts
-        So many pieces a batch is computed in, where memory does not hold it at once.
+    micro_batches
+        So many parts a batch is computed in, where memory does not hold it at once.
+    optimizer
+        With the moments of the steps so far.
     """
 
     network: UNet
@@ -85,49 +87,22 @@ class TrainingState:
     best: Best | None = None
     lowest: Tensor | None = None
     rate: float = 1.0
-    parts: int = 1
+    micro_batches: int = 1
     optimizer: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
-        take_from_lead(list(self.network.parameters()))
+        take_from_leader(list(self.network.parameters()))
         self._first = _on_cpu(self.network)
         self._new_optimizer()
 
-    def learn(self, data: TrainingData, batch: Batch) -> float | None:
-        """Make a step with a batch; return its loss, mean squared error at the blind spots that count.
-
-        No step is made if the loss says that the training has gone wrong. None is returned if memory did not
-        hold the batch, here or where another process trains along: the next try is in pieces half as large.
-        """
+    def update(self) -> None:
+        """Make a step along the gradients that the network holds."""
+        rate = self.config.learning_rate * self.rate * one_cycle(self.step, self.config.steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * self.rate * one_cycle(self.step, self.config.steps)
-        self.network.train()
-        parameters = list(self.network.parameters())
-        loss = average(self._gradients(data, batch), parameters)
-        if loss is None:
-            self.parts *= 2
-            return None
-        if gone_wrong(loss):
-            return loss
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            group["lr"] = rate
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        return loss
-
-    def _gradients(self, data: TrainingData, batch: Batch) -> Tensor | None:
-        """Compute the gradients of a batch; return its loss, None if memory may hold smaller pieces alone."""
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = []
-        try:
-            for piece in data.pieces(batch, self.parts):
-                loss = data.loss(self.network, piece)
-                loss.backward()
-                losses.append(loss.detach())
-        except RuntimeError as error:
-            if not is_out_of_memory(error) or self.parts >= len(batch.masked):
-                raise
-            return None
-        return torch.stack(losses).sum()
 
     def keep_unless_worse(self, losses: Tensor) -> bool:
         """Keep the network as the best if the losses of the validation patches do not speak against it.
@@ -172,15 +147,19 @@ class TrainingState:
         self._new_optimizer()
 
     def fit(self, free: int | None) -> bool:
-        """Compute a batch in as many pieces as ``free`` bytes ask for; whether that is more than one.
+        """Compute a batch in as many parts as ``free`` bytes ask for; whether that is more than one.
 
         On a CPU nothing says that memory has run out: the system ends the program.
         """
-        config, wanted = self.config, self.parts
+        config, before = self.config, self.micro_batches
         whole = BYTES_A_VALUE * config.batch_size * config.patch_size**2 * config.features
-        while free is not None and whole / self.parts > free / 2 and self.parts < config.batch_size:
-            self.parts *= 2
-        return self.parts > wanted
+        while (
+            free is not None
+            and whole / self.micro_batches > free / 2
+            and (self.micro_batches < config.batch_size)
+        ):
+            self.micro_batches *= 2
+        return self.micro_batches > before
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
@@ -229,7 +208,7 @@ class TrainingState:
                 value = torch.empty_like(parameters[int(number)], device="cpu").copy_(value)
             optimizer["state"].setdefault(int(number), {})[moment] = value
         self.optimizer.load_state_dict(optimizer)
-        if lead():  # the others' dice only have to differ
+        if is_leader():  # other ranks only need another seed
             self.generator.set_state(tensors["generator"])
         self.lowest = tensors.get("lowest")
         self.step, self.rate = progress["step"], progress.get("rate", 1.0)
@@ -246,8 +225,8 @@ class TrainingState:
         )
 
 
-def gone_wrong(loss: float) -> bool:
-    """Whether a loss is none that a training comes back from."""
+def has_exploded(loss: float) -> bool:
+    """Whether a loss is none that a training comes back from, or not a number."""
     return not loss < EXPLODED
 
 
