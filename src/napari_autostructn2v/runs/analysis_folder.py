@@ -145,7 +145,11 @@ class AnalysisFolder:
                         for part in analysis.notch.offsets
                     ],
                     "waves": [
-                        {"frequency": wave.frequency, "height": wave.log_excess, "fixed": wave.static_image is not None}
+                        {
+                            "frequency": wave.frequency,
+                            "height": wave.log_excess,
+                            "fixed": wave.static_image is not None,
+                        }
                         for wave in analysis.notch.waves
                     ],
                 },
