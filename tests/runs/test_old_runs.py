@@ -36,11 +36,11 @@ def _denoised(folder: RunFolder, stage: str) -> np.ndarray:
 @pytest.mark.parametrize("old_run", ["run_0.1_finished"], indirect=True)
 def test_a_finished_run_opens_and_nothing_is_trained_again(old_run: RunFolder) -> None:
     before = {stage: _denoised(old_run, stage) for stage in ("stage1", "stage2")}
-    asked = old_run.read_settings()
+    asked = old_run.read_request()
     assert asked.mode == "2d" and asked.seed == 0 and asked.config.stage2.steps == 3
     np.testing.assert_array_equal(asked.kernel, LINE)
     np.testing.assert_array_equal(old_run.read_approval().kernel, LINE)
-    assert [len(old_run.losses(stage).read()) for stage in ("stage1", "stage2")] == [2, 2]
+    assert [len(old_run.stage(stage).losses.read()) for stage in ("stage1", "stage2")] == [2, 2]
 
     seen: list[object] = []
     result = finish(resume(old_run.path, device="cpu"), seen.append)
@@ -52,7 +52,7 @@ def test_a_finished_run_opens_and_nothing_is_trained_again(old_run: RunFolder) -
 
 @pytest.mark.parametrize("old_run", ["run_0.1_cut_off"], indirect=True)
 def test_a_run_that_was_cut_off_goes_on_with_its_edits(old_run: RunFolder) -> None:
-    peaks, kernel = old_run.read_edits("2d")
+    peaks, kernel = old_run.analysis.read_edits("2d")
     assert peaks.added == {(-3, -4), (3, 4)} and kernel.added == {(0, -1), (0, 1), (1, 0)}
     before = _denoised(old_run, "stage1")
 
@@ -67,7 +67,7 @@ def test_a_run_that_was_cut_off_goes_on_with_its_edits(old_run: RunFolder) -> No
     assert all(result.analysis.peaks[tuple(centre + offset)] for offset in peaks.added)
     np.testing.assert_array_equal(result.model.kernel, result.analysis.kernel)
     assert result.denoised.shape == before.shape and np.isfinite(result.denoised).all()
-    assert old_run.model("stage2").exists()
+    assert old_run.stage("stage2").model.exists()
 
 
 @pytest.mark.parametrize(

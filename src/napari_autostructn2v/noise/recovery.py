@@ -204,7 +204,9 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     calm, ratio = [], None
     for energy in energies:
         if ratio is None:
-            ratio = max(1.0, float(np.median(energy[~flat]) / np.median(energy[flat])))
+            # where all that was looked at is flat, nothing says that noise is stronger elsewhere
+            elsewhere = np.median(energy[~flat]) if not flat.all() else 0.0
+            ratio = max(1.0, float(elsewhere / np.median(energy[flat])))
         calm.append(EXCEEDING * ratio * float(np.quantile(energy[flat], CALM)))
     return Recovery(first_step.gain, tuple(calm))
 

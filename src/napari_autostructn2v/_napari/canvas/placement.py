@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from napari.layers import Layer
     from napari.viewer import Viewer
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-if TYPE_CHECKING:
-    from napari.layers import Image, Layer
 
 NOT_A_SOURCE = {"napari_autostructn2v": "view"}
 """Metadata of layers that show something about the data and are no data to denoise."""
