@@ -162,7 +162,9 @@ def test_a_kernel_may_be_drawn_one_sided(
 def test_the_mirror_stays_off_in_a_dock_opened_again(viewer: Any, hand: Any, dock: Any) -> None:
     dock.kernel.mirror.value = False
     hand.close_dock(dock)
-    assert not StructuredDenoisingWidget(viewer).kernel.mirror.value
+    again = StructuredDenoisingWidget(viewer)
+    assert not again.kernel.mirror.value
+    again.deleteLater()
 
 
 def test_thin_and_the_other_shapes(hand: Any, dock: Any) -> None:
@@ -410,6 +412,7 @@ def test_a_kernel_layer_that_was_deleted_comes_back(viewer: Any, hand: Any, dock
 def test_without_a_review_there_is_nothing_to_draw_on(viewer: Any) -> None:
     dock = StructuredDenoisingWidget(viewer)
     assert not dock.kernel.draw.isEnabled() and not dock.kernel.shelf.load.isEnabled()
+    dock.deleteLater()
 
 
 @pytest.mark.parametrize("mode", ["2d", "2.5d"])
