@@ -413,6 +413,21 @@ def paint_beside(session: Session) -> None:
     session.edit_kernel(grid)
 
 
+def test_edits_survive_an_opening_that_is_cancelled(kept: Session, noisy: np.ndarray, tmp_path: Path) -> None:
+    paint_beside(kept)
+    edits = review_of(kept).kernel_edits
+    write = kept.save_to(tmp_path / "saved")
+    assert write is not None
+    write()
+    saved = open_run(tmp_path / "saved")
+    kept.job_started.disconnect()  # the opening goes on until it is cancelled
+    kept.reopen(saved, kept.source)
+    kept.cancel()
+    run_jobs_here(kept)
+    kept.start_stage1()
+    assert review_of(kept).kernel_edits == edits
+
+
 def test_a_run_taken_to_25d_in_the_review_resumes_to_the_same_result(kept: Session, tmp_path: Path) -> None:
     kept.regenerate("2.5d")
     paint_beside(kept)

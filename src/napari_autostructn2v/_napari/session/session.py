@@ -439,6 +439,7 @@ class Session:
         except BusyError as error:
             self.tell("", str(error))
             return
+        self._keep_edits()  # should the opening be cancelled and the first stage be run instead
         request = saved.request
         stack, config, box = as_stack(source.array, request.mode), request.config, request.box
         depth, height, width = stack.shape
