@@ -69,7 +69,7 @@ QUICK_LOOK = TrainingConfig(
 
 
 class AnalysisConfig(_Settings):
-    """How noise is measured and turned into a kernel (see docs/architecture.md)."""
+    """How noise is measured and turned into a kernel (see docs/decisions.md)."""
 
     tile_size: int = Field(
         63, ge=MIN_TILE, le=MAX_TILE, description="side of the tiles whose spectra are averaged, odd"
