@@ -25,7 +25,13 @@ _log = logging.getLogger(__name__)
 
 
 def told(error: BaseException) -> str:
-    """Log an error; return what to tell the person: what to do, and where the details are."""
+    """Log an error; return what to tell the person: what to do, and where the details are.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    """
     start_log()
     _log.error("%s", explain(error), exc_info=error)
     if is_foreseen(error):

@@ -50,7 +50,13 @@ class Scale:
     dtype: np.dtype[Any] = FLOAT32
 
     def inner(self, values: np.ndarray) -> np.ndarray:
-        """Values of the stack as the engine has them, float32; infinite where they are too large for it."""
+        """Values of the stack as the engine has them, float32; infinite where they are too large for it.
+
+        Parameters
+        ----------
+        values
+            Of the stack, any shape and type.
+        """
         with np.errstate(over="ignore"):
             if (self.level, self.unit) == (0.0, 1.0):
                 return values.astype(np.float32)
@@ -58,13 +64,25 @@ class Scale:
             return (values.astype(np.float64) / self.unit - self.level / self.unit).astype(np.float32)
 
     def outer(self, plane: np.ndarray) -> np.ndarray:
-        """What the engine has made, as values of the stack."""
+        """What the engine has made, as values of the stack.
+
+        Parameters
+        ----------
+        plane
+            Values that the engine has computed, any shape.
+        """
         if (self.level, self.unit) == (0.0, 1.0):
             return plane.astype(self.dtype, copy=False)
         return (plane.astype(np.float64) * self.unit + self.level).astype(self.dtype)
 
     def outer_difference(self, plane: np.ndarray) -> np.ndarray:
-        """A difference of two of the engine's slices, as one of values of the stack: it has no level."""
+        """A difference of two of the engine's slices, as one of values of the stack: it has no level.
+
+        Parameters
+        ----------
+        plane
+            The difference as the engine has it, any shape.
+        """
         return Scale(0.0, self.unit, self.dtype).outer(plane)
 
 
@@ -76,16 +94,36 @@ class Normalisation:
     std: float
 
     def inner(self, scale: Scale) -> Normalisation:
-        """Of values of a stack: as the engine has them."""
+        """Of values of a stack: as the engine has them.
+
+        Parameters
+        ----------
+        scale
+            How the engine has the values of the stack.
+        """
         return Normalisation((self.mean - scale.level) / scale.unit, self.std / scale.unit)
 
     def outer(self, scale: Scale) -> Normalisation:
-        """Of the engine's: as values of the stack."""
+        """Of the engine's: as values of the stack.
+
+        Parameters
+        ----------
+        scale
+            How the engine has the values of the stack.
+        """
         return Normalisation(self.mean * scale.unit + scale.level, self.std * scale.unit)
 
 
 def float32_holds(level: float, noise: float) -> bool:
-    """Whether float32 holds values around ``level`` with all that matters beside such noise."""
+    """Whether float32 holds values around ``level`` with all that matters beside such noise.
+
+    Parameters
+    ----------
+    level
+        The value around which the others lie.
+    noise
+        How far they typically are from it, in the same unit.
+    """
     return _steps(level, noise) >= STEPS_OF_RESULTS and TINIEST <= noise <= LARGEST
 
 

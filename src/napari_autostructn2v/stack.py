@@ -51,7 +51,13 @@ class Box:
         return slice(*self.y), slice(*self.x)
 
     def within(self, shape: tuple[int, int, int]) -> Box:
-        """The part of it that lies in a stack of that shape."""
+        """The part of it that lies in a stack of that shape.
+
+        Parameters
+        ----------
+        shape
+            Slices, rows and columns of the stack.
+        """
         (z, y, x) = (
             (max(0, start), min(end, size))
             for (start, end), size in zip((self.z, self.y, self.x), shape, strict=True)
@@ -63,7 +69,7 @@ class Box:
 class Stack:
     """A checked stack over any array that can be sliced.
 
-    Parameters
+    Attributes
     ----------
     array
         Array-like of shape (Z, Y, X) or (Y, X): NumPy, memory map, Dask or Zarr. Never read whole.
@@ -99,6 +105,11 @@ class Stack:
     def values(self, z: int) -> np.ndarray:
         """Slice ``z`` as the array has it, shape (Y, X).
 
+        Parameters
+        ----------
+        z
+            Number of the slice, from 0.
+
         Raises
         ------
         StackError
@@ -115,6 +126,11 @@ class Stack:
 
     def plane(self, z: int) -> np.ndarray:
         """Slice ``z`` as the engine computes with it, float32, shape (Y, X), on its :attr:`scale`.
+
+        Parameters
+        ----------
+        z
+            As for :meth:`values`.
 
         Raises
         ------
@@ -135,16 +151,33 @@ class Stack:
         return plane
 
     def raw(self, z: int) -> np.ndarray:
-        """Slice ``z``, whatever it holds, shape (Y, X)."""
+        """Slice ``z``, whatever it holds, shape (Y, X).
+
+        Parameters
+        ----------
+        z
+            As for :meth:`values`.
+        """
         return np.asarray(self.array[z] if len(self.array.shape) == 3 else self.array[...])
 
     def neighbours(self, z: int) -> tuple[int, int, int]:
-        """Slices z-1, z and z+1, mirrored at the ends, which 2.5D sees to predict slice z."""
+        """Slices z-1, z and z+1, mirrored at the ends, which 2.5D sees to predict slice z.
+
+        Parameters
+        ----------
+        z
+            Number of the slice that is predicted, from 0.
+        """
         last = self.shape[0] - 1
         return (z - 1 if z > 0 else min(1, last), z, z + 1 if z < last else max(last - 1, 0))
 
     def cropped(self, box: Box) -> Stack:
         """The part of the stack in a box, as lazy as the stack.
+
+        Parameters
+        ----------
+        box
+            The part, in pixels. What of it reaches beyond the ends of the stack is left out.
 
         Raises
         ------
@@ -322,7 +355,15 @@ def as_stack(array: Any, mode: Mode = "2d", depth: int = 0, *, like: Stack | Non
 
 
 def few_slices_notice(stack: Stack, mode: Mode) -> str | None:
-    """A warning for 2.5D on a thin stack, or None."""
+    """A warning for 2.5D on a thin stack, or None.
+
+    Parameters
+    ----------
+    stack
+        The stack that is to be denoised.
+    mode
+        How: only ``"2.5d"`` needs many slices.
+    """
     if mode == "2.5d" and stack.shape[0] < FEW_SLICES:
         return (
             f"2.5D on only {stack.shape[0]} slices learns little from the neighbours; "

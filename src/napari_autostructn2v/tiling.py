@@ -29,14 +29,26 @@ class Tile:
     target: Field
 
     def touches(self, field: Field) -> bool:
-        """Whether it holds any pixel of a part of the slice."""
+        """Whether it holds any pixel of a part of the slice.
+
+        Parameters
+        ----------
+        field
+            The part: its rows and columns in the slice.
+        """
         return all(
             own.start < other.stop and other.start < own.stop
             for own, other in zip(self.target, field, strict=True)
         )
 
     def within(self, field: Field) -> Tile:
-        """The same tile where only that part of the slice is at hand."""
+        """The same tile where only that part of the slice is at hand.
+
+        Parameters
+        ----------
+        field
+            The part that is at hand: its rows and columns in the slice. All that the tile reads lies in it.
+        """
         return Tile(inside(self.source, field), self.inner, inside(self.target, field))
 
 
@@ -94,19 +106,39 @@ def least_work(shape: tuple[int, ...], margin: int, multiple: int, most: int) ->
 
 
 def inside(field: Field, other: Field) -> Field:
-    """A part of a slice, counted from the beginning of another."""
+    """A part of a slice, counted from the beginning of another.
+
+    Parameters
+    ----------
+    field
+        Rows and columns of the part, in the slice.
+    other
+        Rows and columns of the part from whose beginning they are counted, in the slice.
+    """
     y, x = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(field, other, strict=True))
     return y, x
 
 
 def around(fields: Iterable[Field]) -> Field:
-    """The smallest part of a slice that holds all of these."""
+    """The smallest part of a slice that holds all of these.
+
+    Parameters
+    ----------
+    fields
+        Rows and columns of each part, in the slice; at least one part.
+    """
     rows, columns = zip(*fields, strict=True)
     y, x = (slice(min(s.start for s in side), max(s.stop for s in side)) for side in (rows, columns))
     return y, x
 
 
 def overlap(field: Field, other: Field) -> Field:
-    """What two parts of a slice that touch have in common."""
+    """What two parts of a slice that touch have in common.
+
+    Parameters
+    ----------
+    field, other
+        Rows and columns of the two parts, in the slice.
+    """
     y, x = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(field, other, strict=True))
     return y, x

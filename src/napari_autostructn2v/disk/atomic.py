@@ -29,6 +29,13 @@ def write_atomically(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
     Use as ``with write_atomically(path, overwrite=False) as beside:`` and create ``beside``, which keeps the
     suffix of ``path``. If the block raises, what it wrote is deleted and what was at ``path`` stays.
 
+    Parameters
+    ----------
+    path
+        Where the file or folder belongs. If it is a link, what the link leads to is replaced.
+    overwrite
+        Replace what is there.
+
     Raises
     ------
     DiskFullError
@@ -57,6 +64,15 @@ def write_atomically(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
 def move_into_place(complete: Path, target: Path, *, overwrite: bool) -> None:
     """Rename a complete file or folder on the same disk to where it belongs.
 
+    Parameters
+    ----------
+    complete
+        The file or folder that is ready.
+    target
+        Its place, as ``path`` for :func:`write_atomically`.
+    overwrite
+        Replace what is there.
+
     Raises
     ------
     FileError
@@ -76,6 +92,13 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
     """Clear away what a program that was killed has left half written: of the file ``name``, or of all.
 
     Only for whoever holds the folder or the file: another program's writing may be under way.
+
+    Parameters
+    ----------
+    folder
+        Where to look; folders in it are not searched.
+    name
+        Of the finished file, without its folder. If empty, what is half written of any file is removed.
     """
     label = glob.escape(_label(name)) if name else "*"
     for left in folder.glob(f".partial-????????-{label}"):
@@ -89,6 +112,11 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
 
 def make_folder(path: Path) -> Path:
     """Make a folder and those above it, if they are not there; a power cut afterwards leaves them there.
+
+    Parameters
+    ----------
+    path
+        The folder.
 
     Raises
     ------
@@ -109,6 +137,13 @@ def make_folder(path: Path) -> Path:
 
 def check_place(target: Path, *, overwrite: bool) -> None:
     """Check that something can be written there: before the work rather than after it.
+
+    Parameters
+    ----------
+    target
+        Where the file or folder is to be written.
+    overwrite
+        Whether something may be there already.
 
     Raises
     ------
@@ -140,7 +175,13 @@ def _label(name: str) -> str:
 
 
 def flush(written: Path) -> None:
-    """Wait until a file, or a folder with all in it, is on the disk, so that a power cut leaves it whole."""
+    """Wait until a file, or a folder with all in it, is on the disk, so that a power cut leaves it whole.
+
+    Parameters
+    ----------
+    written
+        A file or a folder.
+    """
     if not written.is_dir():
         with written.open("r+b") as stream:
             os.fsync(stream.fileno())
@@ -151,7 +192,13 @@ def flush(written: Path) -> None:
 
 
 def flush_names(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk: a power cut takes new ones away otherwise."""
+    """Wait until the names in a folder are on the disk: a power cut takes new ones away otherwise.
+
+    Parameters
+    ----------
+    folder
+        The folder; what the files in it hold is not waited for.
+    """
     if os.name == "nt":  # which opens no folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -197,7 +244,15 @@ def _remove(path: Path) -> None:
 
 
 def file_error(error: OSError, target: Path) -> FileError:
-    """What went wrong in writing ``target``, and what to do about it, as an error to raise."""
+    """What went wrong in writing ``target``, and what to do about it, as an error to raise.
+
+    Parameters
+    ----------
+    error
+        What the system, or a library, has raised.
+    target
+        The file or folder that was to be written, for the message.
+    """
     unexplained = error.errno is None  # NumPy does not say why it wrote less than all
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or (unexplained and room(target.parent) < FULL_BYTES):
         return DiskFullError(
@@ -208,7 +263,13 @@ def file_error(error: OSError, target: Path) -> FileError:
 
 
 def room(folder: Path) -> int:
-    """Bytes that can still be written to the disk of a folder; many where nobody knows."""
+    """Bytes that can still be written to the disk of a folder; many where nobody knows.
+
+    Parameters
+    ----------
+    folder
+        Any folder on that disk.
+    """
     try:
         return shutil.disk_usage(folder).free
     except OSError:

@@ -131,6 +131,11 @@ class Hold:
 def hold_output(path: Path) -> Iterator[None]:
     """Keep others off a file or an OME-Zarr that is written, and clear away what a killed process left of it.
 
+    Parameters
+    ----------
+    path
+        The file or OME-Zarr, whether it exists or not. If it is a link, what the link leads to is meant.
+
     Raises
     ------
     BusyError

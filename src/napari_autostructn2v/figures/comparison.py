@@ -92,12 +92,26 @@ def write_gif(
 ) -> Generator[SliceDone, None, Path]:
     """Write a film through all slices, the panes side by side.
 
-    The parameters and errors are those of :func:`write_png`.
+    Parameters
+    ----------
+    path
+        A .gif file.
+    panes, voxel_size
+        As for :func:`write_png`.
+    frames_per_second
+        How many slices are shown in a second.
+    overwrite
+        Replace what is there.
 
     Yields
     ------
     SliceDone
         After each slice that is drawn; the file is written at the end.
+
+    Raises
+    ------
+    StackError, FileError
+        As for :func:`write_png`.
     """
     shape = _check(panes)
     zoom = min(_zoom(panes), LARGEST_WIDTH / shape[2])
@@ -169,7 +183,13 @@ def _draw_bar(draw: ImageDraw.ImageDraw, voxel_size: VoxelSize, zoom: float, wid
 
 
 def round_length(longest: float) -> float:
-    """The largest of 1, 2 or 5 times a power of ten that is not longer."""
+    """The largest of 1, 2 or 5 times a power of ten that is not longer.
+
+    Parameters
+    ----------
+    longest
+        The limit, above zero, in any unit; the result is in the same one.
+    """
     power = 10.0 ** np.floor(np.log10(longest))
     return float(max(step * power for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9)))
 

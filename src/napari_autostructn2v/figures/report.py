@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 def draw_analysis(path: Path, analysis: NoiseAnalysis, *, overwrite: bool = False) -> Path:
     """Spectrum, peaks, autocorrelation and kernel in one picture.
 
+    Parameters
+    ----------
+    path
+        A .png file.
+    analysis
+        Of the run.
+    overwrite
+        Replace what is there.
+
     Raises
     ------
     FileError

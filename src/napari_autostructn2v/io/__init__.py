@@ -72,6 +72,11 @@ def file_state(path: Path) -> str:
     It is made of sizes and times, not of values. Of a folder of slices it covers each slice; of an OME-Zarr
     its metadata and levels, but no chunks that are rewritten in their place.
 
+    Parameters
+    ----------
+    path
+        A file or a folder.
+
     Raises
     ------
     FileError

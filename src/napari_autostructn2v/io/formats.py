@@ -45,11 +45,27 @@ class Format:
         return bool(self.folder_marks)
 
     def read(self, path: Path) -> ImageFile:
-        """Open a stack without reading its pixels; raises FileError if it is damaged or no stack."""
+        """Open a stack without reading its pixels; raises FileError if it is damaged or no stack.
+
+        Parameters
+        ----------
+        path
+            A file, or a folder if :attr:`is_folder`.
+        """
         return importlib.import_module(self.module).read(path)
 
     def write(self, path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
-        """Write a new stack (Z, Y, X) or (Y, X), slice by slice."""
+        """Write a new stack (Z, Y, X) or (Y, X), slice by slice.
+
+        Parameters
+        ----------
+        path
+            Where nothing is yet, with a suffix of the format.
+        array
+            Shape (Z, Y, X) or (Y, X), anything that can be sliced.
+        voxel_size
+            Written into the file; None if unknown.
+        """
         importlib.import_module(self.module).write(path, array, voxel_size)
 
 
@@ -81,13 +97,25 @@ FORMATS = (TIFF, MRC, OME_ZARR)
 
 
 def format_of(path: Path) -> Format | None:
-    """The format that a name says by its suffix; None if it is not known."""
+    """The format that a name says by its suffix; None if it is not known.
+
+    Parameters
+    ----------
+    path
+        Any path; whether something is there does not matter.
+    """
     suffix = path.suffix.lower()
     return next((known for known in FORMATS if suffix in known.suffixes), None)
 
 
 def format_of_folder(folder: Path) -> Format | None:
-    """The format of a stack that is a folder, by what is in it; None if it is none of these."""
+    """The format of a stack that is a folder, by what is in it; None if it is none of these.
+
+    Parameters
+    ----------
+    folder
+        A folder that exists.
+    """
     for known in FORMATS:
         if any(os.path.exists(folder / mark) for mark in known.folder_marks):
             return known

@@ -57,6 +57,11 @@ class VoxelSize:
     def to(self, unit: Unit) -> VoxelSize:
         """The same size in another unit.
 
+        Parameters
+        ----------
+        unit
+            In which the lengths are wanted.
+
         Raises
         ------
         ConfigError
@@ -97,7 +102,13 @@ class ImageFile:
 
 
 def stack_name(path: Path) -> str:
-    """The file's name without its suffixes."""
+    """The file's name without its suffixes.
+
+    Parameters
+    ----------
+    path
+        The file. Of ``.ome.tif`` both parts are left out.
+    """
     stem = path.stem
     return stem[:-4] if stem.lower().endswith(".ome") else stem
 
@@ -108,7 +119,17 @@ def _rounded(value: float, digits: int) -> float:
 
 
 def measured(z: float, y: float, x: float, unit: str, digits: int = 12) -> VoxelSize | None:
-    """The voxel size a file states, its unit in any common spelling; None if it states none in effect."""
+    """The voxel size a file states, its unit in any common spelling; None if it states none in effect.
+
+    Parameters
+    ----------
+    z, y, x
+        Lengths of the edges in ``unit``; zero, negative or not finite where the file does not know them.
+    unit
+        As the file spells it. One that is not known counts as ``"pixel"``.
+    digits
+        Significant digits to which the lengths are rounded.
+    """
     if not all(math.isfinite(edge) and edge > 0 for edge in (z, y, x)):
         return None
     name, factor = _SPELLINGS.get(unicodedata.normalize("NFKC", unit).lower().strip(), ("pixel", 1.0))
@@ -122,6 +143,11 @@ def measured_by_axis(stated: dict[str, tuple[float, str]]) -> VoxelSize | None:
     """As :func:`measured`, from length and unit of each axis. Without ``"z"`` it is taken to be as ``"x"``.
 
     The result is in the unit of x.
+
+    Parameters
+    ----------
+    stated
+        Length and unit by axis: ``"z"``, ``"y"`` and ``"x"``, as far as the file states them.
     """
     if "x" not in stated or "y" not in stated:
         return None
@@ -135,13 +161,31 @@ def measured_by_axis(stated: dict[str, tuple[float, str]]) -> VoxelSize | None:
 
 
 def stored_dtype(dtype: Any, supported: tuple[str, ...], other: Any = np.float32) -> np.dtype[Any]:
-    """``dtype`` in native byte order where a format supports it, else ``other``."""
+    """``dtype`` in native byte order where a format supports it, else ``other``.
+
+    Parameters
+    ----------
+    dtype
+        Of the values, in any byte order.
+    supported
+        Names of the types that the format can hold.
+    other
+        The type that is taken if ``dtype`` is none of them.
+    """
     native = np.dtype(dtype).newbyteorder("=")
     return native if native.name in supported else np.dtype(other)
 
 
 def planes(array: Any, dtype: np.dtype[Any]) -> Iterator[np.ndarray]:
-    """The slices of a stack one after another, C-contiguous, shape (Y, X)."""
+    """The slices of a stack one after another, C-contiguous, shape (Y, X).
+
+    Parameters
+    ----------
+    array
+        Shape (Z, Y, X) or (Y, X), anything that can be sliced. Read one slice at a time.
+    dtype
+        To which each slice is converted.
+    """
     if len(array.shape) == 2:
         yield np.ascontiguousarray(array[...], dtype=dtype)
         return

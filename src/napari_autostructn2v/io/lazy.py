@@ -60,7 +60,18 @@ class LazyArray:
 
 @contextmanager
 def damage_in_words(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises into a :class:`FileError`; but memory that runs out is no damage."""
+    """Turn whatever a decoder raises into a :class:`FileError`; but memory that runs out is no damage.
+
+    Parameters
+    ----------
+    path
+        The file or folder that is read, for messages.
+
+    Raises
+    ------
+    FileError
+        If the block raises any error other than MemoryError.
+    """
     try:
         yield
     except (FileError, MemoryError):

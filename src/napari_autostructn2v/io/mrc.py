@@ -30,6 +30,11 @@ def read(path: Path) -> ImageFile:
     much as an extended header claims. A missing "MAP " mark, a wrong machine stamp and surplus bytes at the
     end stop nobody, since old microscope software writes them.
 
+    Parameters
+    ----------
+    path
+        The file.
+
     Raises
     ------
     FileError
@@ -116,7 +121,18 @@ def _no_mrc(path: Path) -> FileError:
 
 
 def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
-    """Write a new MRC file slice by slice."""
+    """Write a new MRC file slice by slice.
+
+    Parameters
+    ----------
+    path
+        Where nothing is yet.
+    array
+        Shape (Z, Y, X) or (Y, X), anything that can be sliced. Of a type that MRC cannot hold, float32 is
+        written.
+    voxel_size
+        Written into the header in ångström. Nothing is written if it is None or in pixels.
+    """
     # mrcfile stores uint8 as mode 6, unsigned 16 bits: mode 0 is signed bytes.
     dtype = stored_dtype(array.dtype, MRC.dtypes)
     mode = utils.mode_from_dtype(dtype)

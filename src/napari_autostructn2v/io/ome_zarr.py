@@ -62,6 +62,11 @@ class _Image(BaseModel):
 def read(path: Path) -> ImageFile:
     """Open an OME-Zarr group lazily.
 
+    Parameters
+    ----------
+    path
+        The folder of the image.
+
     Raises
     ------
     FileError
@@ -156,7 +161,18 @@ def create(
 
 
 def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
-    """Write a new OME-Zarr group slice by slice."""
+    """Write a new OME-Zarr group slice by slice.
+
+    Parameters
+    ----------
+    path
+        Where nothing is yet.
+    array
+        Shape (Z, Y, X) or (Y, X), anything that can be sliced. Of a type that is not supported, float32 is
+        written.
+    voxel_size
+        Of the image; None if unknown.
+    """
     dtype = stored_dtype(array.dtype, OME_ZARR.dtypes)
     try:
         level = create(path, tuple(array.shape), dtype, voxel_size)

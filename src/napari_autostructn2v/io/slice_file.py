@@ -94,6 +94,11 @@ class ScratchStack(SliceFile):
         The file that its content is meant for: it lies on the same disk.
     dtype
         Of the values.
+
+    Raises
+    ------
+    DiskFullError, FileError
+        If the file cannot be made.
     """
 
     def __init__(self, shape: tuple[int, ...], beside: Path, dtype: Any = np.float32) -> None:
@@ -170,6 +175,11 @@ class KeptStack(SliceFile):
     def keep(self, done: int) -> None:
         """See that the first ``done`` slices are on the disk, and mark them as done.
 
+        Parameters
+        ----------
+        done
+            Number of slices that have been written, counted from the first one.
+
         Raises
         ------
         DiskFullError, FileError
@@ -182,7 +192,13 @@ class KeptStack(SliceFile):
 
 
 def delete_kept(path: Path) -> None:
-    """Delete the file of a :class:`KeptStack`, which may be open still, and its mark."""
+    """Delete the file of a :class:`KeptStack`, which may be open still, and its mark.
+
+    Parameters
+    ----------
+    path
+        The TIFF file of the stack; it need not be there.
+    """
     for file in (_mark(path), path):  # the mark first, as it must not outlive its file
         try:
             file.unlink(missing_ok=True)
@@ -191,7 +207,13 @@ def delete_kept(path: Path) -> None:
 
 
 def slices_done(path: Path) -> int:
-    """How many slices of the file of a :class:`KeptStack` are there, by its mark."""
+    """How many slices of the file of a :class:`KeptStack` are there, by its mark.
+
+    Parameters
+    ----------
+    path
+        The TIFF file of the stack. Without a mark, none of its slices count.
+    """
     mark = _read_mark(path)
     return 0 if mark is None else mark.done
 

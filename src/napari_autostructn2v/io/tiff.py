@@ -41,6 +41,11 @@ _OME_UNITS = {"nm": "nm", "um": "µm", "angstrom": "Å", "pixel": "pixel"}
 def read(path: Path) -> ImageFile:
     """Open a TIFF file: memory-mapped where its pixels lie in one uncompressed block, else decoded on demand.
 
+    Parameters
+    ----------
+    path
+        The file.
+
     Raises
     ------
     FileError
@@ -70,6 +75,12 @@ def read(path: Path) -> ImageFile:
 
 def read_folder(folder: Path) -> ImageFile:
     """Open a folder of TIFF slices as one stack, in natural order, each slice decoded when it is asked for.
+
+    Parameters
+    ----------
+    folder
+        Holds the slices, one in each file. Files that are no TIFF by their names, and hidden ones, are passed
+        over.
 
     Raises
     ------
@@ -267,7 +278,18 @@ def _imagej_voxel_size(tif: tifffile.TiffFile, ndim: int) -> VoxelSize | None:
 
 
 def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
-    """Write a new TIFF slice by slice: OME-TIFF if name, size or type ask for it, else ImageJ TIFF."""
+    """Write a new TIFF slice by slice: OME-TIFF if name, size or type ask for it, else ImageJ TIFF.
+
+    Parameters
+    ----------
+    path
+        Where nothing is yet.
+    array
+        Shape (Z, Y, X) or (Y, X), anything that can be sliced. Of a type that TIFF cannot hold, float32 or
+        float64 is written.
+    voxel_size
+        Written into the file; None if unknown.
+    """
     holding = Stack(array).scale.dtype
     dtype, kind, options = _layout(path, tuple(array.shape), array.dtype, holding, voxel_size)
     with tifffile.TiffWriter(path, **kind) as writer:
@@ -276,7 +298,19 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
 
 
 def create(path: Path, shape: tuple[int, ...], dtype: Any, voxel_size: VoxelSize | None) -> None:
-    """Write the TIFF of a stack of floats whose pixels, all of them zero, are yet to come, in one block."""
+    """Write the TIFF of a stack of floats whose pixels, all of them zero, are yet to come, in one block.
+
+    Parameters
+    ----------
+    path
+        Where nothing is yet.
+    shape
+        Of the stack, (Z, Y, X) or (Y, X).
+    dtype
+        float32 or float64.
+    voxel_size
+        As for :func:`write`.
+    """
     _, kind, options = _layout(path, shape, dtype, dtype, voxel_size)
     with tifffile.TiffWriter(path, **kind) as writer:
         writer.write(None, **options)

@@ -37,6 +37,13 @@ _NO_SIZE = (0xC4, 0xC8, 0xCC)
 def refuse_other_folders(tif: tifffile.TiffFile, path: Path) -> None:
     """Refuse a file whose description names files elsewhere, before any of them is opened.
 
+    Parameters
+    ----------
+    tif
+        The open file.
+    path
+        Where it lies, for messages.
+
     Raises
     ------
     FileError
@@ -60,6 +67,13 @@ def refuse_other_folders(tif: tifffile.TiffFile, path: Path) -> None:
 
 def refuse_packing(series: tifffile.TiffPageSeries, path: Path) -> None:
     """Refuse codecs that decide for themselves how much they unpack; have JPEG say so first.
+
+    Parameters
+    ----------
+    series
+        The image in the file that is going to be read.
+    path
+        Of the file, for messages.
 
     Raises
     ------
@@ -91,7 +105,13 @@ def refuse_packing(series: tifffile.TiffPageSeries, path: Path) -> None:
 
 
 def jpeg_pixels(data: bytes) -> int:
-    """Rows times columns that the header of a JPEG promises; 0 if it has none."""
+    """Rows times columns that the header of a JPEG promises; 0 if it has none.
+
+    Parameters
+    ----------
+    data
+        The JPEG as it is in the file.
+    """
     place = 2
     while place + 9 <= len(data):
         if data[place] != 0xFF:

@@ -14,7 +14,17 @@ _DEFLATE_RATIO = 1040
 
 
 def unpacks_to_more(codec: str, packed: memoryview, most: int) -> bool:
-    """Whether ``packed`` says, or turns out, to unpack to more than ``most`` bytes."""
+    """Whether ``packed`` says, or turns out, to unpack to more than ``most`` bytes.
+
+    Parameters
+    ----------
+    codec
+        One of :data:`UNPACKERS`.
+    packed
+        What is to be unpacked, whole.
+    most
+        Bytes that it may unpack to.
+    """
     return UNPACKERS[codec](packed, most)
 
 

@@ -39,6 +39,15 @@ class ConfinedStore(LocalStore):
     ) -> Buffer | None:
         """The content of a key, or None if there is none.
 
+        Parameters
+        ----------
+        key
+            Path of a file in the folder, such as ``"0/.zarray"``.
+        prototype
+            The kind of buffer that is returned; zarr's usual one if None.
+        byte_range
+            The part of the file that is read; all of it if None.
+
         Raises
         ------
         FileError
@@ -144,6 +153,13 @@ class Packing:
     def check(self, content: memoryview, part: ByteRequest | None) -> None:
         """Check what was read of a chunk or a shard before it is unpacked.
 
+        Parameters
+        ----------
+        content
+            What was read.
+        part
+            Which part of the file that is; None if it is all of it.
+
         Raises
         ------
         FileError
@@ -181,6 +197,17 @@ def _count(shape: tuple[int, ...], part: tuple[int, ...]) -> int:
 
 
 def open_confined(path: Path) -> tuple[zarr.Group, ConfinedStore]:
-    """A Zarr group over a store that keeps to its folder."""
+    """A Zarr group over a store that keeps to its folder.
+
+    Parameters
+    ----------
+    path
+        The folder of the group.
+
+    Raises
+    ------
+    FileError
+        If the metadata lie outside of the folder or are much too large.
+    """
     store = ConfinedStore(path, read_only=True)
     return zarr.open_group(store, mode="r"), store
