@@ -37,9 +37,13 @@ def denoise_to_file(
     ----------
     array
         Shape (Z, Y, X) or (Y, X); read one slice at a time.
-    model, recovery, average, device
+    model
         As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
-    target, voxel_size, overwrite
+    target, voxel_size
+        As for :func:`~napari_autostructn2v.io.write_stack`.
+    recovery, average, device
+        As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
+    overwrite
         As for :func:`~napari_autostructn2v.io.write_stack`.
 
     Yields

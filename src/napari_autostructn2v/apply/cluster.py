@@ -84,6 +84,18 @@ class Workers:
     ) -> Workers | None:
         """What the options of a command ask for; None if the work is not to be divided.
 
+        Parameters
+        ----------
+        count
+            How many workers to start, or jobs with ``slurm``; None if nothing is said.
+        slurm
+            What each job asks for; None if no jobs are wanted.
+        scheduler
+            Address of a Dask scheduler whose workers run already, such as ``tcp://node:8786``; None if there
+            is none.
+        threads
+            Of each worker; None for a fair share of this machine. Jobs take their ``cores`` instead.
+
         Raises
         ------
         ConfigError

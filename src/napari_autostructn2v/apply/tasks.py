@@ -106,7 +106,13 @@ class Task:
         return now
 
     def identity(self) -> dict[str, Any]:
-        """What decides the result: by it a task that was begun is known again."""
+        """What decides the result: by it a task that was begun is known again.
+
+        Raises
+        ------
+        AutoStructN2VError
+            As of :meth:`open`.
+        """
         image, stack, _ = self.open()
         return {
             "model": hashlib.sha256(self.model.read_bytes()).hexdigest(),
@@ -153,7 +159,13 @@ def divide(shape: tuple[int, int, int], *, whole_slices: bool) -> list[Box]:
 
 
 def unit_depth(shape: tuple[int, int, int]) -> int:
-    """Slices in a unit and in a chunk."""
+    """Slices in a unit and in a chunk.
+
+    Parameters
+    ----------
+    shape
+        Of the stack (Z, Y, X), in voxels.
+    """
     return min(shape[0], max(1, min(MAX_UNIT_DEPTH, MAX_UNIT_VOXELS // (shape[1] * shape[2]))))
 
 
@@ -168,6 +180,13 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
         Which part: one of those of :func:`divide`, or some slices of it.
     notch, recovery
         Found in the whole stack; None if there are none.
+
+    Raises
+    ------
+    AutoStructN2VError
+        As of :meth:`Task.open`.
+    DeviceError
+        If the device of the task is not there.
     """
     if task.threads is not None:
         torch.set_num_threads(task.threads)
@@ -209,7 +228,18 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
 
 
 def denoise_whole(task: Task) -> None:
-    """Denoise a stack into its file, in one go."""
+    """Denoise a stack into its file, in one go.
+
+    Parameters
+    ----------
+    task
+        The stack, the model and the file of the result.
+
+    Raises
+    ------
+    AutoStructN2VError
+        As of :meth:`Task.open` and :func:`~napari_autostructn2v.apply.denoise_to_file`.
+    """
     if task.threads is not None:
         torch.set_num_threads(task.threads)
     image, _, model = task.open()

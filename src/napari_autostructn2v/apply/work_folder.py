@@ -116,7 +116,22 @@ class WorkFolder:
         self._done.touch()
 
     def make_image(self, path: Path, depth: int, slices_in_chunk: int) -> None:
-        """Make one of the images to be filled in, if it is not there."""
+        """Make one of the images to be filled in, if it is not there.
+
+        Parameters
+        ----------
+        path
+            Of the image: :attr:`result` or :attr:`samples`.
+        depth
+            Its slices.
+        slices_in_chunk
+            Slices in each of its chunks.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
         if path.exists():
             return
         shutil.rmtree(_marks(path), ignore_errors=True)  # of one that is lost
@@ -126,12 +141,33 @@ class WorkFolder:
             create(beside, shape, stack.scale.dtype, image.voxel_size, slices_in_chunk)
 
     def make_result(self) -> None:
-        """Make the image of the result, to be filled in."""
+        """Make the image of the result, to be filled in.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
         _, stack, _ = self.task.open()
         self.make_image(self.result, stack.shape[0], unit_depth(stack.shape))
 
     def write(self, path: Path, box: Box, part: np.ndarray) -> None:
-        """Write a part (Z, Y, X) of an image, see that it is on the disk, and mark it as done."""
+        """Write a part (Z, Y, X) of an image, see that it is on the disk, and mark it as done.
+
+        Parameters
+        ----------
+        path
+            Of the image: :attr:`result` or :attr:`samples`.
+        box
+            Which part of it, in voxels.
+        part
+            The values there, of the shape of the box.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
         try:
             level = zarr.open_array(path / "0", mode="r+")
             level[(slice(*box.z), *box.field) if level.ndim == 3 else box.field] = (
@@ -150,7 +186,15 @@ class WorkFolder:
             raise file_error(error, self.task.target) from error
 
     def missing(self, path: Path, boxes: Iterable[Box]) -> list[Box]:
-        """The parts of an image that are still to be done."""
+        """The parts of an image that are still to be done.
+
+        Parameters
+        ----------
+        path
+            Of the image: :attr:`result` or :attr:`samples`.
+        boxes
+            All of its parts.
+        """
         done = {file.name for file in _marks(path).iterdir()} if _marks(path).is_dir() else set()
         return [box for box in boxes if _marker(path, box).name not in done]
 
@@ -183,11 +227,33 @@ class WorkFolder:
         return self.path / "recovery.npz"
 
     def save_notch(self, notch: Notch | None) -> None:
-        """Keep the patterns, for the workers."""
+        """Keep the patterns, for the workers.
+
+        Parameters
+        ----------
+        notch
+            What was found in the whole stack; None if there are none.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
         _save(self.notch_file, _notch_arrays(notch or Notch()))
 
     def save_recovery(self, recovery: Recovery | None) -> None:
-        """Keep the recovery, likewise."""
+        """Keep the recovery, likewise.
+
+        Parameters
+        ----------
+        recovery
+            What was measured in the whole stack; None if there is nothing to bring back.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
         _save(self.recovery_file, {} if recovery is None else _recovery_arrays(recovery))
 
     def notch(self) -> Notch | None:

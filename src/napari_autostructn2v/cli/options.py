@@ -64,12 +64,38 @@ OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that e
 
 
 def analysis_config(notch: NotchChoice, find_kernel: bool) -> AnalysisConfig:
-    """The settings of the analysis that these options say."""
+    """The settings of the analysis that these options say.
+
+    Parameters
+    ----------
+    notch
+        Of ``--notch``.
+    find_kernel
+        Of ``--find-kernel``.
+    """
     return AnalysisConfig(notch=notch, find_kernel=find_kernel)
 
 
 def region_of(box: str | None, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The box of ``--background`` as a region of a slice."""
+    """The box of ``--background`` as a region of a slice.
+
+    Parameters
+    ----------
+    box
+        ``Y0:Y1,X0:X1`` in pixels, without Y1 and X1 themselves; None gives None.
+    shape
+        Of the stack, (Z, Y, X) or (Y, X).
+
+    Returns
+    -------
+    numpy.ndarray or None
+        bool (Y, X), True in the box.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is no box, or does not lie in the slices.
+    """
     if box is None:
         return None
     import numpy as np
@@ -84,7 +110,18 @@ def region_of(box: str | None, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def box_of(text: str | None) -> Box | None:
-    """The box of ``--train-on``."""
+    """The box of ``--train-on``.
+
+    Parameters
+    ----------
+    text
+        ``Z0:Z1,Y0:Y1,X0:X1`` in voxels, without Z1, Y1 and X1 themselves; None gives None.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is no box.
+    """
     if text is None:
         return None
     from napari_autostructn2v.stack import Box
@@ -104,6 +141,14 @@ def _spans(text: str, form: str) -> list[tuple[int, int]]:
 
 
 def refuse_own_input(output: Path, input: Path) -> None:
-    """Raise FileError if a result would replace what it is made of."""
+    """Raise FileError if a result would replace what it is made of.
+
+    Parameters
+    ----------
+    output
+        Where the result goes.
+    input
+        What it is made of.
+    """
     if output.resolve() == input.resolve():
         raise FileError(f"{output} would replace its own input. Choose another name or folder.")

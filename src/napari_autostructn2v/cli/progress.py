@@ -38,7 +38,27 @@ class ExitCode(IntEnum):
 
 
 def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") -> Result:
-    """Run a stream of events to its end under progress bars; Ctrl-C closes it, so that it can be resumed."""
+    """Run a stream of events to its end under progress bars; Ctrl-C closes it, so that it can be resumed.
+
+    Parameters
+    ----------
+    events
+        What is run.
+    quiet
+        Show no progress.
+    label
+        What is said of the slices until the stream names a stage.
+
+    Returns
+    -------
+    Result
+        What the stream returns.
+
+    Raises
+    ------
+    typer.Exit
+        After Ctrl-C, with :attr:`ExitCode.INTERRUPTED`.
+    """
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),

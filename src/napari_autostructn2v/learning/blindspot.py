@@ -34,6 +34,11 @@ def kernel_offsets(kernel: np.ndarray) -> Tensor:
     """Offsets from the centre of the kernel's pixels, int64 of shape (n, 3): channel, y, x.
 
     The channel is absolute: 0 for a 2D kernel, 0 to 2 for slices z-1, z, z+1 of a 2.5D one.
+
+    Parameters
+    ----------
+    kernel
+        bool (K, K), or (3, K, K) for 2.5D: what is hidden together with a pixel.
     """
     stacked = kernel if kernel.ndim == 3 else kernel[None]
     offsets = np.argwhere(stacked) - np.array([0, stacked.shape[1] // 2, stacked.shape[2] // 2])
@@ -41,7 +46,19 @@ def kernel_offsets(kernel: np.ndarray) -> Tensor:
 
 
 def sites_per_patch(kernel: np.ndarray, patch_size: int, masked_share: float, centre_share: float) -> int:
-    """How many blind spots a patch gets: few enough that the hidden pixels keep a visible surrounding."""
+    """How many blind spots a patch gets: few enough that the hidden pixels keep a visible surrounding.
+
+    Parameters
+    ----------
+    kernel
+        bool (K, K), or (3, K, K) for 2.5D: what is hidden together with a pixel.
+    patch_size
+        Side of a patch in pixels.
+    masked_share
+        Share of a patch that is hidden at most, with the kernel laid on each blind spot.
+    centre_share
+        Share of a patch that is blind spots at most.
+    """
     share = min(
         centre_share,
         masked_share / int(kernel[kernel.shape[0] // 2].sum() if kernel.ndim == 3 else kernel.sum()),
@@ -51,6 +68,17 @@ def sites_per_patch(kernel: np.ndarray, patch_size: int, masked_share: float, ce
 
 def choose_sites(batch: int, count: int, size: int, generator: torch.Generator) -> Tensor:
     """Random sites anew for every patch: drawn once and kept, a network learns them by heart.
+
+    Parameters
+    ----------
+    batch
+        Number of patches.
+    count
+        Sites in each of them.
+    size
+        Side of a patch in pixels.
+    generator
+        Of random numbers; the sites are on its device.
 
     Returns
     -------
@@ -147,7 +175,15 @@ def _box_sums(images: Tensor, side: int) -> Tensor:
 
 
 def at_sites(images: Tensor, sites: Tensor) -> Tensor:
-    """The values of (batch, height, width) images at (batch, count, 2) sites, shape (batch, count)."""
+    """The values of (batch, height, width) images at (batch, count, 2) sites, shape (batch, count).
+
+    Parameters
+    ----------
+    images
+        (batch, height, width).
+    sites
+        int64 (batch, count, 2): y, x.
+    """
     flat = sites[..., 0] * images.shape[-1] + sites[..., 1]
     return images.flatten(1).gather(1, flat)
 
@@ -157,6 +193,11 @@ def allowed_flips(kernel: np.ndarray) -> list[tuple[bool, bool, bool]]:
 
     Never a transpose or a quarter turn: scan lines would turn into columns. A flip along all axes is allowed
     for every point-symmetric kernel, so for all but those that a person has drawn one-sided.
+
+    Parameters
+    ----------
+    kernel
+        bool (K, K), or (3, K, K) for 2.5D: what is hidden together with a pixel.
     """
     stacked = kernel if kernel.ndim == 3 else kernel[None]
     flips: list[tuple[bool, bool, bool]] = []

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def checkpoint_files(path: Path) -> tuple[Path, Path]:
-    """The last checkpoint, at ``path``, and the one before."""
+    """The last checkpoint, at ``path``, and the one before.
+
+    Parameters
+    ----------
+    path
+        Where the last one is written.
+    """
     return path, path.with_name(f"previous_{path.name}")
 
 
@@ -26,6 +32,8 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], progress: dict[str,
 
     Parameters
     ----------
+    path
+        Of the checkpoint; the one before lies beside it.
     tensors
         State of network, optimizer and random numbers.
     progress
@@ -52,6 +60,11 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], progress: dict[str,
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The progress and the tensors of the last checkpoint that is whole.
+
+    Parameters
+    ----------
+    path
+        As for :func:`write_checkpoint`.
 
     Raises
     ------

@@ -52,7 +52,13 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """The device in words, for example ``GPU (NVIDIA RTX A4000)`` or ``CPU (8 threads)``."""
+    """The device in words, for example ``GPU (NVIDIA RTX A4000)`` or ``CPU (8 threads)``.
+
+    Parameters
+    ----------
+    device
+        Of :func:`choose_device`.
+    """
     if device.type == "cuda":
         return f"GPU ({torch.cuda.get_device_name(device)})"
     if device.type == "mps":
@@ -65,12 +71,25 @@ def mixed_precision(device: torch.device, *, wanted: bool = True) -> torch.autoc
 
     The hardware's word is taken, and no time: on a busy machine a short measurement is off by up to ten
     times, and the same seed would give another model from day to day.
+
+    Parameters
+    ----------
+    device
+        Of :func:`choose_device`.
+    wanted
+        If False, float32 is used throughout.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_fast_bfloat16(device))
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is in the hardware; emulated, it is slower than float32."""
+    """Whether bfloat16 arithmetic is in the hardware; emulated, it is slower than float32.
+
+    Parameters
+    ----------
+    device
+        Of :func:`choose_device`.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
@@ -80,19 +99,37 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device has not enough memory for what was asked of it; less may do."""
+    """Whether a device has not enough memory for what was asked of it; less may do.
+
+    Parameters
+    ----------
+    error
+        What PyTorch has raised.
+    """
     text = str(error).lower()  # each kind of device says it in its own words
     return "out of memory" in text or "allocate memory" in text
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether a graphics card has failed or is gone, so that nothing on it can be reached any more."""
+    """Whether a graphics card has failed or is gone, so that nothing on it can be reached any more.
+
+    Parameters
+    ----------
+    error
+        What PyTorch has raised.
+    """
     words = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "HIP error", "MPS backend")
     return not is_out_of_memory(error) and any(word in str(error) for word in words)
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be taken on a device; None where nobody says."""
+    """Bytes that can still be taken on a device; None where nobody says.
+
+    Parameters
+    ----------
+    device
+        Of :func:`choose_device`. For all but CUDA it is the memory of this machine.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
@@ -104,7 +141,13 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def give_back_memory(device: torch.device) -> None:
-    """Leave memory that is no longer in use to other programs: that of the device, or of this machine."""
+    """Leave memory that is no longer in use to other programs: that of the device, or of this machine.
+
+    Parameters
+    ----------
+    device
+        On which something was computed. If its graphics card has failed, nothing is done.
+    """
     try:
         if device.type == "cuda":
             torch.cuda.empty_cache()
@@ -128,6 +171,11 @@ def freed_memory_kept(device: torch.device) -> Iterator[None]:
     What glibc is told counts for the whole process, for napari as well. So whoever computes last puts the
     limits to where glibc's own end, which rise while a program works with large arrays, and
     :func:`give_back_memory` gives back what was kept.
+
+    Parameters
+    ----------
+    device
+        On which something is computed. For a GPU nothing is changed.
     """
     global _keepers
     libc = _glibc() if device.type == "cpu" else None

@@ -79,7 +79,13 @@ def is_leader() -> bool:
 
 
 def broadcast(order: Any) -> None:
-    """Tell the others what to train; None lets them go."""
+    """Tell the others what to train; None lets them go.
+
+    Parameters
+    ----------
+    order
+        Anything that can be pickled: for :func:`received` in the other processes.
+    """
     if _store is not None:
         _store.set(_announced(_store.add("orders", 1)), "")
         distributed.broadcast_object_list([order])
@@ -111,7 +117,13 @@ def _wait_for(key: str) -> None:
 
 
 def take_from_leader(tensors: Sequence[Tensor]) -> None:
-    """Give tensors the values that they have in the process that leads."""
+    """Give tensors the values that they have in the process that leads.
+
+    Parameters
+    ----------
+    tensors
+        The same number of them, of the same shapes, in every process. They are changed in place.
+    """
     if world_size() > 1:
         values = _flat(tensors)
         distributed.broadcast(values, 0)

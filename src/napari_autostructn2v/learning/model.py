@@ -70,6 +70,18 @@ class Model:
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model to one .zip file.
 
+        Parameters
+        ----------
+        path
+            Of the file.
+        overwrite
+            Whether a file that exists is replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            ``path``.
+
         Raises
         ------
         FileError
@@ -113,6 +125,11 @@ class _Description(BaseModel):
 
 def load_model(path: str | Path) -> Model:
     """Read a model bundle.
+
+    Parameters
+    ----------
+    path
+        A .zip file that :meth:`Model.save` has written.
 
     Raises
     ------

@@ -51,7 +51,13 @@ class UNet(nn.Module):
         return self
 
     def forward(self, image: Tensor) -> Tensor:
-        """Denoise (batch, channels, height, width); returns (batch, height, width)."""
+        """Denoise (batch, channels, height, width); returns (batch, height, width).
+
+        Parameters
+        ----------
+        image
+            float32; height and width are multiples of ``2**depth``.
+        """
         skips = []
         for level, block in enumerate(self.down):
             image = block(image)
@@ -72,7 +78,13 @@ class ChannelUNet(UNet):
     """The same with an axis for its one output channel, as programs of the BioImage Model Zoo want it."""
 
     def forward(self, image: Tensor) -> Tensor:
-        """Denoise (batch, channels, height, width); returns (batch, 1, height, width)."""
+        """Denoise (batch, channels, height, width); returns (batch, 1, height, width).
+
+        Parameters
+        ----------
+        image
+            As for :meth:`UNet.forward`.
+        """
         return super().forward(image).unsqueeze(1)
 
 
@@ -81,6 +93,11 @@ def halo(depth: int) -> int:
 
     Two 3 × 3 convolutions reach 2 pixels of their level, once at the bottom and twice at each level above,
     where bilinear upsampling adds 2 and pooling 1: ``2 * 2**depth + 7 * (2**depth - 1)`` in all, rounded up.
+
+    Parameters
+    ----------
+    depth
+        As for :class:`UNet`.
     """
     multiple = 2**depth
     return -(-(9 * multiple - 7) // multiple) * multiple

@@ -95,6 +95,8 @@ def predict(
     ------
     StackError
         If the stack does not suit the model or holds values that are not finite.
+    DeviceError
+        If the device is not there.
     """
     stack = as_stack(stack, model.mode, model.config.depth)
     if out is None:
@@ -171,7 +173,13 @@ class Averaged(nn.Module):
         self.depth, self.head = network.depth, network.head
 
     def forward(self, image: Tensor) -> Tensor:
-        """Denoise (batch, channels, height, width); returns (batch, height, width)."""
+        """Denoise (batch, channels, height, width); returns (batch, height, width).
+
+        Parameters
+        ----------
+        image
+            As for :meth:`~napari_autostructn2v.learning.network.UNet.forward`.
+        """
         total = torch.zeros((), device=image.device)
         for flip in self.flips:
             total = total + through_flip(self.network, image, flip)
@@ -200,7 +208,23 @@ def network_on(device: torch.device, model: Model, *, average: bool = False) -> 
 def predict_plane(
     stack: Stack, z: int, network: UNet, with_neighbours: bool, scale: Normalisation, device: torch.device
 ) -> np.ndarray:
-    """Slice ``z`` denoised, (Y, X), in the value scale of the stack."""
+    """Slice ``z`` denoised, (Y, X), in the value scale of the stack.
+
+    Parameters
+    ----------
+    stack
+        What the network is shown.
+    z
+        Index of the slice.
+    network
+        Trained, on ``device``.
+    with_neighbours
+        Whether the network sees three slices: 2.5D.
+    scale
+        Mean and standard deviation of the data it was trained on, as values of the stack.
+    device
+        Where it computes.
+    """
     image = Inputs(stack, with_neighbours)(z)
     return stack.scale.outer(denoise_images(image[None], network, scale.inner(stack.scale), device)[0])
 
@@ -218,6 +242,21 @@ def denoise_images(
 
     Of ``parts`` alone, if they are given; all else is then without meaning. Where memory runs out, which
     other programs may have taken, it is tried again in smaller tiles.
+
+    Parameters
+    ----------
+    images
+        float32 (n, C, Y, X), as of :class:`Inputs`: C is 1, or 3 for 2.5D.
+    network
+        Trained, on ``device``.
+    scale
+        Mean and standard deviation of the data it was trained on, as the engine has them.
+    device
+        Where it computes.
+    parts
+        Of :func:`network_tiles`: the tiles that are wanted. All of each slice if None.
+    mixed
+        As for :func:`predict`.
     """
     most = TILE_VALUES // network.head.in_channels
     while True:
@@ -254,6 +293,15 @@ def network_tiles(shape: tuple[int, ...], network: Network, most: int | None = N
     """The tiles in which a network computes a slice (Y, X): on the grid on which it pools.
 
     Of ``most`` pixels with their surroundings; as many as :data:`TILE_VALUES` allow if None.
+
+    Parameters
+    ----------
+    shape
+        Of the slice, in pixels.
+    network
+        Which decides the grid and how far the surroundings reach.
+    most
+        Pixels that a tile may have with its surroundings.
     """
     margin = halo(network.depth)
     most = most or TILE_VALUES // network.head.in_channels
@@ -261,7 +309,15 @@ def network_tiles(shape: tuple[int, ...], network: Network, most: int | None = N
 
 
 class Inputs:
-    """What the network is shown of each slice, (C, Y, X) float32, reading every slice once."""
+    """What the network is shown of each slice, (C, Y, X) float32, reading every slice once.
+
+    Parameters
+    ----------
+    stack
+        From which slices are read.
+    with_neighbours
+        Whether the network sees three slices, C = 3, or the slice alone, C = 1.
+    """
 
     def __init__(self, stack: Stack, with_neighbours: bool) -> None:
         self._stack, self._with_neighbours = stack, with_neighbours

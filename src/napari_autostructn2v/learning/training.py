@@ -188,6 +188,11 @@ def train_along(stack: Any, device: str = "auto") -> None:
         The same as there.
     device
         As for :func:`train`.
+
+    Raises
+    ------
+    AutoStructN2VError
+        As of :func:`train`.
     """
     for order in distributed.received():
         finish(train(stack, device=device, **order))
@@ -238,7 +243,13 @@ class TrainingJob:
         }
 
     def show(self, event: Event) -> Generator[Event, int | None, None]:
-        """Yield an event; whoever watches may answer with the slice that is looked at."""
+        """Yield an event; whoever watches may answer with the slice that is looked at.
+
+        Parameters
+        ----------
+        event
+            What has happened.
+        """
         sent = yield event
         if sent is not None:
             self.preview = sent

@@ -52,7 +52,13 @@ class Batch(NamedTuple):
     total: Tensor
 
     def micro_batches(self, count: int) -> list[Batch]:
-        """The batch in so many parts, whose losses add up to that of the batch."""
+        """The batch in so many parts, whose losses add up to that of the batch.
+
+        Parameters
+        ----------
+        count
+            Number of parts; fewer come out where there are not as many patches.
+        """
         return [
             self._replace(patches=patches, sites=sites, counts=counts)
             for patches, sites, counts in zip(
@@ -61,12 +67,24 @@ class Batch(NamedTuple):
         ]
 
     def squared_errors(self, predicted: Tensor) -> Tensor:
-        """How far a prediction (B, H, W) is from the stack at each blind spot, squared, (B, n)."""
+        """How far a prediction (B, H, W) is from the stack at each blind spot, squared, (B, n).
+
+        Parameters
+        ----------
+        predicted
+            What the network makes of the patches, float (B, H, W).
+        """
         target = self.patches[:, self.patches.shape[1] // 2]
         return (at_sites(predicted, self.sites) - at_sites(target, self.sites)).square()
 
     def loss(self, predicted: Tensor) -> Tensor:
-        """Mean squared error of a prediction (B, H, W) at the blind spots that count."""
+        """Mean squared error of a prediction (B, H, W) at the blind spots that count.
+
+        Parameters
+        ----------
+        predicted
+            What the network makes of the patches, float (B, H, W).
+        """
         return (self.squared_errors(predicted) * self.counts).sum() / self.total
 
 
@@ -170,7 +188,13 @@ class TrainingData:
         return self._batch(corners, flips, choose_sites(self.batch, self.count, self.patch, generator))
 
     def hide(self, batch: Batch) -> Tensor:
-        """What the network is shown of a batch, (B, C, H, W): all but the kernel laid on each blind spot."""
+        """What the network is shown of a batch, (B, C, H, W): all but the kernel laid on each blind spot.
+
+        Parameters
+        ----------
+        batch
+            Whose blind spots are hidden; it stays as it is.
+        """
         hidden = hidden_pixels(batch.patches.shape, batch.sites, self.offsets)
         return replace_hidden(batch.patches, hidden).contiguous(memory_format=torch.channels_last)
 

@@ -30,6 +30,13 @@ LOWERED = 0.25
 def one_cycle(step: int, steps: int) -> float:
     """Learning rate as a share of its peak: up in the first tenth of the steps, then cosine down.
 
+    Parameters
+    ----------
+    step
+        Steps that are made already.
+    steps
+        Of the whole training.
+
     References
     ----------
     Smith, L. N., Topin, N. Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
@@ -110,6 +117,16 @@ class TrainingState:
         Where noise is strong, the lowest of many validations is low mostly by chance, and early in the
         training. So the latest network is kept that is within one standard error of the lowest (Breiman et
         al. 1984, section 3.4.3), where the error is that of the difference, patch by patch at the same sites.
+
+        Parameters
+        ----------
+        losses
+            Mean squared error of each validation patch, (patches,), on the CPU.
+
+        Returns
+        -------
+        bool
+            Whether the network was kept.
         """
         if not losses.isfinite().all():
             return False
@@ -140,7 +157,13 @@ class TrainingState:
         self.go_on_from(self.best)
 
     def go_on_from(self, best: Best | None) -> None:
-        """Take a network that was kept; what the optimizer knew is gone."""
+        """Take a network that was kept; what the optimizer knew is gone.
+
+        Parameters
+        ----------
+        best
+            The network that was kept; None for the one of the beginning.
+        """
         self.best = best
         self.network.load_state_dict(self._first if best is None else best.weights)
         self.step = 0 if best is None else best.step
@@ -150,6 +173,11 @@ class TrainingState:
         """Compute a batch in as many parts as ``free`` bytes ask for; whether that is more than one.
 
         On a CPU nothing says that memory has run out: the system ends the program.
+
+        Parameters
+        ----------
+        free
+            Bytes of memory that can be taken; None if nobody says, and then nothing is changed.
         """
         config, before = self.config, self.micro_batches
         whole = BYTES_A_VALUE * config.batch_size * config.patch_size**2 * config.features
@@ -162,7 +190,18 @@ class TrainingState:
         return self.micro_batches > before
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Parameters
+        ----------
+        path
+            Of the checkpoint file.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
         best = self.best
         tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
         tensors |= {} if best is None else {f"best.{key}": value for key, value in best.weights.items()}
@@ -182,6 +221,11 @@ class TrainingState:
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint.
+
+        Parameters
+        ----------
+        path
+            Of the checkpoint file.
 
         Raises
         ------
@@ -226,7 +270,13 @@ class TrainingState:
 
 
 def has_exploded(loss: float) -> bool:
-    """Whether a loss is none that a training comes back from, or not a number."""
+    """Whether a loss is none that a training comes back from, or not a number.
+
+    Parameters
+    ----------
+    loss
+        Mean squared error, where the variance of the stack is 1.
+    """
     return not loss < EXPLODED
 
 

@@ -140,12 +140,23 @@ def check_zoo_library() -> None:
 
 
 def zoo_name(text: str) -> str:
-    """A name that the zoo takes, from any text: other characters become spaces."""
+    """A name that the zoo takes, from any text: other characters become spaces.
+
+    Parameters
+    ----------
+    text
+        Such as the name of a file. All after 128 characters is left out.
+    """
     return " ".join(re.sub(r"[^A-Za-z0-9_+\-() ]", " ", text).split())[:128]
 
 
 def check_words(name: str, authors: Sequence[str]) -> None:
     """Check what a person calls a model and its authors.
+
+    Parameters
+    ----------
+    name, authors
+        As for :func:`export_model_zoo`.
 
     Raises
     ------

@@ -12,7 +12,13 @@ from napari_autostructn2v.model_zoo.description import BUNDLE, About, Tiling, tr
 
 
 def notch_notice(model: Model) -> str | None:
-    """A warning for a model whose notch other programs cannot apply, or None."""
+    """A warning for a model whose notch other programs cannot apply, or None.
+
+    Parameters
+    ----------
+    model
+        What is exported.
+    """
     if model.notch is None:
         return None
     return (

@@ -78,7 +78,13 @@ class Tiling:
 
     @classmethod
     def of(cls, depth: int) -> Tiling:
-        """For a U-Net of that depth."""
+        """For a U-Net of that depth.
+
+        Parameters
+        ----------
+        depth
+            As for :class:`~napari_autostructn2v.learning.network.UNet`.
+        """
         from napari_autostructn2v.learning.network import halo
 
         step = 4 * 2**depth
@@ -87,13 +93,28 @@ class Tiling:
 
 
 def training_facts(model: Model) -> dict[str, Any]:
-    """Settings and provenance of a model: JSON-able values by name."""
+    """Settings and provenance of a model: JSON-able values by name.
+
+    Parameters
+    ----------
+    model
+        What is exported.
+    """
     provenance = {key: value for key, value in model.provenance.items() if key != "edits"}
     return model.config.model_dump(mode="json") | provenance
 
 
 def describe(folder: Path, model: Model, about: About) -> ModelDescr:
     """The description of the files in ``folder``: README.md, cover, weights, test tensors, bundle.
+
+    Parameters
+    ----------
+    folder
+        Where the files are.
+    model
+        What is exported.
+    about
+        What a person says about it.
 
     Raises
     ------

@@ -88,21 +88,39 @@ class Recovery:
     _responses: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     def detail(self, residual: np.ndarray) -> np.ndarray:
-        """The detail in the residual of a slice (Y, X), float32."""
+        """The detail in the residual of a slice (Y, X), float32.
+
+        Parameters
+        ----------
+        residual
+            Original minus denoised, float (Y, X), as the engine has them.
+        """
         found = np.empty(residual.shape, np.float32)
         for tile in self.tiles(residual.shape):
             found[tile.target] = self.detail_around(residual[tile.source])[tile.inner]
         return found
 
     def tiles(self, shape: tuple[int, ...]) -> Iterator[Tile]:
-        """The tiles in which a slice (Y, X) is looked at, each with all that reaches into it."""
+        """The tiles in which a slice (Y, X) is looked at, each with all that reaches into it.
+
+        Parameters
+        ----------
+        shape
+            Of the slice, in pixels.
+        """
         # a Gaussian of SciPy ends at four sigmas
         reach = len(self.gain) // 2 + round(4 * BANDS[-1]) + round(4 * NEIGHBOURHOOD) + POOL
         margin = -(-reach // POOL) * POOL + POOL
         return tiles(shape, (SIDE, SIDE), margin)
 
     def detail_around(self, residual: np.ndarray) -> np.ndarray:
-        """The detail in what one of the tiles reads, float32: right in the tile alone."""
+        """The detail in what one of the tiles reads, float32: right in the tile alone.
+
+        Parameters
+        ----------
+        residual
+            ``source`` of a tile of :meth:`tiles`, cut out of the residual of the slice, float (Y, X).
+        """
         found, bands = self.split(residual)
         for (band, energy), calm in zip(bands, self.calm, strict=True):
             share = np.clip(1 - np.float32(calm) / np.maximum(energy, np.finfo(np.float32).tiny), 0, 1)
@@ -115,6 +133,11 @@ class Recovery:
         Each band comes with its energy around every pixel, on a grid that is :data:`POOL` times coarser. The
         bands are differences of Gaussians. All filters multiply one spectrum, within a margin as wide as the
         farthest of them reaches.
+
+        Parameters
+        ----------
+        residual
+            A slice, or what a tile of :meth:`tiles` reads of it.
         """
         margin = max(len(self.gain) // 2, round(4 * BANDS[-1]))
         shape = tuple(fft.next_fast_len(size + 2 * margin, real=True) for size in residual.shape)
@@ -152,7 +175,13 @@ class Recovery:
 
 
 def recovery_slices(stack: Stack) -> list[int]:
-    """The only slices that :func:`find_recovery` reads."""
+    """The only slices that :func:`find_recovery` reads.
+
+    Parameters
+    ----------
+    stack
+        The raw data, or what a notch left of them.
+    """
     return sampled_slices(stack, tile_side(stack, _BACKGROUND))
 
 
@@ -173,7 +202,13 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     slices = sorted({z for z, _, _ in background.corners})
 
     def measured(z: int) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Power of all tiles, of the flat ones, and whether nothing else was looked at."""
+        """Power of all tiles, of the flat ones, and whether nothing else was looked at.
+
+        Parameters
+        ----------
+        z
+            Index of the slice.
+        """
         residual = _residual(stack, denoised, z)
         here = np.array([(z, *corner) in flat_tiles for corner in corners])
         whole, noise = np.zeros((2, side, side // 2 + 1))
@@ -288,6 +323,11 @@ def with_detail(predicted: Any, detail: Any, share: float) -> ComputedArray:
         What :func:`recover` found, same shape.
     share
         How much of it is added, 0 to 1.
+
+    Raises
+    ------
+    StackError
+        As of :func:`~napari_autostructn2v.stack.as_stack`.
     """
     base, lost = as_stack(predicted), as_stack(detail)
     return ComputedArray(
@@ -326,6 +366,11 @@ def recover(
     -------
     array
         ``out``: the detail, in the value scale of the stack.
+
+    Raises
+    ------
+    StackError
+        As of :func:`~napari_autostructn2v.stack.as_stack`.
     """
     stack = as_stack(stack)
     if out is None:
@@ -343,17 +388,24 @@ def bring_back(
 
     Parameters
     ----------
-    stack, notch
+    stack
         As for :func:`recover`.
     denoised
         What a model made of the stack, same shape: anything of which slices can be read and replaced.
     share
         How much of the detail is added, 0 to 1.
+    notch
+        As for :func:`recover`.
 
     Yields
     ------
     SliceDone
         After each slice.
+
+    Raises
+    ------
+    StackError
+        As of :func:`~napari_autostructn2v.stack.as_stack`.
     """
     stack, made = as_stack(stack), as_stack(denoised)
     for z, found in _details(stack, denoised, notch):

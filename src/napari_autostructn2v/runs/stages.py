@@ -245,10 +245,23 @@ def apply_stage(
     -------
     StageOutput
         Its stacks are arrays in memory, or else in files from which slices are read.
+
+    Raises
+    ------
+    StackError, DeviceError
+        As of :func:`~napari_autostructn2v.learning.prediction.predict`.
+    FileError
+        If what is made cannot be written.
     """
 
     def place(what: Made) -> Generator[Event, Any, tuple[Any, int]]:
-        """What is to be filled, and from which slice on."""
+        """What is to be filled, and from which slice on.
+
+        Parameters
+        ----------
+        what
+            The prediction, or the detail.
+        """
         if folder is None:
             return np.empty(stack.input_shape, dtype=stack.scale.dtype), 0
         open_file = partial(folder.stage(stage).made, what, stack, voxel_size)
