@@ -52,6 +52,7 @@ class SlurmJob:
             job_cpu=self.cores,
             memory=self.memory,
             job_name="autostructn2v",
+            scheduler_options={"dashboard_address": ":0"},  # any free port: several may run on a login node
             job_extra_directives=[f"--gres=gpu:{self.gpus}"] if self.gpus else [],
             job_script_prologue=[f"export {name}={self.cores}" for name in _THREADS],
         )

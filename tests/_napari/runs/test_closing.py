@@ -22,6 +22,7 @@ from napari_autostructn2v._napari.session import jobs
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.learning import prediction
+from napari_autostructn2v.runs import stages
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.store import RunStore
 
@@ -153,7 +154,7 @@ def to_prediction(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> 
 
 
 def to_analysis(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
-    gate = stops.hold(jobs, "analyze")
+    gate = stops.hold(stages, "analyze")
     hand.click(dock.stage1.run)
     hand.wait(gate.reached.is_set)
     hand.wait(lambda: dock.session.progress.activity == "Analysing the noise")
@@ -170,7 +171,7 @@ def to_edits(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
 
 def to_another_analysis(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     through_stage1(hand, dock)
-    gate = stops.hold(jobs, "analyze")
+    gate = stops.hold(stages, "analyze")
     hand.click(dock.review.regenerate)
     hand.wait(gate.reached.is_set)
 

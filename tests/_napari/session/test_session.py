@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from napari_autostructn2v._napari.review.layer_data import from_side_by_side, side_by_side
-from napari_autostructn2v._napari.session.jobs import Cancelled, Job, drive
+from napari_autostructn2v._napari.session.jobs import Cancelled, Examined, Job, drive
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, Settings, Source
@@ -29,7 +29,6 @@ from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.review import Mark, Review
 from napari_autostructn2v.pipeline import resume
 from napari_autostructn2v.runs.folder import RunFolder
-from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.stage_spec import Approval
 from napari_autostructn2v.runs.store import RunStore
 from napari_autostructn2v.stack import as_stack
@@ -326,7 +325,7 @@ def test_a_paused_job_rests_until_it_may_go_on(session: Session, noisy: np.ndarr
     assert thread.is_alive() and session.paused
     session.proceed()
     thread.join(60)
-    assert isinstance(ended[0], StageOutput) and not session.paused
+    assert isinstance(ended[0], Examined) and not session.paused
 
 
 def test_cancelling_ends_a_paused_job(session: Session, noisy: np.ndarray) -> None:
