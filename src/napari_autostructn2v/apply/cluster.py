@@ -143,7 +143,7 @@ class Workers:
                 n_workers=self.count,
                 threads_per_worker=1,
                 memory_limit=None,
-                dashboard_address=None,
+                dashboard_address=":0",  # any free port
                 silence_logs=logging.ERROR,
                 env=dict.fromkeys(_THREADS, str(self.threads)),
             )  # fmt: skip
