@@ -14,7 +14,7 @@ import pytest
 
 from napari_autostructn2v import error_report
 from napari_autostructn2v.cli.progress import ExitCode
-from napari_autostructn2v.error_report import problem_report, told
+from napari_autostructn2v.error_report import log_and_explain, problem_report
 from napari_autostructn2v.errors import FileError, explain, is_foreseen
 
 PROGRAM = "from napari_autostructn2v.cli import main; main()"
@@ -51,8 +51,10 @@ def test_what_can_be_acted_on_is_told_in_words(error: Exception, word: str) -> N
 def test_what_nobody_foresaw_says_where_the_details_are() -> None:
     error = TypeError("unsupported operand")
     assert not is_foreseen(error)
-    assert "TypeError: unsupported operand" in told(error) and "report it" in told(error)
-    assert str(error_report.log_path()) in told(error)
+    assert "TypeError: unsupported operand" in log_and_explain(error) and "report it" in log_and_explain(
+        error
+    )
+    assert str(error_report.log_path()) in log_and_explain(error)
 
 
 def broken() -> None:
@@ -89,7 +91,7 @@ def test_the_log_is_rotated_and_never_in_the_way(tmp_path: Path, monkeypatch: py
     assert isinstance(handler, RotatingFileHandler)
     try:
         for number in range(50):
-            told(ValueError(f"number {number}"))
+            log_and_explain(ValueError(f"number {number}"))
         names = sorted(path.name for path in (tmp_path / "logs").iterdir())
         assert names == ["log.txt", "log.txt.1", "log.txt.2"]
         assert all(path.stat().st_size < 4000 for path in (tmp_path / "logs").iterdir())
@@ -99,7 +101,7 @@ def test_the_log_is_rotated_and_never_in_the_way(tmp_path: Path, monkeypatch: py
             path.unlink()
         (tmp_path / "logs").rmdir()
         (tmp_path / "logs").write_text("a file where the folder was")
-        assert "number 50" in told(ValueError("number 50"))
+        assert "number 50" in log_and_explain(ValueError("number 50"))
     finally:
         package.removeHandler(handler)
         handler.close()

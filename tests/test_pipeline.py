@@ -17,7 +17,7 @@ from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.pipeline import denoise, run
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.request import RunRequest
-from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.synthetic import degraded, sample
 
 SHORT = TrainingConfig(steps=150, batch_size=8, features=16)
@@ -207,7 +207,7 @@ def test_models_of_earlier_starts_of_stage_2_are_never_overwritten(tmp_path):
 
     def start_again(content):
         model.write_text(content)
-        folder.approve(Approval(LINE, None, TINY, None))
+        folder.approve(StageSpec(LINE, None, TINY, None))
 
     start_again("first")
     start_again("second")

@@ -24,7 +24,7 @@ _LIBRARIES = ("torch", "numpy", "scipy", "zarr", "tifffile", "mrcfile", "imageco
 _log = logging.getLogger(__name__)
 
 
-def told(error: BaseException) -> str:
+def log_and_explain(error: BaseException) -> str:
     """Log an error; return what to tell the person: what to do, and where the details are.
 
     Parameters

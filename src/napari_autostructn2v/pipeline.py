@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_autostructn2v.config import Config, Mode, Preset
-from napari_autostructn2v.disk.waiting import when_there_is_room
+from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import Event, Notice, StageStarted, finish
 from napari_autostructn2v.kernel import Edits, validate_kernel
@@ -26,7 +26,7 @@ from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import TrainingStage
-from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 
@@ -222,7 +222,7 @@ def run(
         return (yield from _both_stages(stack, request, device, None))
     run_folder = RunFolder(folder)
     with run_folder.hold():
-        yield from when_there_is_room(partial(run_folder.open, stack, request), folder)
+        yield from retry_when_full(partial(run_folder.open, stack, request), folder)
         return (yield from _both_stages(stack, request, device, run_folder))
 
 
@@ -262,16 +262,16 @@ def _both_stages(
 ) -> Generator[Event, Any, Result]:
     recovery = request.config.recovery
 
-    def stage(which: TrainingStage, order: Approval) -> Generator[Event, Any, tuple[StageOutput, np.ndarray]]:
+    def stage(which: TrainingStage, spec: StageSpec) -> Generator[Event, Any, tuple[StageOutput, np.ndarray]]:
         """What the stage leaves, and the stack with its detail back."""
         output = yield from run_stage(
-            stack, which, order, request, device=device, folder=folder, recovery=recovery > 0
+            stack, which, spec, request, device=device, folder=folder, recovery=recovery > 0
         )
         denoised = output.denoised(recovery)
         if folder is None:
             return output, np.asarray(denoised)
         write = partial(folder.stage(which).write_denoised, denoised, request.voxel_size)
-        yield from when_there_is_room(write, folder.path)
+        yield from retry_when_full(write, folder.path)
         return output, folder.stage(which).read_denoised(stack.input_shape)
 
     output, stage1 = yield from stage("stage1", first_stage(request))
@@ -281,12 +281,12 @@ def _both_stages(
     approved = None
     if folder is not None:
         approved = folder.read_approval()
-        yield from when_there_is_room(partial(folder.analysis.write, analysis), folder.path)
+        yield from retry_when_full(partial(folder.analysis.write, analysis), folder.path)
     denoised = stage1
     if approved is None and (request.kernel is not None or analysis.verdict.expect_gain):
-        approved = Approval(analysis.kernel, analysis.notch_rule, request.config.stage2, request.box)
+        approved = StageSpec(analysis.kernel, analysis.notch_rule, request.config.stage2, request.box)
         if folder is not None and not folder.stage("stage2").model.exists():
-            yield from when_there_is_room(partial(folder.approve, approved), folder.path)
+            yield from retry_when_full(partial(folder.approve, approved), folder.path)
     if approved is not None:
         output, denoised = yield from stage("stage2", approved)
     return Result(denoised=denoised, stage1=stage1, analysis=analysis, model=output.model)

@@ -49,7 +49,7 @@ class Tile:
         field
             The part that is at hand: its rows and columns in the slice. All that the tile reads lies in it.
         """
-        return Tile(inside(self.source, field), self.inner, inside(self.target, field))
+        return Tile(relative_to(self.source, field), self.inner, relative_to(self.target, field))
 
 
 def tiles(shape: tuple[int, ...], size: tuple[int, int], margin: int) -> Iterator[Tile]:
@@ -72,11 +72,11 @@ def tiles(shape: tuple[int, ...], size: tuple[int, int], margin: int) -> Iterato
                 slice(max(0, y - margin), min(target[0].stop + margin, height)),
                 slice(max(0, x - margin), min(target[1].stop + margin, width)),
             )
-            yield Tile(source, inside(target, source), target)
+            yield Tile(source, relative_to(target, source), target)
 
 
 @lru_cache(maxsize=16)
-def least_work(shape: tuple[int, ...], margin: int, multiple: int, most: int) -> tuple[int, int]:
+def best_tile_size(shape: tuple[int, ...], margin: int, multiple: int, most: int) -> tuple[int, int]:
     """The size of tiles that need the least computing: all of a slice, strips of it, or rectangles.
 
     Parameters
@@ -105,7 +105,7 @@ def least_work(shape: tuple[int, ...], margin: int, multiple: int, most: int) ->
     return best
 
 
-def inside(field: Field, other: Field) -> Field:
+def relative_to(field: Field, other: Field) -> Field:
     """A part of a slice, counted from the beginning of another.
 
     Parameters
@@ -119,7 +119,7 @@ def inside(field: Field, other: Field) -> Field:
     return y, x
 
 
-def around(fields: Iterable[Field]) -> Field:
+def bounding(fields: Iterable[Field]) -> Field:
     """The smallest part of a slice that holds all of these.
 
     Parameters
@@ -132,7 +132,7 @@ def around(fields: Iterable[Field]) -> Field:
     return y, x
 
 
-def overlap(field: Field, other: Field) -> Field:
+def intersection(field: Field, other: Field) -> Field:
     """What two parts of a slice that touch have in common.
 
     Parameters

@@ -214,7 +214,7 @@ def _of_run(part: str) -> Callable[[Path], object]:
         from napari_autostructn2v.noise.notch import NotchRule
         from napari_autostructn2v.runs.folder import RunFolder
         from napari_autostructn2v.runs.request import RunRequest
-        from napari_autostructn2v.runs.stage_spec import Approval
+        from napari_autostructn2v.runs.stage_spec import StageSpec
         from napari_autostructn2v.stack import Box, as_stack
 
         run = RunFolder(path.parents[len(Path(part).parts) - 1])
@@ -232,7 +232,7 @@ def _of_run(part: str) -> Callable[[Path], object]:
             case "approved.json":
                 peaks = np.zeros((15, 15), dtype=bool)
                 peaks[7, [3, 11]] = True
-                run.approve(Approval(line, NotchRule(peaks, "auto"), TrainingConfig(), box))
+                run.approve(StageSpec(line, NotchRule(peaks, "auto"), TrainingConfig(), box))
             case _:
                 write_checkpoint(path, UNet(1, 8, 1).state_dict(), {"step": 3, "identity": {"seed": 1}})
 

@@ -276,7 +276,7 @@ class SessionMachine(RuleBasedStateMachine):
         self._reach(f"cancelled {running.kind}{' with edits' if edited else ''}")
         self.session.cancel()
         assert self.session.job is None
-        assert running.control.cancelled.is_set() and running.control.going.is_set()
+        assert running.control.cancelled.is_set() and running.control.resumed.is_set()
 
     @precondition(lambda self: self.session.job is None and self.job is not None)
     @rule()

@@ -61,7 +61,7 @@ from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.events import Notice, finish
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.learning.network import UNet
-from napari_autostructn2v.error_report import told
+from napari_autostructn2v.error_report import log_and_explain
 from napari_autostructn2v.learning.training import train
 
 folder, trouble = Path(sys.argv[1]), sys.argv[2]
@@ -111,7 +111,7 @@ try:
             for order in distributed.received():
                 note(finish(train(stack, device="cpu", **order), notice(seen)), seen)
 except Exception as error:
-    sys.exit(told(error))
+    sys.exit(log_and_explain(error))
 """
 
 

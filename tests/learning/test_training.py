@@ -38,7 +38,7 @@ from napari_autostructn2v.learning.training_state import TrainingState, one_cycl
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.stack import Box, as_stack
-from napari_autostructn2v.tiling import least_work, tiles
+from napari_autostructn2v.tiling import best_tile_size, tiles
 
 TINY = TrainingConfig(
     steps=20, batch_size=2, patch_size=32, features=8, validation_interval=5, validation_patches=4
@@ -376,7 +376,7 @@ def test_bfloat16_changes_far_less_than_the_noise_that_is_left(stack):
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_tiles_cover_a_slice_once_with_all_that_reaches_them(shape, most, depth):
     covered = np.zeros(shape, int)
-    for tile in tiles(shape, least_work(shape, halo(depth), 2**depth, most), halo(depth)):
+    for tile in tiles(shape, best_tile_size(shape, halo(depth), 2**depth, most), halo(depth)):
         covered[tile.target] += 1
         for read, kept, there, size in zip(tile.source, tile.inner, tile.target, shape, strict=True):
             assert (read.start + kept.start, read.start + kept.stop) == (there.start, there.stop)
@@ -389,7 +389,7 @@ def test_tiles_cover_a_slice_once_with_all_that_reaches_them(shape, most, depth)
 def test_large_slices_are_computed_little_more_than_once():
     for side in (2048, 4096, 8192):
         shape = (side, side)
-        made = tiles(shape, least_work(shape, halo(2), 4, 2**21), halo(2))
+        made = tiles(shape, best_tile_size(shape, halo(2), 4, 2**21), halo(2))
         assert sum(np.empty(shape, bool)[tile.source].size for tile in made) < 1.1 * side**2
 
 

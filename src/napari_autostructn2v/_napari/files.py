@@ -68,7 +68,7 @@ def read_run_folder(path: str) -> list[LayerData]:
         layers += layer_data(spectrum, peaks, lags, kernel, placement).values()
     if not layers:
         raise FileError(f"The run {folder} has no result yet. Let it finish, or run it again.")
-    offer_to_go_on(folder)
+    notify_resumable(folder)
     return layers
 
 
@@ -94,7 +94,7 @@ OFFER = (
 )
 
 
-def offer_to_go_on(folder: Path) -> None:
+def notify_resumable(folder: Path) -> None:
     """Ask in a notification whether to go on with the run in a folder, if that is possible."""
     try:
         open_run(folder)

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_autostructn2v._napari.session.jobs import Job, drive
 from napari_autostructn2v.disk.lock import hold_output
-from napari_autostructn2v.error_report import told
+from napari_autostructn2v.error_report import log_and_explain
 from napari_autostructn2v.events import Event, finish
 
 NICENESS = 10
@@ -94,16 +94,16 @@ _at_work: set[_Worker] = set()
 """Until their end is told: nothing is heard of what is deleted."""
 
 
-def written(write: Callable[..., Any], *args: Any, **options: Any) -> str:
+def error_text_of(write: Callable[..., Any], *args: Any, **options: Any) -> str:
     """Call ``write``; return what went wrong, in words, or nothing."""
     try:
         write(*args, **options)
     except Exception as error:
-        return told(error)
+        return log_and_explain(error)
     return ""
 
 
-def held(path: Path, write: Callable[..., Any], *args: Any, **options: Any) -> None:
+def with_lock(path: Path, write: Callable[..., Any], *args: Any, **options: Any) -> None:
     """Call ``write``, which writes ``path``, while others are kept off it.
 
     Raises

@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.disk.lock import hold_output
-from napari_autostructn2v.disk.waiting import when_there_is_room
+from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.events import Event
 from napari_autostructn2v.io import VoxelSize, check_stack_place, write_stack
 from napari_autostructn2v.io.formats import TIFF, format_of
@@ -71,7 +71,7 @@ def denoise_to_file(
     with hold_output(target), ScratchStack(stack.input_shape, target, dtype) as scratch:
         yield from denoise_with(stack, model, recovery=recovery, average=average, device=device, out=scratch)
         write = partial(write_stack, target, scratch, voxel_size=voxel_size, overwrite=overwrite)
-        return (yield from when_there_is_room(write, target.parent))
+        return (yield from retry_when_full(write, target.parent))
 
 
 def result_path(name: str, origin: Path | None, folder: Path, ending: str) -> Path:

@@ -27,7 +27,7 @@ from napari_autostructn2v.learning.prediction import Inputs, denoise_images, net
 from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.recovery import SIDE, Recovery
 from napari_autostructn2v.stack import Box, ComputedArray, Stack, as_stack
-from napari_autostructn2v.tiling import Field, Tile, around, inside, overlap
+from napari_autostructn2v.tiling import Field, Tile, bounding, intersection, relative_to
 
 MAX_UNIT_VOXELS = 2**28
 """Voxels of the result that a unit holds in memory (1 GiB): larger slices are divided as well."""
@@ -199,9 +199,9 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     network = network_on(device, model, average=task.average)
     # in the tiles of the whole slice, as sums in another order differ in the last bit
     details = [] if recovery is None else _touching(recovery.tiles(stack.shape[1:]), box.field)
-    needed = around([box.field, *(tile.source for tile in details)])
+    needed = bounding([box.field, *(tile.source for tile in details)])
     parts = _touching(network_tiles(stack.shape[1:], network), needed)
-    seen = around([needed, *(tile.source for tile in parts)])
+    seen = bounding([needed, *(tile.source for tile in parts)])
     if seen != (slice(0, stack.shape[1]), slice(0, stack.shape[2])):
         stack = _cut(stack, seen)
     parts = [tile.within(seen) for tile in parts]
@@ -212,7 +212,7 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
             image = inputs(z)
             plane = denoise_images(image[None], network, normalisation, device, parts=parts)[0]
             values = scale.outer(plane)
-            made[i] = values[inside(box.field, seen)]
+            made[i] = values[relative_to(box.field, seen)]
             if recovery is not None:
                 # slice z is the middle one; the other as it is read from where results are kept
                 residual = image[len(image) // 2] - scale.inner(values)
@@ -220,9 +220,9 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
                     here = tile.within(seen)
                     detail = recovery.detail_around(residual[here.source])[here.inner]
                     found = scale.outer_difference(detail)
-                    shared = overlap(tile.target, box.field)
-                    made[i][inside(shared, box.field)] += (
-                        np.float32(task.recovery) * found[inside(shared, tile.target)]
+                    shared = intersection(tile.target, box.field)
+                    made[i][relative_to(shared, box.field)] += (
+                        np.float32(task.recovery) * found[relative_to(shared, tile.target)]
                     )
     return made
 

@@ -13,7 +13,7 @@ from napari_autostructn2v.cli.models import apply, export
 from napari_autostructn2v.cli.noise import analyze, info
 from napari_autostructn2v.cli.progress import ExitCode, console
 from napari_autostructn2v.cli.runs import demo, resume, run
-from napari_autostructn2v.error_report import told
+from napari_autostructn2v.error_report import log_and_explain
 
 app = typer.Typer(
     add_completion=False,
@@ -45,5 +45,5 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        console.print("[red]Error:[/red]", Text(told(error)), highlight=False, soft_wrap=True)
+        console.print("[red]Error:[/red]", Text(log_and_explain(error)), highlight=False, soft_wrap=True)
         sys.exit(ExitCode.FAILED)

@@ -141,13 +141,13 @@ def _finish(
     quiet: bool,
 ) -> None:
     """Follow a run to its end, write its result, and clear away what earlier attempts have left."""
-    from napari_autostructn2v.disk.waiting import when_there_is_room
+    from napari_autostructn2v.disk.waiting import retry_when_full
     from napari_autostructn2v.io import write_stack
     from napari_autostructn2v.runs.folder import RunFolder
 
     result = follow(events, quiet)
     write = partial(write_stack, output, result.denoised, voxel_size=voxel_size, overwrite=overwrite)
-    follow(when_there_is_room(write, output.parent), quiet)
+    follow(retry_when_full(write, output.parent), quiet)
     run_folder = RunFolder(folder)
     with run_folder.hold():
         run_folder.forget_earlier()

@@ -19,7 +19,7 @@ RETRY_SECONDS = 30.0
 MORE_BYTES = 2**20
 
 
-def when_there_is_room(write: Callable[[], Result], folder: Path) -> Generator[Waiting, Any, Result]:
+def retry_when_full(write: Callable[[], Result], folder: Path) -> Generator[Waiting, Any, Result]:
     """Call ``write``; if the disk is full, wait for room and call it again.
 
     Parameters

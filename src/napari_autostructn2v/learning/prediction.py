@@ -29,7 +29,7 @@ from napari_autostructn2v.learning.network import UNet, halo
 from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.threads import AHEAD, in_background
-from napari_autostructn2v.tiling import Tile, least_work
+from napari_autostructn2v.tiling import Tile, best_tile_size
 from napari_autostructn2v.tiling import tiles as cut
 
 TILE_VALUES = 2**25
@@ -305,7 +305,7 @@ def network_tiles(shape: tuple[int, ...], network: Network, most: int | None = N
     """
     margin = halo(network.depth)
     most = most or TILE_VALUES // network.head.in_channels
-    return cut(shape, least_work(shape, margin, 2**network.depth, most), margin)
+    return cut(shape, best_tile_size(shape, margin, 2**network.depth, most), margin)
 
 
 class Inputs:

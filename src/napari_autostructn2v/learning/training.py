@@ -14,7 +14,7 @@ import torch
 
 from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Mode, TrainingConfig
-from napari_autostructn2v.disk.waiting import when_there_is_room
+from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.events import (
     CheckpointWritten,
     Event,
@@ -377,7 +377,7 @@ class _Checkpoints:
         """Now and then, waiting while the disk is full."""
         if self._path is None or time.monotonic() - self._written <= CHECKPOINT_SECONDS:
             return
-        yield from when_there_is_room(partial(self._state.save, self._path), self._path.parent)
+        yield from retry_when_full(partial(self._state.save, self._path), self._path.parent)
         self._written = time.monotonic()
         yield from show(CheckpointWritten(step=self._state.step, path=self._path))
 

@@ -43,13 +43,13 @@ from napari_autostructn2v.tiling import Tile, tiles
 FLAT_SHARE = 0.25
 """Share of the tiles, the flattest ones, in which the residual is taken for noise alone."""
 
-SAFETY = 0.5
+NOISE_MARGIN_SE = 0.5
 """Standard errors by which the noise spectrum is taken as higher than measured."""
 
-CALM = 0.9
+NOISE_ENERGY_QUANTILE = 0.9
 """Quantile of the local energy in flat background that is still taken for noise."""
 
-EXCEEDING = 1.5
+DETAIL_ENERGY_FACTOR = 1.5
 """Energy over that quantile from which it is detail. At 1, patches of stripes came back here and there; at
 1.5 the worst are half as strong, and nine tenths of the gain remain."""
 
@@ -230,7 +230,7 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     whole, noise = (
         ndimage.uniform_filter(full_from_rfft2_centred(half), 3, mode="wrap") for half in (whole, noise)
     )
-    noise *= 1 + SAFETY / np.sqrt(2 * count)
+    noise *= 1 + NOISE_MARGIN_SE / np.sqrt(2 * count)
     # noise that follows the brightness is stronger elsewhere than in the background
     noise *= max(1.0, float(np.median((whole / noise)[frequency_radius(side) > 0.4])))
     response = fft.ifft2(fft.ifftshift(np.clip(1 - noise / whole, 0, 1))).real
@@ -242,7 +242,7 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
             # where all that was looked at is flat, nothing says that noise is stronger elsewhere
             elsewhere = np.median(energy[~flat]) if not flat.all() else 0.0
             ratio = max(1.0, float(elsewhere / np.median(energy[flat])))
-        calm.append(EXCEEDING * ratio * float(np.quantile(energy[flat], CALM)))
+        calm.append(DETAIL_ENERGY_FACTOR * ratio * float(np.quantile(energy[flat], NOISE_ENERGY_QUANTILE)))
     return Recovery(first_step.gain, tuple(calm))
 
 

@@ -50,7 +50,7 @@ from napari_autostructn2v.runs.input import file_facts, find_input, slices_diges
 from napari_autostructn2v.runs.record import RECORD, Record, write_json
 from napari_autostructn2v.runs.request import Origin, RunRequest
 from napari_autostructn2v.runs.stage_folder import StageFolder, TrainingStage
-from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.stack import Stack
 
 PARTS = ("stage1", "analysis", "stage2")
@@ -300,7 +300,7 @@ class RunFolder:
         for stage in get_args(TrainingStage):
             self.stage(stage).forget_earlier()
 
-    def approve(self, approval: Approval) -> None:
+    def approve(self, approval: StageSpec) -> None:
         """Keep what Stage 2 is trained with, before it is.
 
         What a Stage 2 with something else has left goes out of the way; its model stays under a number.
@@ -328,7 +328,7 @@ class RunFolder:
         with write_atomically(self.path / "stage2" / "approved.json", overwrite=True) as beside:
             beside.write_text(approval.to_json())
 
-    def read_approval(self) -> Approval | None:
+    def read_approval(self) -> StageSpec | None:
         """What Stage 2 is to be trained with; None if it was never started.
 
         Raises
@@ -338,7 +338,7 @@ class RunFolder:
         """
         file = self.path / "stage2" / "approved.json"
         try:
-            return Approval.from_json(file.read_text()) if file.exists() else None
+            return StageSpec.from_json(file.read_text()) if file.exists() else None
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{file} is damaged. Delete that file to go on from the review.") from error
 

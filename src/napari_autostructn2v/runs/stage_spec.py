@@ -1,4 +1,4 @@
-"""What Stage 2 of a run was started with: the kernel and all else that decides its training."""
+"""What a stage is trained with: the kernel and all else that decides its training."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from napari_autostructn2v.stack import Box
 
 
 @dataclass(frozen=True, eq=False)
-class Approval:
-    """A person's word on the review, or the pipeline's.
+class StageSpec:
+    """What a stage is trained with; of Stage 2, what was approved in the review or by the pipeline.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Approval:
         ).model_dump_json(indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> Approval:
+    def from_json(cls, text: str) -> StageSpec:
         """From JSON text.
 
         Parameters

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_autostructn2v.disk.waiting import when_there_is_room
+from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.errors import DiskFullError, FileError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted
 from napari_autostructn2v.io import VoxelSize
@@ -31,11 +31,11 @@ from napari_autostructn2v.runs.losses import Losses
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import Made, TrainingStage
-from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.stack import Stack
 
 
-def first_stage(request: RunRequest) -> Approval:
+def first_stage(request: RunRequest) -> StageSpec:
     """What Stage 1 of a run is trained with: a single blind pixel, and no notch.
 
     It is 2D in 2.5D as well: with the neighbouring slices in sight, noise that they share would pass through.
@@ -45,13 +45,13 @@ def first_stage(request: RunRequest) -> Approval:
     request
         What the run is asked.
     """
-    return Approval(POINT, None, request.config.stage1, request.box)
+    return StageSpec(POINT, None, request.config.stage1, request.box)
 
 
 def run_stage(
     stack: Stack,
     stage: TrainingStage,
-    order: Approval,
+    spec: StageSpec,
     request: RunRequest,
     *,
     device: str = "auto",
@@ -63,7 +63,7 @@ def run_stage(
 
     Parameters
     ----------
-    stack, stage, order
+    stack, stage, spec
         As for :func:`train_stage`.
     request
         Of the run: its seed, and the name and the voxel size of its input.
@@ -92,7 +92,7 @@ def run_stage(
     """
     yield StageStarted(stage)
     model = yield from train_stage(
-        stack, stage, order, device=device, seed=request.seed, folder=folder, name=request.name,
+        stack, stage, spec, device=device, seed=request.seed, folder=folder, name=request.name,
         preview=preview,
     )  # fmt: skip
     return (
@@ -148,7 +148,7 @@ def examine_noise(
 def train_stage(
     stack: Stack,
     stage: TrainingStage,
-    order: Approval,
+    spec: StageSpec,
     *,
     device: str = "auto",
     seed: int = 0,
@@ -164,7 +164,7 @@ def train_stage(
         The input of the run.
     stage
         Where in the folder it is kept.
-    order
+    spec
         What to train with.
     device, seed
         As for :func:`~napari_autostructn2v.learning.training.train`.
@@ -188,20 +188,20 @@ def train_stage(
         If the folder holds another training.
     """
     events = train(
-        stack, order.kernel, order.config, device=device, seed=seed, preview=preview,
+        stack, spec.kernel, spec.config, device=device, seed=seed, preview=preview,
         checkpoint=None if folder is None else folder.stage(stage).checkpoint,
-        name=name, notch=order.notch, box=order.box,
+        name=name, notch=spec.notch, box=spec.box,
     )  # fmt: skip
     if folder is None:
         return (yield from events)
     of_stage = folder.stage(stage)
     if of_stage.model.exists():
         model = load_model(of_stage.model)
-        if np.array_equal(model.kernel, order.kernel) and model.notch == order.notch:
+        if np.array_equal(model.kernel, spec.kernel) and model.notch == spec.notch:
             return model
     model = yield from _recorded(events, of_stage.losses)
     save = partial(model.save, of_stage.model, overwrite=True)
-    yield from when_there_is_room(save, folder.path)
+    yield from retry_when_full(save, folder.path)
     of_stage.forget_checkpoints()
     return model
 
@@ -265,7 +265,7 @@ def apply_stage(
         if folder is None:
             return np.empty(stack.input_shape, dtype=stack.scale.dtype), 0
         open_file = partial(folder.stage(stage).made, what, stack, voxel_size)
-        file = yield from when_there_is_room(open_file, folder.path)
+        file = yield from retry_when_full(open_file, folder.path)
         return file, file.done
 
     predicted, first = yield from place("predicted")
@@ -286,7 +286,7 @@ def _marked(events: Generator[SliceDone | Notice, Any, Any], out: Any) -> Genera
             done = event.done if isinstance(event, SliceDone) else done
             yield event
             if isinstance(out, KeptStack) and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                yield from when_there_is_room(partial(out.keep, done), out.path.parent)
+                yield from retry_when_full(partial(out.keep, done), out.path.parent)
                 saved = time.monotonic()
     finally:
         events.close()
@@ -300,7 +300,7 @@ def _recorded(events: Generator[Event, Any, Model], losses: Losses) -> Generator
     try:
         event = next(events)
         while True:
-            yield from when_there_is_room(partial(losses.record, event), losses.path.parent)
+            yield from retry_when_full(partial(losses.record, event), losses.path.parent)
             try:
                 sent = yield event
             except StopTraining as stop:

@@ -29,7 +29,7 @@ from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.review import Mark, Review
 from napari_autostructn2v.pipeline import resume
 from napari_autostructn2v.runs.folder import RunFolder
-from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.runs.store import RunStore
 from napari_autostructn2v.stack import as_stack
 
@@ -653,7 +653,7 @@ def test_what_is_not_done_on_a_read_only_share_is_left_as_it_is(
     kept.let_go()
     at_review = shutil.copytree(folder_of(kept).path, tmp_path / "share" / "Stage 2 begun")
     RunFolder(at_review).approve(
-        Approval(review_of(kept).analysis.kernel, None, kept.settings.config().stage2, None)
+        StageSpec(review_of(kept).analysis.kernel, None, kept.settings.config().stage2, None)
     )
     begun = shutil.copytree(folder_of(kept).path, tmp_path / "share" / "Stage 1 begun")
     (begun / "stage1" / "model.zip").unlink()

@@ -10,10 +10,10 @@ from napari.layers import Image
 from napari_autostructn2v._napari.batch.jobs import Applied
 from napari_autostructn2v._napari.batch.queue import Batch, Entry
 from napari_autostructn2v._napari.canvas.placement import (
-    NOT_A_SOURCE,
+    DERIVED_LAYER,
     Placement,
     free_column,
-    is_view,
+    is_derived,
     row_of_its_own,
     stands_alone,
 )
@@ -54,7 +54,7 @@ class BatchLayers:
         """Queue image layers, but those that are queued already; return the layers that are no images."""
         entries, refused = [], []
         for layer in layers:
-            if not isinstance(layer, Image) or is_view(layer):
+            if not isinstance(layer, Image) or is_derived(layer):
                 refused.append(layer)
             elif not any(self._layers.get(entry) is layer for entry in self._batch.entries):
                 entry = Entry(layer.name, lambda layer=layer: source_of(layer))  # type: ignore[misc]
@@ -108,7 +108,7 @@ class BatchLayers:
             multiscale=layer.multiscale,
             colormap=layer.colormap,
             contrast_limits=tuple(layer.contrast_limits),
-            metadata=dict(NOT_A_SOURCE),
+            metadata=dict(DERIVED_LAYER),
             **(
                 Placement.of(layer).beside(0, layer.ndim) | {"translate": row_of_its_own(self._viewer, layer)}
             ),

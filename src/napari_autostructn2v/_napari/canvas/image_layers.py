@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
 from napari_autostructn2v._napari.canvas.slices import by_slices, contrast_limits, middle_slice
 from napari_autostructn2v.events import Preview
 from napari_autostructn2v.runs.output import StageOutput
@@ -73,7 +73,7 @@ class ImageLayers:
             lazy,
             name=f"{self.placement.name} pattern",
             contrast_limits=(-spread, spread),
-            metadata=dict(NOT_A_SOURCE),
+            metadata=dict(DERIVED_LAYER),
             **self._place_of_pattern(self.placement, array.ndim),
         )
         self._viewer.layers.selection.active = active
@@ -99,7 +99,7 @@ class ImageLayers:
                 event.denoised.copy(),
                 name=f"{self.placement.name} preview",
                 contrast_limits=limits,
-                metadata=dict(NOT_A_SOURCE),
+                metadata=dict(DERIVED_LAYER),
                 **self.placement.beside(COLUMN["stage1" if job.kind == "reopen" else job.kind], 2),
             )
             self._viewer.layers.selection.active = active

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-NOT_A_SOURCE = {"napari_autostructn2v": "view"}
+DERIVED_LAYER = {"napari_autostructn2v": "view"}
 """Metadata of layers that show something about the data and are no data to denoise."""
 
 GAP = 0.05
 """Distance between neighbours as a share of the image's size."""
 
 
-def is_view(layer: Layer) -> bool:
+def is_derived(layer: Layer) -> bool:
     """Whether a layer shows something about the data, and is no data to denoise."""
-    return bool(NOT_A_SOURCE.items() <= layer.metadata.items())
+    return bool(DERIVED_LAYER.items() <= layer.metadata.items())
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ MARGIN = GAP / 2
 def stands_alone(viewer: Viewer, layer: Image) -> bool:
     """Whether no other image lies in the place of ``layer``; what is drawn over it does not count."""
     place = Placement.of(layer)
-    others = (each for each in _images(viewer) if each is not layer and not is_view(each))
+    others = (each for each in _images(viewer) if each is not layer and not is_derived(each))
     return not _is_taken(place.low, place.size, others)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_autostructn2v._napari.canvas.placement import is_view, slice_shown
+from napari_autostructn2v._napari.canvas.placement import is_derived, slice_shown
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -59,7 +59,7 @@ def own_limits(layer: Image, saturated: float = 0.01) -> tuple[float, float]:
 
     A share of ``saturated`` of the pixels lies beyond them.
     """
-    if is_view(layer):
+    if is_derived(layer):
         low, high = layer.contrast_limits
         return float(low), float(high)
     plane = shown_slice(layer, full_shape(layer)[0] // 2).astype(np.float64)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
 from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
 from napari_autostructn2v._napari.review import peak_marks
 
@@ -103,7 +103,7 @@ def layer_data(
     lags = side_by_side(autocorrelation, np.nan)
     span = 2 if autocorrelation.ndim == 3 else 1  # three slices side by side need the room
     left, right = (
-        {"metadata": dict(NOT_A_SOURCE), **place}
+        {"metadata": dict(DERIVED_LAYER), **place}
         for place in (placement.below(0, spectrum.shape), placement.below(1, lags.shape, span))
     )
 

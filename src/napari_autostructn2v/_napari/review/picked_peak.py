@@ -9,7 +9,7 @@ import numpy as np
 from psygnal import Signal
 from scipy import ndimage
 
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER
 from napari_autostructn2v._napari.review.layer_data import PEAKS
 from napari_autostructn2v._napari.review.peak_marks import outline
 from napari_autostructn2v.noise.peak_list import Peak, list_peaks
@@ -141,7 +141,7 @@ class PickedPeak:
         active = viewer.layers.selection.active
         self._outline = viewer.add_vectors(
             lines, name=OUTLINE, edge_width=OUTLINE_WIDTH, edge_color=OUTLINE_COLOUR, vector_style="line",
-            opacity=1.0, metadata=dict(NOT_A_SOURCE), units=layer.units, **place,
+            opacity=1.0, metadata=dict(DERIVED_LAYER), units=layer.units, **place,
         )  # fmt: skip
         viewer.layers.selection.active = active
 

@@ -10,7 +10,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_autostructn2v._napari import worker
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement, slice_shown
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, slice_shown
 from napari_autostructn2v._napari.review.quick_look import QuickLook
 from napari_autostructn2v.stack import Box
 
@@ -89,7 +89,7 @@ class QuickLookLayer:
             picture,
             name="quick look",
             contrast_limits=limits,
-            metadata=dict(NOT_A_SOURCE),
+            metadata=dict(DERIVED_LAYER),
             **placement.below(1, picture.shape, span, row=2),
         )
         self._viewer.layers.selection.active = active

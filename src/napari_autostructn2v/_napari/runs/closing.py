@@ -22,7 +22,7 @@ INTERRUPTED = {"stage1": "Stage 1", "stage2": "Stage 2", "reopen": "The saved ru
 """Jobs whose end somebody waits for. An analysis or a quick look is made again in seconds."""
 
 
-def at_stake(session: Session, batch: Batch) -> str:
+def unsaved_work_text(session: Session, batch: Batch) -> str:
     """What closing would interrupt or lose; nothing if it may close at once."""
     paragraphs = []
     kept, working = session.kept, _work(session)

@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from superqt.utils import create_worker
 
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
-from napari_autostructn2v._napari.runs.closing import at_stake
+from napari_autostructn2v._napari.runs.closing import unsaved_work_text
 from napari_autostructn2v._napari.runs.resume_dialog import ResumeDialog
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.state import Source
-from napari_autostructn2v._napari.worker import written
+from napari_autostructn2v._napari.worker import error_text_of
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.stack import Box
 
@@ -120,7 +120,7 @@ class RunDialogs:
     def may_close(self) -> bool:
         """Whether the window may close at once. Asks, once, if something would be interrupted or lost."""
         session = self._session
-        lost = at_stake(session, self._batch)
+        lost = unsaved_work_text(session, self._batch)
         if not lost or self._answered:
             return True
         question = QMessageBox(self._window)
@@ -167,7 +167,7 @@ class RunDialogs:
                 self._window.close()
                 self._answered = False
 
-        worker = create_worker(written, write, _start_thread=False, _ignore_errors=True)
+        worker = create_worker(error_text_of, write, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(done)
         self._session.tell(f"Saving the run in {path.name} …")
         worker.start()

@@ -8,7 +8,7 @@ from qtpy.QtCore import QTimer
 from superqt.utils import create_worker
 
 from napari_autostructn2v._napari.widgets.bindings import Connections
-from napari_autostructn2v._napari.worker import written
+from napari_autostructn2v._napari.worker import error_text_of
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.session import Session
@@ -49,7 +49,7 @@ class RunKeeper:
             self._timer.start()
             return
         self._writing, self._noted = True, self._state
-        worker = create_worker(written, write, _start_thread=False, _ignore_errors=True)
+        worker = create_worker(error_text_of, write, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(self._on_written)
         worker.start()
 
@@ -64,5 +64,5 @@ class RunKeeper:
         write = self._session.keep() if self._timer.isActive() else None
         self._timer.stop()
         if write is not None:
-            written(write)
+            error_text_of(write)
         self._session.let_go()

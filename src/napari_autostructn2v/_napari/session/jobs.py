@@ -15,8 +15,8 @@ from napari_autostructn2v._napari.session.run_files import SavedRun, write_recor
 from napari_autostructn2v._napari.session.state import Run
 from napari_autostructn2v.config import QUICK_LOOK
 from napari_autostructn2v.disk.atomic import room
-from napari_autostructn2v.disk.waiting import when_there_is_room
-from napari_autostructn2v.error_report import told
+from napari_autostructn2v.disk.waiting import retry_when_full
+from napari_autostructn2v.error_report import log_and_explain
 from napari_autostructn2v.errors import FileError, RunFolderError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
 from napari_autostructn2v.noise.patterns import Notch, notched
@@ -25,7 +25,7 @@ from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import TrainingStage
-from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.stack import Box, Stack
 
 JobKind = Literal[
@@ -43,13 +43,13 @@ class Control:
 
     cancelled: threading.Event = field(default_factory=threading.Event)
     stop_early: threading.Event = field(default_factory=threading.Event)
-    going: threading.Event = field(default_factory=threading.Event)
+    resumed: threading.Event = field(default_factory=threading.Event)
     """Not set while the job is to rest."""
-    z: int | None = None
+    preview_slice: int | None = None
     """Slice the person looks at: the next previews show it."""
 
     def __post_init__(self) -> None:
-        self.going.set()
+        self.resumed.set()
 
 
 @dataclass(eq=False)
@@ -70,8 +70,8 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """An error as it is told, and in the log."""
-        return cls(told(error), error)
+        """An error in words; it goes into the log as well."""
+        return cls(log_and_explain(error), error)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def stage1(run: Run, request: RunRequest) -> Stream:
     )
     review = yield from examine_noise(run.stack, output.predicted, request)
     if folder is not None:
-        yield from when_there_is_room(partial(folder.analysis.write, review.analysis), folder.path)
+        yield from retry_when_full(partial(folder.analysis.write, review.analysis), folder.path)
     return Examined(output, review)
 
 
@@ -131,13 +131,13 @@ def examination(run: Run, request: RunRequest) -> Stream:
     return (yield from examine_noise(run.stack, run.stage1.predicted, request))
 
 
-def stage2(run: Run, request: RunRequest, order: Approval) -> Stream:
+def stage2(run: Run, request: RunRequest, spec: StageSpec) -> Stream:
     """Train with the reviewed kernel, on what the notch leaves, and denoise the stack."""
     from napari_autostructn2v.runs.stages import run_stage
 
     if run.folder is not None:
-        yield from when_there_is_room(partial(run.folder.approve, order), run.folder.path)
-    return (yield from run_stage(run.stack, "stage2", order, request, folder=run.folder, preview=0))
+        yield from retry_when_full(partial(run.folder.approve, spec), run.folder.path)
+    return (yield from run_stage(run.stack, "stage2", spec, request, folder=run.folder, preview=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ class Reopened:
     stage1: StageOutput
     stage2: StageOutput | None
     review: Review
-    approval: Approval | None
+    approval: StageSpec | None
     """What a second stage that was begun and is not done is trained with."""
 
 
@@ -225,7 +225,7 @@ def drive(job: Job) -> Generator[Event, None, object]:
         event = next(job.stream)
         while True:
             yield event
-            job.control.going.wait()
+            job.control.resumed.wait()
             if job.control.cancelled.is_set():
                 return Cancelled()
             training = (training or isinstance(event, Step)) and not isinstance(event, SliceDone)
@@ -235,7 +235,7 @@ def drive(job: Job) -> Generator[Event, None, object]:
                 job.control.stop_early.clear()
                 event = job.stream.throw(StopTraining())
             else:
-                event = job.stream.send(job.control.z)
+                event = job.stream.send(job.control.preview_slice)
     except StopIteration as end:
         return Cancelled() if job.control.cancelled.is_set() else end.value
     except Exception as error:

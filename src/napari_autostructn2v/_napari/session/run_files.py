@@ -14,7 +14,7 @@ from napari_autostructn2v.runs.input import is_input, readable, slices_digest
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import TrainingStage
-from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.stack import Stack
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class SavedRun:
     request: RunRequest
     peak_edits: Edits
     kernel_edits: Edits
-    approval: Approval | None
+    approval: StageSpec | None
 
 
 def save_run(path: Path, run: Run, request: RunRequest, review: Review, losses: dict[str, Losses]) -> None:

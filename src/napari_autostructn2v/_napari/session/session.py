@@ -61,7 +61,7 @@ from napari_autostructn2v.noise.review import Review
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
-from napari_autostructn2v.runs.stage_spec import Approval
+from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.runs.store import RunStore
 from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
 
@@ -169,7 +169,7 @@ class Session:
         """Let the next previews show slice ``z``."""
         self._z = z
         if self.job is not None:
-            self.job.control.z = self._slice_of_run
+            self.job.control.preview_slice = self._slice_of_run
 
     @property
     def _slice_of_run(self) -> int | None:
@@ -237,14 +237,14 @@ class Session:
             return
         self._approved = self.review  # which may be edited further while the stage runs
         analysis, training = self.review.analysis, self.settings.config().stage2
-        self._train_with(Approval(analysis.kernel, analysis.notch_rule, training, self._box(self.run.stack)))
+        self._train_with(StageSpec(analysis.kernel, analysis.notch_rule, training, self._box(self.run.stack)))
 
-    def _train_with(self, order: Approval) -> None:
+    def _train_with(self, spec: StageSpec) -> None:
         self.phase = Phase.STAGE2
         self.losses.pop("stage2", None)
         assert self.run is not None
         request = self._request(self.run)
-        self._start("stage2", lambda run: stage2(run, request, order))
+        self._start("stage2", lambda run: stage2(run, request, spec))
 
     def skip(self) -> None:
         """Take the first stage's result as the result."""
@@ -318,7 +318,7 @@ class Session:
     def pause(self) -> None:
         """Let the running job rest where it is."""
         if self.job is not None:
-            self.job.control.going.clear()
+            self.job.control.resumed.clear()
             self.changed.emit()
 
     def proceed(self) -> None:
@@ -326,20 +326,20 @@ class Session:
         if self.job is not None and self.paused:
             if self.progress is not None:  # the pace is measured anew: the rest was no work
                 self.progress = replace(self.progress, first=self.progress.done, since=time.monotonic())
-            self.job.control.going.set()
+            self.job.control.resumed.set()
             self.changed.emit()
 
     @property
     def paused(self) -> bool:
         """Whether the job rests."""
-        return self.job is not None and not self.job.control.going.is_set()
+        return self.job is not None and not self.job.control.resumed.is_set()
 
     def cancel(self, reason: str = "") -> None:
         """Drop the running job and what it made."""
         if self.job is None:
             return
         self.job.control.cancelled.set()
-        self.job.control.going.set()
+        self.job.control.resumed.set()
         kind = self.job.kind
         self._settle_back(kind)
         self.notices.append(reason or "Cancelled.")
@@ -607,7 +607,7 @@ class Session:
             self.error = str(error)
             self.changed.emit()
             return
-        self.job.control.z = self._slice_of_run
+        self.job.control.preview_slice = self._slice_of_run
         self.progress = Progress("Starting")
         self.changed.emit()
         self.job_started.emit(self.job)

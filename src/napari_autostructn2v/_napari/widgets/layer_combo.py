@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_autostructn2v._napari.canvas.placement import is_view
+from napari_autostructn2v._napari.canvas.placement import is_derived
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.elided import ElidedCombo
 
@@ -61,7 +61,7 @@ class LayerCombo(ElidedCombo):
     def _follow(self, event: Any = None) -> None:
         current = self.layer()
         found = [
-            layer for layer in self._viewer.layers if isinstance(layer, self._kinds) and not is_view(layer)
+            layer for layer in self._viewer.layers if isinstance(layer, self._kinds) and not is_derived(layer)
         ]
         self._layers = [*(None for _ in self._nothing), *found]
         self._names.release()

@@ -149,7 +149,7 @@ def test_a_kernel_may_be_drawn_one_sided(
     np.testing.assert_array_equal(grid_of(dock), found)
     path = save_kernel(tmp_path / "one-sided.json", kernel)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
-    hand.click(tools.shelf.load)
+    hand.click(tools.storage.load)
     np.testing.assert_array_equal(grid_of(dock), one_sided)
     hand.undo()
     np.testing.assert_array_equal(grid_of(dock), found)
@@ -230,7 +230,7 @@ def test_what_is_saved_is_loaded_and_undone(
     monkeypatch.setattr(
         QFileDialog, "getSaveFileName", lambda *args: (str(path.with_suffix("")), f"x (*.{suffix})")
     )
-    hand.click(tools.shelf.save)
+    hand.click(tools.storage.save)
     assert "Saved" in dock.message.text()
     np.testing.assert_array_equal(load_kernel(path), kernel)
 
@@ -238,10 +238,10 @@ def test_what_is_saved_is_loaded_and_undone(
     erased = grid_of(dock)
     assert (erased != drawn).any()
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
-    hand.click(tools.shelf.load)
+    hand.click(tools.storage.load)
     np.testing.assert_array_equal(grid_of(dock), drawn)
     assert path.name in dock.message.text()
-    undo_from(tools.shelf.load)
+    undo_from(tools.storage.load)
     np.testing.assert_array_equal(grid_of(dock), erased)
     hand.redo()
     np.testing.assert_array_equal(grid_of(dock), drawn)
@@ -265,7 +265,7 @@ def test_a_file_that_does_not_suit_is_refused(
         save_kernel(path, kernel)
     before = dock.session.review
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
-    hand.click(dock.kernel.shelf.load)
+    hand.click(dock.kernel.storage.load)
     assert words in dock.message.text()
     assert dock.session.review is before
 
@@ -277,7 +277,7 @@ def test_a_file_with_wide_empty_margins_fits(
     wide[49, 47:52] = True
     path = save_kernel(tmp_path / "wide.npy", wide)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
-    hand.click(dock.kernel.shelf.load)
+    hand.click(dock.kernel.storage.load)
     assert dock.session.review.analysis.kernel.tolist() == [[True] * 5]
 
 
@@ -288,28 +288,28 @@ def test_dialogs_that_are_dismissed_change_nothing(
     for name in ("getOpenFileName", "getSaveFileName"):
         monkeypatch.setattr(QFileDialog, name, lambda *args: ("", ""))
     monkeypatch.setattr(QInputDialog, "getText", lambda *args: ("name", False))
-    shelf = dock.kernel.shelf
-    for each in (shelf.load, shelf.save, shelf.keep):
+    storage = dock.kernel.storage
+    for each in (storage.load, storage.save, storage.keep):
         hand.click(each)
-    assert dock.session.review is before and not shelf.kept.count() and not dock.session.error
+    assert dock.session.review is before and not storage.kept.count() and not dock.session.error
 
 
 def test_the_library(viewer: Any, hand: Any, dock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    tools, shelf = dock.kernel, dock.kernel.shelf
-    assert not shelf.use.isEnabled() and not shelf.forget.isEnabled()
+    tools, storage = dock.kernel, dock.kernel.storage
+    assert not storage.use.isEnabled() and not storage.forget.isEnabled()
     tools.angle.setValue(90)
     hand.click(tools.draw)
     drawn = grid_of(dock)
     monkeypatch.setattr(QInputDialog, "getText", lambda *args: ("../up and down", True))
-    hand.click(shelf.keep)
-    name = shelf.kept.currentText()
+    hand.click(storage.keep)
+    name = storage.kept.currentText()
     assert name.endswith("up and down") and "/" not in name
-    hand.click(shelf.keep)
+    hand.click(storage.keep)
     assert "already" in dock.message.text(), "a kernel is not replaced unasked"
 
     hand.click(tools.erase)
     erased = grid_of(dock)
-    hand.click(shelf.use)
+    hand.click(storage.use)
     np.testing.assert_array_equal(grid_of(dock), drawn)
     assert not dock.session.error
     hand.undo()
@@ -319,24 +319,24 @@ def test_the_library(viewer: Any, hand: Any, dock: Any, monkeypatch: pytest.Monk
     hand.close_dock(dock)
     again = StructuredDenoisingWidget(viewer)
     viewer.window.add_dock_widget(again, name="Structured denoising")
-    shelf = again.kernel.shelf
-    assert shelf.kept.currentText() == name
+    storage = again.kernel.storage
+    assert storage.kept.currentText() == name
     monkeypatch.setattr(QMessageBox, "question", lambda *args: QMessageBox.StandardButton.No)
-    hand.click(shelf.forget)
-    assert shelf.kept.count() == 1
+    hand.click(storage.forget)
+    assert storage.kept.count() == 1
     monkeypatch.setattr(QMessageBox, "question", lambda *args: QMessageBox.StandardButton.Yes)
-    hand.click(shelf.forget)
-    assert shelf.kept.count() == 0 and not shelf.forget.isEnabled()
+    hand.click(storage.forget)
+    assert storage.kept.count() == 0 and not storage.forget.isEnabled()
 
 
 def test_a_damaged_kernel_in_the_library_is_told(hand: Any, dock: Any, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "kernels"
     folder.mkdir(parents=True)
     (folder / "torn.json").write_text("[[1, ")
-    shelf = dock.kernel.shelf
-    shelf._list()
+    storage = dock.kernel.storage
+    storage._list()
     before = dock.session.review
-    hand.click(shelf.use)
+    hand.click(storage.use)
     assert "torn" in dock.message.text() and dock.session.review is before
 
 
@@ -362,11 +362,11 @@ def test_in_three_slices(hand: Any, stacked: Any, tmp_path: Path, monkeypatch: p
 
     path = save_kernel(tmp_path / "flat.json", np.ones((1, 3), bool))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
-    hand.click(tools.shelf.load)
+    hand.click(tools.storage.load)
     assert "2.5D" in dock.message.text()
     np.testing.assert_array_equal(grid_of(dock), middle_only)
     save_kernel(path, np.ones((3, 3, 3), bool), overwrite=True)
-    hand.click(tools.shelf.load)
+    hand.click(tools.storage.load)
     assert grid_of(dock).sum() == 27
 
 
@@ -411,7 +411,7 @@ def test_a_kernel_layer_that_was_deleted_comes_back(viewer: Any, hand: Any, dock
 
 def test_without_a_review_there_is_nothing_to_draw_on(viewer: Any) -> None:
     dock = StructuredDenoisingWidget(viewer)
-    assert not dock.kernel.draw.isEnabled() and not dock.kernel.shelf.load.isEnabled()
+    assert not dock.kernel.draw.isEnabled() and not dock.kernel.storage.load.isEnabled()
     dock.deleteLater()
 
 

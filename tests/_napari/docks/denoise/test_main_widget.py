@@ -13,7 +13,7 @@ from hands import Gate, open_dock, threads_at_work, through_stage1
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_autostructn2v import load_model, synthetic
-from napari_autostructn2v._napari.canvas.placement import is_view
+from napari_autostructn2v._napari.canvas.placement import is_derived
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.review.layer_data import KERNEL, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.session.progress import Progress
@@ -181,7 +181,7 @@ def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any,
     assert list(names.text.values) == ["z-1", "z", "z+1"]
     blocks = (kernel.world_to_data(names.data_to_world(point))[-1] // (side + 1) for point in names.data)
     assert list(blocks) == [0, 1, 2], "each stands below its block"
-    assert is_view(names) and viewer.layers.selection.active is kernel
+    assert is_derived(names) and viewer.layers.selection.active is kernel
     middle = side // 2
     hand.stroke(kernel, (middle + 3, middle + 1))  # slice z-1
     grid = dock.session.review.kernel_grid

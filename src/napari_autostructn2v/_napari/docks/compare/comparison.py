@@ -13,7 +13,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_autostructn2v._napari.canvas.camera import Flight
-from napari_autostructn2v._napari.canvas.placement import GAP, NOT_A_SOURCE, Placement, is_view
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, GAP, Placement, is_derived
 from napari_autostructn2v._napari.canvas.slices import full_shape, own_limits, shows_slices
 from napari_autostructn2v._napari.docks.compare.swipe import Swipe
 from napari_autostructn2v._napari.widgets.bindings import Connections
@@ -58,13 +58,13 @@ def matched_limits(layers: Sequence[Image], same: bool) -> list[tuple[float, flo
     :data:`SATURATED` is black or white. Its own alone would turn noise into black and white; those of the
     noise would make the image flat.
     """
-    pictures = [layer for layer in layers if not is_view(layer)]
+    pictures = [layer for layer in layers if not is_derived(layer)]
     if not same or not pictures:
         return [own_limits(layer) for layer in layers]
     low, high = own_limits(pictures[:2][-1])
     spans = [own_limits(layer, SATURATED) for layer in pictures]
     shared = min(low, *(span[0] for span in spans)), max(high, *(span[1] for span in spans))
-    return [own_limits(layer) if is_view(layer) else shared for layer in layers]
+    return [own_limits(layer) if is_derived(layer) else shared for layer in layers]
 
 
 class Comparison:
@@ -169,7 +169,7 @@ class Comparison:
                     gamma=layer.gamma,
                     interpolation2d=layer.interpolation2d,
                     contrast_limits=tuple(layer.contrast_limits),
-                    metadata=dict(NOT_A_SOURCE),
+                    metadata=dict(DERIVED_LAYER),
                     **place,
                 )
             )
@@ -212,7 +212,7 @@ class Comparison:
             copy.contrast_limits = limits
         if same:
             pairs = zip(self.layers, self.copies, strict=True)
-            self._viewer.layers.link_layers([c for layer, c in pairs if not is_view(layer)], LINKED)
+            self._viewer.layers.link_layers([c for layer, c in pairs if not is_derived(layer)], LINKED)
 
     def limits(self, layers: Sequence[Image]) -> list[tuple[float, float]]:
         """Contrast limits of these layers: as seen, if they are being compared."""

@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
 from napari_autostructn2v._napari.canvas.slices import full_shape, shown_slice, slice_at
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.docks.compare.comparison import Comparison
@@ -101,7 +101,7 @@ class ProfilePanel(QWidget):
             opacity=1.0,
             edge_width=max(rows, columns) / 100,
             name="profile line",
-            metadata=dict(NOT_A_SOURCE),
+            metadata=dict(DERIVED_LAYER),
             **Placement.of(first).beside(0, 2),
         )
         self.line.mode = "select"

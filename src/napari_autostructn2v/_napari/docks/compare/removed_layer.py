@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE, Placement, free_column
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, free_column
 from napari_autostructn2v._napari.canvas.slices import by_slices, grey_values
 from napari_autostructn2v.stack import as_stack, residual_of
 
@@ -37,7 +37,7 @@ def show_removed(viewer: Viewer, original: Image, denoised: Image) -> Image:
         array,
         name=f"{original.name} removed",
         contrast_limits=(-spread, spread),
-        metadata=dict(NOT_A_SOURCE),
+        metadata=dict(DERIVED_LAYER),
         **placement.beside(free_column(viewer, placement), array.ndim),
     )
     viewer.layers.selection.active = active

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_autostructn2v._napari.canvas.placement import NOT_A_SOURCE
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER
 from napari_autostructn2v._napari.canvas.slices import full_shape, shown_slice, shows_slices, slice_at
 from napari_autostructn2v._napari.widgets.bindings import Connections
 
@@ -53,7 +53,7 @@ class Swipe:
             colormap=source.colormap,
             gamma=source.gamma,
             contrast_limits=tuple(source.contrast_limits),
-            metadata=dict(NOT_A_SOURCE),
+            metadata=dict(DERIVED_LAYER),
             **place,
         )
         self.divider = viewer.add_shapes(
@@ -63,7 +63,7 @@ class Swipe:
             opacity=1.0,
             edge_width=WIDTH * max(rows, self._columns),
             name="divider",
-            metadata=dict(NOT_A_SOURCE),
+            metadata=dict(DERIVED_LAYER),
             **place,
         )
         self._home = np.array(self.divider.translate, dtype=float)

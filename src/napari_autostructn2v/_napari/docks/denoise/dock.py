@@ -15,7 +15,7 @@ from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.docks.denoise.analysis_panel import AnalysisPanel
 from napari_autostructn2v._napari.docks.denoise.data_panel import DataPanel
 from napari_autostructn2v._napari.docks.denoise.kernel_panel import KernelPanel
-from napari_autostructn2v._napari.docks.denoise.kernel_shelf import KernelShelf
+from napari_autostructn2v._napari.docks.denoise.kernel_storage import KernelStorage
 from napari_autostructn2v._napari.docks.denoise.peak_panel import PeakPanel
 from napari_autostructn2v._napari.docks.denoise.result_panel import ResultPanel
 from napari_autostructn2v._napari.docks.denoise.review_panel import ReviewPanel
@@ -31,7 +31,7 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
     message_label,
     show_message,
 )
-from napari_autostructn2v._napari.worker import held, written
+from napari_autostructn2v._napari.worker import error_text_of, with_lock
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.io import write_stack
@@ -80,9 +80,9 @@ class StructuredDenoisingWidget(DockColumn):
         )
         self.data = DataPanel(self.workspace)
         self.stage1 = StagePanel(self.workspace, "stage1")
-        shelf = KernelShelf(self.workspace, KernelLibrary.of_user(), self._ask)
+        storage = KernelStorage(self.workspace, KernelLibrary.of_user(), self._ask)
         self.peaks = PeakPanel(self.workspace)
-        self.kernel = KernelPanel(self.workspace, shelf)
+        self.kernel = KernelPanel(self.workspace, storage)
         self.analysis = AnalysisPanel(self.workspace)
         self.parts = {
             title: Section(title, panel)
@@ -208,7 +208,9 @@ class StructuredDenoisingWidget(DockColumn):
                 then()
             self.session.tell(f"Saved {path}.", problem)
 
-        worker = create_worker(written, held, path, write, _start_thread=False, _ignore_errors=True)
+        worker = create_worker(
+            error_text_of, with_lock, path, write, _start_thread=False, _ignore_errors=True
+        )
         worker.returned.connect(done)
         self.session.tell(f"Saving {path.name} …")
         worker.start()

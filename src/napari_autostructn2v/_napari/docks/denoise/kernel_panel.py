@@ -18,7 +18,7 @@ from napari_autostructn2v.kernel.shapes import box, cross, line, thickened, thin
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_autostructn2v._napari.docks.denoise.kernel_shelf import KernelShelf
+    from napari_autostructn2v._napari.docks.denoise.kernel_storage import KernelStorage
     from napari_autostructn2v._napari.workspace import Workspace
     from napari_autostructn2v.noise.analysis import NoiseAnalysis
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class KernelPanel(QWidget):
     """Changes the kernel as strokes on its layer do, so that Ctrl+Z takes each change back."""
 
-    def __init__(self, workspace: Workspace, shelf: KernelShelf) -> None:
+    def __init__(self, workspace: Workspace, storage: KernelStorage) -> None:
         super().__init__()
-        self._workspace, self._session, self.shelf = workspace, workspace.session, shelf
+        self._workspace, self._session, self.storage = workspace, workspace.session, storage
         self._followed: list[Layer] = []
         self._make_tools()
         self._make_view()
@@ -120,7 +120,7 @@ class KernelPanel(QWidget):
         column.addLayout(self._form)
         column.addLayout(tools)
         column.addWidget(self.mirror.native)
-        column.addWidget(self.shelf)
+        column.addWidget(self.storage)
         column.addLayout(view)
 
     def refresh(self) -> None:

@@ -21,7 +21,7 @@ OPEN = "Kernels (*.json *.npy *.tif *.tiff)"
 SAVE = "JSON (*.json);;NumPy (*.npy);;TIFF (*.tif)"
 
 
-class KernelShelf(QWidget):
+class KernelStorage(QWidget):
     """Takes kernels from files and from the library, and keeps them there.
 
     Parameters
