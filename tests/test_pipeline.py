@@ -215,3 +215,21 @@ def test_models_of_earlier_starts_of_stage_2_are_never_overwritten(tmp_path):
     start_again("third")
     left = {file.name: file.read_text() for file in model.parent.glob("*.zip")}
     assert left == {"model_2.zip": "second", "model_3.zip": "third"}
+
+
+def test_a_stack_is_read_no_more_often_than_the_work_needs():
+    """Of each slice: once by each training, prediction and recovery, and a few times to measure it."""
+    made = sample("hum", shape=(12, 64, 64))
+    slices = 0
+
+    class Counted:
+        shape, ndim, dtype = made.noisy.shape, 3, made.noisy.dtype
+
+        def __getitem__(self, index):
+            nonlocal slices
+            slices += made.noisy[index].size / (64 * 64)
+            return made.noisy[index]
+
+    result = denoise(Counted(), config=QUICK, kernel=LINE)
+    assert result.analysis.notch
+    assert slices / 12 < 16

@@ -159,6 +159,7 @@ def denoise_with(
     StackError
         If the stack does not suit the model or holds values that are not finite.
     """
+    stack = as_stack(stack)
     denoised = yield from predict(stack, model, device=device, out=out, average=average)
     if recovery > 0:
         yield StageStarted("recovery")

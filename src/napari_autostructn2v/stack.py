@@ -7,7 +7,8 @@ noise that is near 1. Most stacks are so as they come. Those that are not are re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
@@ -202,20 +203,53 @@ class Stack:
         StackError
             If values are not finite or all the same.
         """
-        depth, height, width = self.shape
-        sums = np.zeros(2)
-        reference = float(self.plane(0).mean())  # shifted sums: float64 stays exact on large offsets
+        return self._measured(self.plane(z) for z in range(self.shape[0]))
+
+    def _measured(self, planes: Iterable[np.ndarray]) -> Normalisation:
+        """The normalisation of a stack whose slices these are."""
+        sums, count, reference = np.zeros(2), 0, 0.0
         lowest, highest = np.inf, -np.inf
-        for z in range(depth):
-            plane = self.plane(z)
+        for plane in planes:
+            if count == 0:  # shifted sums: float64 stays exact on large offsets
+                reference = float(plane.mean())
             lowest, highest = min(lowest, float(plane.min())), max(highest, float(plane.max()))
             shifted = plane.astype(np.float64) - reference
             sums += shifted.sum(), np.square(shifted).sum()
+            count += plane.size
         if lowest == highest:
             raise StackError("All values of the stack are the same: there is nothing to denoise.")
-        mean, square = sums / (depth * height * width)
+        mean, square = sums / count
         std = float(np.sqrt(max(square - mean**2, 0.0)))
         return Normalisation(mean=float(mean + reference), std=std).outer(self.scale)
+
+    def normalised(self, slices: Sequence[int]) -> np.ndarray:
+        """Some slices on the scale of their :attr:`normalisation`, float32 (n, Y, X).
+
+        Parameters
+        ----------
+        slices
+            Their numbers. Where these are all of the stack, each is read once, however it is normalised.
+
+        Raises
+        ------
+        StackError
+            As :attr:`normalisation`.
+        """
+        values = np.empty((len(slices), *self.shape[1:]), dtype=np.float32)
+
+        def read() -> Iterator[np.ndarray]:
+            for filled, z in zip(values, slices, strict=True):  # in place: held once
+                filled[...] = self.plane(z)
+                yield filled
+
+        if "normalisation" not in vars(self) and list(slices) == list(range(self.shape[0])):
+            vars(self)["normalisation"] = self._measured(read())  # where cached_property looks for it
+        else:
+            deque(read(), maxlen=0)
+        normalisation = self.normalisation.inner(self.scale)
+        values -= normalisation.mean
+        values /= normalisation.std
+        return values
 
 
 class ComputedArray:

@@ -150,11 +150,7 @@ class TrainingData:
         centres = np.unique(np.linspace(0, depth - 1, chosen).round().astype(int))
         groups = [stack.neighbours(int(z)) if kernel.ndim == 3 else (int(z),) for z in centres]
         planes = sorted({z for group in groups for z in group})
-        scale = stack.normalisation.inner(stack.scale)
-        slices = np.empty((len(planes), height, width), dtype=np.float32)  # filled in place: held once
-        for filled, z in zip(slices, planes, strict=True):
-            np.divide(stack.plane(z) - scale.mean, scale.std, out=filled)
-        self.slices = torch.from_numpy(slices).to(device)
+        self.slices = torch.from_numpy(stack.normalised(planes)).to(device)
         index = {z: i for i, z in enumerate(planes)}
         self.groups = torch.tensor([[index[z] for z in group] for group in groups], device=device)
 

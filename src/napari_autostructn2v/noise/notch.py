@@ -15,6 +15,7 @@ Moisan, L. Periodic plus smooth image decomposition. Journal of Mathematical Ima
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -132,6 +133,9 @@ class NotchRule:
 def find_notch(stack: Stack) -> Notch:
     """Find all that is narrow in the spectra of whole slices, whether noise or sample.
 
+    It is found once for each :class:`~napari_autostructn2v.stack.Stack` and kept as long as that is, as the
+    analysis, the training, the prediction and the recovery of a run all ask for it.
+
     The logarithm of the power is averaged over the slices and held against the median of its surroundings;
     peaks must be large and certain. A line along an axis is judged as a whole, against the lines beside it,
     since each of its bins may be weak.
@@ -141,9 +145,14 @@ def find_notch(stack: Stack) -> Notch:
     stack
         The raw data; up to 32 slices of it are read, some at a time and each of them again.
     """
-    chosen = _chosen(stack.shape[0])
-    lines = Notch(_find_offsets(stack, chosen))
-    return replace(lines, waves=_find_waves(notched(stack, lines), chosen))
+    if (found := _found.get(stack)) is None:
+        chosen = _chosen(stack.shape[0])
+        lines = Notch(_find_offsets(stack, chosen))
+        found = _found[stack] = replace(lines, waves=_find_waves(notched(stack, lines), chosen))
+    return found
+
+
+_found: WeakKeyDictionary[Stack, Notch] = WeakKeyDictionary()
 
 
 def _chosen(depth: int) -> list[int]:
