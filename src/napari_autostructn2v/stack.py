@@ -18,6 +18,12 @@ import numpy as np
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError, StackError
 from napari_autostructn2v.scale import Normalisation, Scale, measured_scale
+from napari_autostructn2v.unmeasured import Packed, Unmeasured, find_unmeasured
+from napari_autostructn2v.unmeasured.fill import filled
+
+NOTHING_MEASURED = (
+    "There is nothing to denoise: all values of the stack are the same, no numbers, or left out."
+)
 
 MIN_SIDE = 16
 """Smallest slice side in pixels: below it no network of two levels sees any context."""
@@ -76,10 +82,17 @@ class Stack:
         Array-like of shape (Z, Y, X) or (Y, X): NumPy, memory map, Dask or Zarr. Never read whole.
     given
         Scale of another stack, with which this one is compared; its own is measured if None.
+    original
+        The stack of which this is a denoised version: the same pixels were never measured. None if it is
+        none.
+    left_out
+        Pixels that a person leaves out, bool (Y, X) or (Z, Y, X); None if there are none.
     """
 
     array: Any
     given: Scale | None = None
+    original: Stack | None = None
+    left_out: np.ndarray | None = None
 
     @cached_property
     def scale(self) -> Scale:
@@ -103,8 +116,11 @@ class Stack:
         """The shape the array came with, which results have as well."""
         return tuple(int(n) for n in self.array.shape)
 
-    def values(self, z: int) -> np.ndarray:
-        """Slice ``z`` as the array has it, shape (Y, X).
+    def plane(self, z: int) -> np.ndarray:
+        """Slice ``z`` as the engine computes with it, float32, shape (Y, X), on its :attr:`scale`.
+
+        Pixels that were never measured are filled by what lies beside them, a slice without any other by the
+        nearest that has some.
 
         Parameters
         ----------
@@ -114,50 +130,117 @@ class Stack:
         Raises
         ------
         StackError
-            If the slice holds NaN or infinite values.
-        """
-        values = self.raw(z)
-        if not np.isfinite(values).all():
-            bad = int(values.size - np.isfinite(values).sum())
-            raise StackError(
-                f"Slice {z} holds {bad} NaN or infinite values. Replace them first, for example by the "
-                "median of the stack, or crop the part that was not reconstructed."
-            )
-        return values
-
-    def plane(self, z: int) -> np.ndarray:
-        """Slice ``z`` as the engine computes with it, float32, shape (Y, X), on its :attr:`scale`.
-
-        Parameters
-        ----------
-        z
-            As for :meth:`values`.
-
-        Raises
-        ------
-        StackError
-            If the slice holds NaN or infinite values, or some that are too far from all others.
+            If no slice holds anything that was measured.
         """
         if isinstance(self.array, DerivedArray) and self.array.scale == self.scale:
             return self.array.plane(z)
-        values = self.values(z)
+        values = self.raw(z)
         plane = self.scale.inner(values)
-        if values.dtype.itemsize > 4 and not np.isfinite(plane).all():
-            far = int(plane.size - np.isfinite(plane).sum())
-            raise StackError(
-                f"Slice {z} holds {far} values that are so much larger than all others, up to "
-                f"{np.abs(values).max():.1e}, that nothing can be computed with both. Replace them first, "
-                "for example by the median of the stack."
-            )
-        return plane
+        unmeasured = self._unmeasured_in(z, values, plane)
+        if unmeasured is None:
+            return plane
+        if unmeasured.whole_slice:
+            return self.plane(self._nearest_measured(z))
+        return filled(plane, unmeasured.pixels)
 
-    def raw(self, z: int) -> np.ndarray:
-        """Slice ``z``, whatever it holds, shape (Y, X).
+    def unmeasured(self, z: int) -> Unmeasured | None:
+        """Pixels of slice ``z`` that were never measured; None if all were.
 
         Parameters
         ----------
         z
-            As for :meth:`values`.
+            As for :meth:`plane`.
+        """
+        if self.original is not None:
+            return self.original.unmeasured(z)
+        if isinstance(self.array, DerivedArray):
+            return self.array.unmeasured(z)
+        if z in self._unmeasured:
+            packed = self._unmeasured[z]
+            return None if packed is None else packed.unpacked()
+        values = self.raw(z)
+        return self._unmeasured_in(z, values, self.scale.inner(values))
+
+    def _unmeasured_in(self, z: int, values: np.ndarray, plane: np.ndarray) -> Unmeasured | None:
+        """The same, of a slice that was read already."""
+        if self.original is not None or z in self._unmeasured:
+            return self.unmeasured(z)
+        left_out = self.left_out if self.left_out is None or self.left_out.ndim == 2 else self.left_out[z]
+        found = find_unmeasured(values, plane, left_out)
+        self._unmeasured[z] = None if found is None else Packed.of(found)
+        return found
+
+    @cached_property
+    def _unmeasured(self) -> dict[int, Packed | None]:
+        """What was found in the slices so far."""
+        return {}
+
+    def is_measured(self, z: int) -> bool:
+        """Whether slice ``z`` holds anything that was measured.
+
+        Parameters
+        ----------
+        z
+            As for :meth:`plane`.
+        """
+        found = self.unmeasured(z)
+        return found is None or not found.whole_slice
+
+    def measured_among(self, slices: Sequence[int]) -> list[int]:
+        """Those of some slices that hold anything that was measured; of all slices if none of them does.
+
+        Parameters
+        ----------
+        slices
+            Their numbers.
+        """
+        return [z for z in slices if self.is_measured(z)] or [
+            z for z in range(self.shape[0]) if self.is_measured(z)
+        ]
+
+    def _nearest_measured(self, z: int) -> int:
+        for other in sorted(range(self.shape[0]), key=lambda other: (abs(other - z), other)):
+            if self.is_measured(other):
+                return other
+        raise StackError(NOTHING_MEASURED)
+
+    def restored(self, z: int, plane: np.ndarray) -> np.ndarray:
+        """What was made of slice ``z``, as values of the stack; blank pixels have their own.
+
+        Parameters
+        ----------
+        z
+            As for :meth:`plane`.
+        plane
+            What the engine has made of the slice, (Y, X).
+        """
+        values = self.scale.outer(plane)
+        unmeasured = self.unmeasured(z)
+        if unmeasured is not None and unmeasured.blank.any():
+            values = np.where(unmeasured.blank, self.raw(z).astype(values.dtype), values)
+        return values
+
+    def difference(self, z: int, plane: np.ndarray) -> np.ndarray:
+        """A difference of two of the engine's slices, as one of values of the stack; none in blank pixels.
+
+        Parameters
+        ----------
+        z
+            As for :meth:`plane`.
+        plane
+            The difference, (Y, X).
+        """
+        values = self.scale.outer_difference(plane)
+        unmeasured = self.unmeasured(z)
+        return values if unmeasured is None else np.where(unmeasured.blank, 0, values).astype(values.dtype)
+
+    def raw(self, z: int) -> np.ndarray:
+        """Slice ``z`` as the array has it, shape (Y, X).
+
+        Parameters
+        ----------
+        z
+            As for :meth:`plane`.
         """
         return np.asarray(self.array[z] if len(self.array.shape) == 3 else self.array[...])
 
@@ -192,32 +275,44 @@ class Stack:
                 f"The chosen part holds {max(depth, 0)} slices of {max(height, 0)} × {max(width, 0)} pixels: "
                 f"at least one slice of {MIN_SIDE} × {MIN_SIDE} is needed. Choose a larger part."
             )
-        return Stack(DerivedArray(self, lambda z: self.plane(box.z[0] + z)[box.field], box.shape))
+
+        def unmeasured(z: int) -> Unmeasured | None:
+            found = self.unmeasured(box.z[0] + z)
+            return None if found is None else found.of_part(*box.field)
+
+        def plane(z: int) -> np.ndarray:
+            return self.plane(box.z[0] + z)[box.field]
+
+        return Stack(DerivedArray(self, plane, box.shape, unmeasured=unmeasured))
 
     @cached_property
     def normalisation(self) -> Normalisation:
-        """Mean and standard deviation over all slices, in one pass.
+        """Mean and standard deviation of all that was measured, in one pass.
 
         Raises
         ------
         StackError
-            If values are not finite or all the same.
+            If nothing was, or all is the same.
         """
-        return self._measured(self.plane(z) for z in range(self.shape[0]))
+        return self._measured((z, self.plane(z)) for z in range(self.shape[0]))
 
-    def _measured(self, planes: Iterable[np.ndarray]) -> Normalisation:
-        """The normalisation of a stack whose slices these are."""
+    def _measured(self, planes: Iterable[tuple[int, np.ndarray]]) -> Normalisation:
+        """The normalisation of a stack whose slices these are, each with its number."""
         sums, count, reference = np.zeros(2), 0, 0.0
         lowest, highest = np.inf, -np.inf
-        for plane in planes:
+        for z, plane in planes:
+            unmeasured = self.unmeasured(z)
+            values = plane if unmeasured is None else plane[~unmeasured.pixels]
+            if not values.size:
+                continue
             if count == 0:  # shifted sums: float64 stays exact on large offsets
-                reference = float(plane.mean())
-            lowest, highest = min(lowest, float(plane.min())), max(highest, float(plane.max()))
-            shifted = plane.astype(np.float64) - reference
+                reference = float(values.mean())
+            lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
+            shifted = values.astype(np.float64) - reference
             sums += shifted.sum(), np.square(shifted).sum()
-            count += plane.size
-        if lowest == highest:
-            raise StackError("All values of the stack are the same: there is nothing to denoise.")
+            count += values.size
+        if lowest >= highest:
+            raise StackError(NOTHING_MEASURED)
         mean, square = sums / count
         std = float(np.sqrt(max(square - mean**2, 0.0)))
         return Normalisation(mean=float(mean + reference), std=std).outer(self.scale)
@@ -237,10 +332,10 @@ class Stack:
         """
         values = np.empty((len(slices), *self.shape[1:]), dtype=np.float32)
 
-        def read() -> Iterator[np.ndarray]:
-            for filled, z in zip(values, slices, strict=True):  # in place: held once
-                filled[...] = self.plane(z)
-                yield filled
+        def read() -> Iterator[tuple[int, np.ndarray]]:
+            for values_here, z in zip(values, slices, strict=True):  # in place: held once
+                values_here[...] = self.plane(z)
+                yield z, values_here
 
         if "normalisation" not in vars(self) and list(slices) == list(range(self.shape[0])):
             vars(self)["normalisation"] = self._measured(read())  # where cached_property looks for it
@@ -302,6 +397,8 @@ class DerivedArray(ComputedArray):
         (Z, Y, X) or (Y, X); that of the stack if None.
     difference
         Whether its values are differences of values of the stack, which have no level.
+    unmeasured
+        Returns the pixels of slice z that were never measured; those of the stack if None.
     """
 
     def __init__(
@@ -311,8 +408,10 @@ class DerivedArray(ComputedArray):
         shape: tuple[int, ...] | None = None,
         *,
         difference: bool = False,
+        unmeasured: Callable[[int], Unmeasured | None] | None = None,
     ) -> None:
         self.scale, self.plane = origin.scale, plane
+        self.unmeasured = unmeasured or origin.unmeasured
         outer = self.scale.outer_difference if difference else self.scale.outer
         super().__init__(shape or origin.input_shape, lambda z: outer(plane(z)), self.scale.dtype)
 
@@ -385,7 +484,7 @@ def as_stack(array: Any, mode: Mode = "2d", depth: int = 0, *, like: Stack | Non
         raise StackError(
             f"2.5D looks at three neighbouring slices and this stack has {stack.shape[0]}. Choose 2D instead."
         )
-    return stack if like is None else Stack(stack.array, like.scale)
+    return stack if like is None else Stack(stack.array, like.scale, original=like)
 
 
 def few_slices_notice(stack: Stack, mode: Mode) -> str | None:

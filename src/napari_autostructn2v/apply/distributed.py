@@ -21,7 +21,7 @@ from napari_autostructn2v.events import Event, Notice, SliceDone
 from napari_autostructn2v.noise.notch import find_notch
 from napari_autostructn2v.noise.patterns import notched
 from napari_autostructn2v.noise.recovery import find_recovery, recovery_slices
-from napari_autostructn2v.stack import Box, ComputedArray, Stack
+from napari_autostructn2v.stack import Box, ComputedArray, as_stack
 
 Item = TypeVar("Item")
 
@@ -145,7 +145,7 @@ def _measure(folder: WorkFolder, client: Any) -> Generator[Event, Any, None]:
     def sample(z: int) -> np.ndarray:
         return np.asarray(image[places[z]] if image.ndim == 3 else image[...])
 
-    denoised = Stack(ComputedArray(stack.input_shape, sample, stack.scale.dtype), stack.scale)
+    denoised = as_stack(ComputedArray(stack.input_shape, sample, stack.scale.dtype), like=stack)
     folder.save_recovery(find_recovery(stack, denoised))
 
 

@@ -26,8 +26,9 @@ from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import Inputs, denoise_images, network_on, network_tiles
 from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.recovery import SIDE, Recovery
-from napari_autostructn2v.stack import Box, ComputedArray, Stack, as_stack
+from napari_autostructn2v.stack import Box, DerivedArray, Stack, as_stack
 from napari_autostructn2v.tiling import Field, Tile, bounding, intersection, relative_to
+from napari_autostructn2v.unmeasured.fill import filled
 
 MAX_UNIT_VOXELS = 2**28
 """Voxels of the result that a unit holds in memory (1 GiB): larger slices are divided as well."""
@@ -190,39 +191,47 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     """
     if task.threads is not None:
         torch.set_num_threads(task.threads)
-    _, stack, model = task.open()
-    if notch is not None:
-        stack = notched(stack, notch)
+    _, given, model = task.open()
+    stack = given if notch is None else notched(given, notch)
     scale = stack.scale
     normalisation = model.normalisation.inner(scale)
     device = choose_device(task.device)
     network = network_on(device, model, average=task.average)
+    whole = slice(0, stack.shape[1]), slice(0, stack.shape[2])
     # in the tiles of the whole slice, as sums in another order differ in the last bit
     details = [] if recovery is None else _touching(recovery.tiles(stack.shape[1:]), box.field)
     needed = bounding([box.field, *(tile.source for tile in details)])
+    unmeasured = [given.unmeasured(z) for z in range(*box.z)]
+    if any(found is not None for found in unmeasured):  # which are filled from anywhere in a slice
+        needed = whole
     parts = _touching(network_tiles(stack.shape[1:], network), needed)
     seen = bounding([needed, *(tile.source for tile in parts)])
-    if seen != (slice(0, stack.shape[1]), slice(0, stack.shape[2])):
+    if seen != whole:
         stack = _cut(stack, seen)
     parts = [tile.within(seen) for tile in parts]
     inputs = Inputs(stack, model.mode == "2.5d")
     made = np.empty(box.shape, scale.dtype)
     with freed_memory_kept(device):
-        for i, z in enumerate(range(*box.z)):
+        for i, (z, found) in enumerate(zip(range(*box.z), unmeasured, strict=True)):
             image = inputs(z)
             plane = denoise_images(image[None], network, normalisation, device, parts=parts)[0]
-            values = scale.outer(plane)
+            values = given.restored(z, plane)
             made[i] = values[relative_to(box.field, seen)]
-            if recovery is not None:
+            if recovery is not None and (found is None or not found.whole_slice):
                 # slice z is the middle one; the other as it is read from where results are kept
-                residual = image[len(image) // 2] - scale.inner(values)
+                denoised = scale.inner(values)
+                if found is not None:
+                    denoised = filled(denoised, found.pixels)
+                residual = image[len(image) // 2] - denoised
                 for tile in details:
                     here = tile.within(seen)
                     detail = recovery.detail_around(residual[here.source])[here.inner]
-                    found = scale.outer_difference(detail)
+                    values = scale.outer_difference(detail)
+                    if found is not None:
+                        values[found.blank[tile.target]] = 0
                     shared = intersection(tile.target, box.field)
                     made[i][relative_to(shared, box.field)] += (
-                        np.float32(task.recovery) * found[relative_to(shared, tile.target)]
+                        np.float32(task.recovery) * values[relative_to(shared, tile.target)]
                     )
     return made
 
@@ -262,11 +271,10 @@ def _touching(tiles: Iterable[Tile], field: Field) -> list[Tile]:
 
 
 def _cut(stack: Stack, field: Field) -> Stack:
-    """A part of each slice of a stack, read without the rest."""
-    array = stack.array
+    """A part of each slice of a stack."""
     shape = (stack.shape[0], *(side.stop - side.start for side in field))
-    if len(array.shape) == 3:
-        part = ComputedArray(shape, lambda z: np.asarray(array[(z, *field)]), array.dtype)
-    else:
-        part = ComputedArray(shape, lambda _: np.asarray(array[field]), array.dtype)
-    return Stack(part, stack.scale)
+
+    def plane(z: int) -> np.ndarray:
+        return stack.plane(z)[field]
+
+    return Stack(DerivedArray(stack, plane, shape))

@@ -161,7 +161,7 @@ def _draw(panes: Sequence[Pane], z: int, voxel_size: VoxelSize | None, zoom: flo
 def _grey(pane: Pane, z: int, voxel_size: VoxelSize | None, zoom: float) -> Image.Image:
     """A slice in its limits; pixels that are higher than wide are drawn so."""
     low, high = pane.limits
-    plane = (as_stack(pane.stack).values(z).astype(np.float64) - low) / (high - low if high > low else 1.0)
+    plane = (as_stack(pane.stack).raw(z).astype(np.float64) - low) / (high - low if high > low else 1.0)
     grey = Image.fromarray(np.round(255 * np.clip(plane, 0, 1)).astype(np.uint8))
     aspect = 1.0 if voxel_size is None else voxel_size.y / voxel_size.x
     size = (max(1, round(grey.width * zoom)), max(1, round(grey.height * zoom * aspect)))

@@ -103,11 +103,9 @@ def predict(
         out = np.empty(stack.input_shape, dtype=stack.scale.dtype)
     if first == stack.shape[0]:
         return out
-    if model.notch is not None:
-        stack = model.notch.apply(stack)
+    shown = stack if model.notch is None else model.notch.apply(stack)
     torch_device = choose_device(device)
-    scale = stack.scale
-    normalisation = model.normalisation.inner(scale)
+    normalisation = model.normalisation.inner(stack.scale)
     network = network_on(torch_device, model, average=average)
     depth, height, width = stack.shape
     at_once = (
@@ -117,9 +115,9 @@ def predict(
     )
 
     def write(z: int, plane: np.ndarray) -> None:
-        out[z if len(stack.input_shape) == 3 else ...] = scale.outer(plane)
+        out[z if len(stack.input_shape) == 3 else ...] = stack.restored(z, plane)
 
-    images = in_background(Inputs(stack, model.mode == "2.5d"), range(first, depth))
+    images = in_background(Inputs(shown, model.mode == "2.5d"), range(first, depth))
     written: deque[tuple[int, Future[None]]] = deque()
     try:
         with (

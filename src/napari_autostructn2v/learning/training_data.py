@@ -27,6 +27,9 @@ from napari_autostructn2v.stack import Stack
 MAX_TRAINING_VOXELS = 2**28
 """Voxels held in memory for training (1 GiB as float32): of larger stacks, evenly spread slices."""
 
+REDRAWS = 4
+"""How often a patch is drawn anew whose middle was never measured."""
+
 HELD_OUT_SHARE = 1 / 16
 HELD_OUT_CELL = 32
 
@@ -115,6 +118,9 @@ class TrainingData:
     groups
         Which of them a network sees together, int64 (m, C): one slice, or three neighbours. The middle one
         is the one that it predicts.
+    measured
+        Pixels of the middle slices that were measured, bool (m, Y, X): no others are asked for. None if all
+        were.
     held
         Cells that are held out, bool (m, rows, columns): of a group, and of a grid over its middle slice.
     cell
@@ -152,13 +158,19 @@ class TrainingData:
         planes = sorted({z for group in groups for z in group})
         self.slices = torch.from_numpy(stack.normalised(planes)).to(device)
         index = {z: i for i, z in enumerate(planes)}
+        groups = [group for group in groups if stack.is_measured(group[len(group) // 2])]
+        measured = _measured(stack, [group[len(group) // 2] for group in groups])
+        self.measured = None if measured is None else torch.from_numpy(measured).to(device)
         self.groups = torch.tensor([[index[z] for z in group] for group in groups], device=device)
 
         self.cell = min(HELD_OUT_CELL, self.patch // 2)
         rng = np.random.default_rng(seed)
         grid = (len(groups), -(-height // self.cell), -(-width // self.cell))
-        held_out = max(1, round(HELD_OUT_SHARE * math.prod(grid)))
-        cells = rng.permutation(math.prod(grid))[:held_out]
+        candidates = np.arange(math.prod(grid))
+        if measured is not None:
+            candidates = candidates[_half_measured(measured, grid, self.cell).ravel()]
+        held_out = max(1, round(HELD_OUT_SHARE * len(candidates)))
+        cells = rng.permutation(candidates)[:held_out]
         held = np.zeros(grid, dtype=bool)
         held.flat[cells] = True
         self.held = torch.from_numpy(held).to(device)
@@ -180,6 +192,11 @@ class TrainingData:
 
         places = [self.groups.shape[0], *(size - self.patch + 1 for size in self.slices.shape[1:])]
         corners = torch.stack([below(count) for count in places], dim=1)
+        if self.measured is not None:
+            for _ in range(REDRAWS):
+                middle = self.measured[corners[:, 0], *(corners[:, 1:] + self.patch // 2).T]
+                again = torch.stack([below(count) for count in places], dim=1)
+                corners = torch.where(middle[:, None], corners, again)
         flips = self.flips[below(len(self.flips))]
         return self._batch(corners, flips, choose_sites(self.batch, self.count, self.patch, generator))
 
@@ -209,7 +226,8 @@ class TrainingData:
             masked = self.hide(part)
             with mixed_precision(masked.device):
                 predicted = network(masked)
-            losses.append(part.squared_errors(predicted).mean(dim=1))
+            errors = part.squared_errors(predicted) * part.counts
+            losses.append(errors.sum(dim=1) / part.counts.sum(dim=1).clamp_min(1))
         return torch.cat(losses).cpu()
 
     def _batch(self, corners: Tensor, flips: Tensor, sites: Tensor) -> Batch:
@@ -240,6 +258,8 @@ class TrainingData:
         site_y = corners[:, 1, None] + along(1, sites[..., 0], self.patch)
         site_x = corners[:, 2, None] + along(2, sites[..., 1], self.patch)
         counts = ~self.held[corners[:, 0, None], site_y // self.cell, site_x // self.cell]
+        if self.measured is not None:
+            counts &= self.measured[corners[:, 0, None], site_y, site_x]
         return Batch(patches, sites, counts, total=counts.sum().clamp_min(1))
 
     def _validation(self, cells: Tensor, seed: int) -> Batch:
@@ -256,5 +276,28 @@ class TrainingData:
         corners = torch.cat([cells[:, :1], corner], dim=1)
         flips = torch.zeros((len(cells), 3), dtype=torch.bool, device=cells.device)
         counts = torch.ones(sites.shape[:2], dtype=torch.bool, device=cells.device)
+        if self.measured is not None:
+            counts = self.measured[corners[:, 0, None], *(corners[:, 1:, None] + sites.mT).unbind(1)]
         batch = self._batch(corners, flips, sites)
-        return batch._replace(counts=counts, total=counts.sum())
+        return batch._replace(counts=counts, total=counts.sum().clamp_min(1))
+
+
+def _measured(stack: Stack, slices: list[int]) -> np.ndarray | None:
+    """Which pixels of some slices were measured, bool (m, Y, X); None if all were."""
+    found = [stack.unmeasured(z) for z in slices]
+    if not any(found):
+        return None
+    measured = np.ones((len(slices), *stack.shape[1:]), dtype=bool)
+    for of_slice, unmeasured in zip(measured, found, strict=True):
+        if unmeasured is not None:
+            of_slice &= ~unmeasured.pixels
+    return measured
+
+
+def _half_measured(measured: np.ndarray, grid: tuple[int, int, int], cell: int) -> np.ndarray:
+    """Cells of a grid over the slices in which at least half of the pixels were measured, bool ``grid``."""
+    counts = np.zeros(grid, dtype=np.int64)
+    for of_slice, plane in zip(counts, measured, strict=True):
+        rows = np.add.reduceat(plane.astype(np.int64), np.arange(0, plane.shape[0], cell), axis=0)
+        of_slice[...] = np.add.reduceat(rows, np.arange(0, plane.shape[1], cell), axis=1)
+    return 2 * counts >= cell**2

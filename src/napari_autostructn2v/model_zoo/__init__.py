@@ -191,7 +191,7 @@ def _test_image(model: Model, example: Any) -> np.ndarray:
         box.append(slice((size - side) // 2, (size - side) // 2 + side))
     middle = stack.shape[0] // 2
     planes = stack.neighbours(middle) if model.mode == "2.5d" else (middle,)
-    return np.stack([stack.values(z)[tuple(box)].astype(np.float32) for z in planes])
+    return np.stack([stack.scale.outer(stack.plane(z))[tuple(box)].astype(np.float32) for z in planes])
 
 
 def _generated(model: Model, side: int) -> np.ndarray:

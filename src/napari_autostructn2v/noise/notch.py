@@ -146,7 +146,7 @@ def find_notch(stack: Stack) -> Notch:
         The raw data; up to 32 slices of it are read, some at a time and each of them again.
     """
     if (found := _found.get(stack)) is None:
-        chosen = _chosen(stack.shape[0])
+        chosen = stack.measured_among(_chosen(stack.shape[0]))
         lines = Notch(_find_offsets(stack, chosen))
         found = _found[stack] = replace(lines, waves=_find_waves(notched(stack, lines), chosen))
     return found

@@ -331,7 +331,7 @@ def with_detail(predicted: Any, detail: Any, share: float) -> ComputedArray:
     """
     base, lost = as_stack(predicted), as_stack(detail)
     return ComputedArray(
-        base.input_shape, lambda z: base.values(z) + np.float32(share) * lost.values(z), base.array.dtype
+        base.input_shape, lambda z: base.raw(z) + np.float32(share) * lost.raw(z), base.array.dtype
     )
 
 
@@ -409,7 +409,7 @@ def bring_back(
     """
     stack, made = as_stack(stack), as_stack(denoised)
     for z, found in _details(stack, denoised, notch):
-        denoised[z if len(made.input_shape) == 3 else ...] = made.values(z) + np.float32(share) * found
+        denoised[z if len(made.input_shape) == 3 else ...] = made.raw(z) + np.float32(share) * found
         yield _done(z, stack)
 
 
@@ -421,7 +421,7 @@ def _details(
     stack: Stack, denoised: Any, notch: NotchRule | None, first: int = 0
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The detail of each slice (Y, X) from the first on, which needs no other slice than its own."""
-    made, scale = as_stack(denoised, like=stack), stack.scale
+    made, given = as_stack(denoised, like=stack), stack
     slices = range(first, stack.shape[0])
     if not slices:
         return
@@ -431,7 +431,7 @@ def _details(
 
     def detail(z: int) -> np.ndarray:
         if recovery is None:
-            return np.zeros(stack.shape[1:], dtype=scale.dtype)
-        return scale.outer_difference(recovery.detail(_residual(stack, made, z)))
+            return np.zeros(stack.shape[1:], dtype=given.scale.dtype)
+        return given.difference(z, recovery.detail(_residual(stack, made, z)))
 
     yield from zip(slices, in_background(detail, slices, threads=THREADS), strict=True)

@@ -25,6 +25,9 @@ TILES_AT_ONCE = 32
 MIN_SHARE_INSIDE = 0.98
 """Share of a tile that has to lie in the outlined background."""
 
+MAX_UNMEASURED = 0.02
+"""Share of a tile that may never have been measured, and is filled."""
+
 
 @dataclass(frozen=True)
 class Tiles:
@@ -96,12 +99,28 @@ def choose_tiles(
 
 def _tiles_inside(region: np.ndarray, stack: Stack, side: int, step: int) -> list[tuple[int, int, int]]:
     """Corners (z, y, x) of the tiles in an outlined background, in the order of the slices."""
-    return [
-        (z, y, x)
-        for z in sampled_slices(stack, side)
-        for y, x in _grid(stack.shape[1:], side, step)
-        if (region if region.ndim == 2 else region[z])[y : y + side, x : x + side].mean() > MIN_SHARE_INSIDE
-    ]
+    corners = _grid(stack.shape[1:], side, step)
+    found = []
+    for z in sampled_slices(stack, side):
+        unknown = _shares_unmeasured(stack, z, corners, side)
+        outlined = region if region.ndim == 2 else region[z]
+        found += [
+            (z, y, x)
+            for (y, x), share in zip(corners, unknown, strict=True)
+            if share <= MAX_UNMEASURED and outlined[y : y + side, x : x + side].mean() > MIN_SHARE_INSIDE
+        ]
+    return found
+
+
+def _shares_unmeasured(stack: Stack, z: int, corners: list[tuple[int, int]], side: int) -> np.ndarray:
+    """Of tiles of a slice, the share of pixels that were never measured, (n,)."""
+    unmeasured = stack.unmeasured(z)
+    if unmeasured is None:
+        return np.zeros(len(corners))
+    sums = np.pad(unmeasured.pixels.astype(np.int64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    y, x = np.array(corners).T
+    counts = sums[y + side, x + side] - sums[y, x + side] - sums[y + side, x] + sums[y, x]
+    return np.asarray(counts / side**2)
 
 
 def tile_side(stack: Stack, config: AnalysisConfig) -> int:
@@ -172,13 +191,20 @@ def _flattest_tiles(
         ]
 
     rough = in_background(spreads, slices, threads=THREADS)
-    roughness = [
-        (spread, z, *corner)
+    tiles = [
+        (max(float(unknown), MAX_UNMEASURED), spread, z, *corner)
         for z, of_slice in zip(slices, rough, strict=True)
-        for corner, spread in zip(corners, of_slice, strict=True)
+        for corner, spread, unknown in zip(
+            corners, of_slice, _shares_unmeasured(stack, z, corners, side), strict=True
+        )
     ]
-    keep = max(round(config.flat_share * len(roughness)), min(config.min_tiles, len(roughness)))
-    return sorted(tile[1:] for tile in sorted(roughness)[:keep])
+    tiles.sort()
+    count = sum(unknown <= MAX_UNMEASURED for unknown, *_ in tiles)
+    count = max(
+        count, min(config.min_tiles, len(tiles))
+    )  # the fewest unmeasured pixels
+    keep = max(round(config.flat_share * count), min(config.min_tiles, count))
+    return sorted((z, y, x) for _, _, z, y, x in tiles[:keep])
 
 
 def sampled_slices(stack: Stack, side: int) -> list[int]:
@@ -193,9 +219,8 @@ def sampled_slices(stack: Stack, side: int) -> list[int]:
     """
     tiles = len(_grid(stack.shape[1:], side, _step(side)))
     count = int(np.clip(ENOUGH_TILES // tiles, MIN_SLICES, MAX_SLICES))
-    return np.unique(
-        np.linspace(0, stack.shape[0] - 1, min(stack.shape[0], count)).round().astype(int)
-    ).tolist()
+    spread = np.linspace(0, stack.shape[0] - 1, min(stack.shape[0], count)).round().astype(int)
+    return stack.measured_among(np.unique(spread).tolist())
 
 
 def _novelty(stack: Stack, side: int) -> float:

@@ -22,7 +22,7 @@ def slices_digest(stack: Stack) -> str:
     depth = stack.shape[0]
     digest = hashlib.sha256()
     for z in sorted({0, depth // 2, depth - 1}):
-        digest.update(stack.values(z).astype(stack.scale.dtype).tobytes())
+        digest.update(stack.raw(z).astype(stack.scale.dtype).tobytes())
     return digest.hexdigest()
 
 

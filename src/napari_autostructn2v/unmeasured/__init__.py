@@ -1,0 +1,124 @@
+"""Pixels that were never measured: found by themselves, left out, and said.
+
+What is found in a slice follows from that slice alone, so that whoever reads it, one process or many, finds
+the same.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from napari_autostructn2v.unmeasured.blank import find_blank, find_blended
+from napari_autostructn2v.unmeasured.fill import filled
+from napari_autostructn2v.unmeasured.spikes import find_spikes
+
+
+@dataclass(frozen=True, eq=False)
+class Unmeasured:
+    """Pixels of a slice that were never measured.
+
+    Attributes
+    ----------
+    blank
+        Those that hold nothing of the sample and keep their own values in a result, bool (Y, X): padding, no
+        numbers, what a person left out.
+    spoiled
+        Those that hold something else, and are replaced by what the network predicts, bool (Y, X): hot and
+        dead pixels, hits of X-rays, a rim that was mixed with padding.
+    spikes
+        How many hot or dead pixels and hits there are.
+    """
+
+    blank: np.ndarray
+    spoiled: np.ndarray
+    spikes: int = 0
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """All of them, bool (Y, X)."""
+        return self.blank | self.spoiled
+
+    @property
+    def whole_slice(self) -> bool:
+        """Whether nothing of the slice was measured."""
+        return bool(self.pixels.all())
+
+    def of_part(self, rows: slice, columns: slice) -> Unmeasured:
+        """Those in a part of the slice.
+
+        Parameters
+        ----------
+        rows, columns
+            The part.
+        """
+        return Unmeasured(self.blank[rows, columns], self.spoiled[rows, columns], self.spikes)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """:class:`Unmeasured` in little memory: of a frame, some hundred bytes."""
+
+    blank: bytes
+    spoiled: bytes
+    spikes: int
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, unmeasured: Unmeasured) -> Packed:
+        """Pack it.
+
+        Parameters
+        ----------
+        unmeasured
+            Pixels of a slice.
+        """
+        blank, spoiled = (
+            zlib.compress(np.packbits(mask).tobytes(), 1) for mask in (unmeasured.blank, unmeasured.spoiled)
+        )
+        height, width = unmeasured.blank.shape
+        return cls(blank, spoiled, unmeasured.spikes, (height, width))
+
+    def unpacked(self) -> Unmeasured:
+        """What was packed."""
+        count = self.shape[0] * self.shape[1]
+        blank, spoiled = (
+            np.unpackbits(np.frombuffer(zlib.decompress(part), np.uint8), count=count)
+            .view(bool)
+            .reshape(self.shape)
+            for part in (self.blank, self.spoiled)
+        )
+        return Unmeasured(blank, spoiled, self.spikes)
+
+
+def find_unmeasured(
+    values: np.ndarray, plane: np.ndarray, left_out: np.ndarray | None = None
+) -> Unmeasured | None:
+    """Find the pixels of a slice that were never measured; None if all were.
+
+    Parameters
+    ----------
+    values
+        The slice as it was recorded, (Y, X).
+    plane
+        The same as the engine computes with it, float32 (Y, X).
+    left_out
+        Pixels that a person leaves out, bool (Y, X).
+    """
+    blank = find_blank(values)
+    spoiled = find_blended(plane, blank) | ~(np.isfinite(plane) | blank)
+    if left_out is not None:
+        blank = blank | left_out
+        spoiled &= ~blank
+    unknown = blank | spoiled
+    spikes = 0
+    if not unknown.all():
+        found = find_spikes(filled(plane, unknown) if unknown.any() else plane, unknown)
+        spikes = int(ndimage.label(found, np.ones((3, 3)))[1])
+        spoiled |= found
+    if not blank.any() and not spoiled.any():
+        return None
+    return Unmeasured(blank, spoiled, spikes)

@@ -1,0 +1,76 @@
+"""Hot and dead pixels, and hits of X-rays and cosmic rays: a few pixels far from all around them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+SIDE = 5
+"""Side in pixels of the square whose median says what a pixel should be about."""
+
+TYPICAL_QUANTILE, FACTOR = 0.95, 4.0
+"""A spike is so many times as far from its surroundings as that quantile of all pixels: 7.8 standard
+deviations of Gaussian noise."""
+
+SAMPLE = 20_000
+"""Pixels, evenly spread, by which the quantile is measured."""
+
+MAX_SHARE = 0.05
+"""Share of a slice that spikes make up at most; more of them are its noise."""
+
+MAX_PIXELS = 6
+"""Pixels of one spike: an object is larger."""
+
+MAX_BESIDE = 0.4
+"""Height of the pixels right beside a spike, over its own, at most: optics blur what is in the sample."""
+
+
+def find_spikes(plane: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Where a slice has spikes, bool (Y, X).
+
+    Parameters
+    ----------
+    plane
+        The slice, float32 (Y, X).
+    unknown
+        Pixels that say nothing, bool (Y, X): blank ones and those whose value is no number. They are filled
+        in ``plane``.
+    """
+    spikes = np.zeros(plane.shape, dtype=bool)
+    padded = np.pad(plane, SIDE // 2, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE))
+
+    def height_of(pixels: np.ndarray) -> np.ndarray:
+        """Of pixels, given by their flat index, how far each is from the median around it."""
+        y, x = np.divmod(pixels, plane.shape[1])
+        medians = [
+            np.median(windows[y[some], x[some]].reshape(-1, SIDE**2), axis=1)
+            for some in np.array_split(np.arange(len(pixels)), len(pixels) // SAMPLE + 1)
+        ]
+        return np.asarray(plane[y, x] - np.concatenate(medians))
+
+    known = np.flatnonzero(~unknown)
+    if not known.size:
+        return spikes
+    spread = known[:: max(1, known.size // SAMPLE)]
+    least = FACTOR * float(np.quantile(np.abs(height_of(spread)), TYPICAL_QUANTILE))
+    if least == 0:
+        return spikes
+    # a first, cheap look: a spike is also far from the mean of its four neighbours
+    inner = padded[1:-1, 1:-1]
+    beside = (inner[:-2, 1:-1] + inner[2:, 1:-1] + inner[1:-1, :-2] + inner[1:-1, 2:]) / 4
+    pixels = np.flatnonzero((np.abs(plane - beside) > least / 2) & ~unknown)
+    if pixels.size > 4 * MAX_SHARE * plane.size:
+        return spikes
+    height = np.zeros(plane.shape, dtype=np.float32)
+    if pixels.size:
+        height.flat[pixels] = np.abs(height_of(pixels))
+    core = height > least
+    if not core.any() or core.mean() > MAX_SHARE:
+        return spikes
+    labels, count = ndimage.label(core, np.ones((3, 3)))
+    each = np.arange(1, count + 1)
+    highest = ndimage.maximum(height, labels, each)
+    highest_beside = ndimage.maximum(ndimage.maximum_filter(np.where(core, 0, height), 3), labels, each)
+    small = np.bincount(labels.ravel(), minlength=count + 1)[1:] <= MAX_PIXELS
+    return np.concatenate([[False], small & (highest_beside <= MAX_BESIDE * highest)])[labels]
