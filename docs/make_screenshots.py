@@ -65,7 +65,7 @@ def from_data_to_result(window: Window, steps: int) -> None:
 def set_up(window: Window, dock: Any, steps: int, mode: str = "2d") -> None:
     """Choose a short training."""
     dock.data.mode.value, dock.data.preset.value, dock.data.steps.value = mode, "fast", steps
-    window.hand.wait(lambda: dock.session.device)
+    window.hand.wait(lambda: dock.session.monitor.device)
 
 
 def train(window: Window, dock: Any, button: Any, name: str) -> None:
@@ -73,7 +73,7 @@ def train(window: Window, dock: Any, button: Any, name: str) -> None:
     session = dock.session
     window.hand.click(button)
     window.wait(session, lambda: dock.workspace.images.preview is not None)
-    window.wait(session, lambda: session.progress.done >= 0.7 * session.progress.total)
+    window.wait(session, lambda: session.monitor.progress.done >= 0.7 * session.monitor.progress.total)
     window.photograph(name)
 
 

@@ -49,7 +49,7 @@ def test_the_whole_way_by_keys(hand: Any, viewer: Any, dock: Any) -> None:
     hand.key(Qt.Key.Key_A, CTRL_ALT)
     assert session.phase is Phase.DATA, "there is nothing to approve"
     hand.key(Qt.Key.Key_R, CTRL_ALT)
-    hand.wait(lambda: session.phase is Phase.REVIEW or session.error)
+    hand.wait(lambda: session.phase is Phase.REVIEW or session.messages.error)
     hand.key(Qt.Key.Key_E, CTRL_ALT)
     peaks = dock.workspace.review.labels(PEAKS)
     assert viewer.layers.selection.active is peaks and peaks.mode == "paint"

@@ -24,7 +24,7 @@ def begin(hand: Hand, dock: StructuredDenoisingWidget) -> None:
     """Start a first stage that would take for ever."""
     dock.data.steps.value = 100_000
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
+    hand.wait(lambda: dock.session.monitor.progress is not None and dock.session.monitor.progress.done > 1)
 
 
 def ends(hand: Hand, job: Any) -> None:
@@ -38,8 +38,8 @@ def test_the_layer_is_renamed_while_it_trains(hand: Hand, viewer: Any, noisy: np
     hand.click(dock.stage1.run)
     layer.name = "renamed"
     assert dock.data.layer.currentText() == "renamed"
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error and dock.workspace.source_layer is layer
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
+    assert not dock.session.messages.error and dock.workspace.source_layer is layer
     hand.click(dock.stage1.run)
     assert dock.session.run.source.name == "renamed"
     dock.session.cancel()
@@ -56,7 +56,7 @@ def test_the_data_of_the_layer_are_replaced(hand: Hand, viewer: Any, noisy: np.n
     shown: list[int] = []
     dock.session.previewed.connect(lambda event: shown.append(event.z))
     hand.wait(lambda: shown)
-    assert dock.session.job is job and not dock.session.error, "it goes on with what it was given"
+    assert dock.session.job is job and not dock.session.messages.error, "it goes on with what it was given"
     assert max(shown) < len(noisy)
     assert dock.session.run.source.array is first
     hand.click(dock.stage1.cancel)
@@ -64,7 +64,7 @@ def test_the_data_of_the_layer_are_replaced(hand: Hand, viewer: Any, noisy: np.n
     dock.data.steps.value = 2
     hand.click(dock.stage1.run)
     assert dock.session.run.source.array is deeper, "from now on with what is there"
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
     assert dock.session.run.denoised.shape == deeper.shape
 
 
@@ -116,8 +116,8 @@ def test_all_kinds_of_layers(hand: Hand, viewer: Any, noisy: np.ndarray, kind: s
     dock = open_dock(viewer, 2)
     through_stage1(hand, dock)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert not dock.session.messages.error
     result = dock.workspace.images.results["stage2"]
     assert result.data.shape == (noisy[0].shape if kind == "slice" else noisy.shape)
     np.testing.assert_allclose(result.scale, layer.scale)
@@ -145,8 +145,8 @@ def test_two_viewers_train_at_once_and_know_nothing_of_each_other(
     kept, dropped = docks[0].session.job, docks[1].session.job
     viewers[1].close()
     hands[0].wait(dropped.control.cancelled.is_set)
-    done = docks[0].session.progress.done
-    hands[0].wait(lambda: docks[0].session.progress.done > done)
+    done = docks[0].session.monitor.progress.done
+    hands[0].wait(lambda: docks[0].session.monitor.progress.done > done)
     assert docks[0].session.job is kept
     docks[0].session.cancel()
     ends(hands[0], kept)
@@ -163,7 +163,7 @@ def test_mashed_buttons(hand: Hand, viewer: Any, noisy: np.ndarray, seed: int) -
     ]
     mashed += [dock.review.approve, dock.review.quick_look]
     errors: list[str] = []
-    dock.session.changed.connect(lambda: errors.append(dock.session.error))
+    dock.session.changed.connect(lambda: errors.append(dock.session.messages.error))
     for _ in range(60):
         button = dice.choice(mashed)
         if button.isEnabled() and button.isVisibleTo(dock):
@@ -225,8 +225,8 @@ def cycle(hand: Hand, dock: StructuredDenoisingWidget) -> None:
     hand.wait(lambda: look.job is not None)
     hand.click(dock.review.quick_look)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert not dock.session.messages.error
     hand.click(dock.result.compare)
 
 

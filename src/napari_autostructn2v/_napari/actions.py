@@ -26,12 +26,12 @@ def run_stage1(viewer: Viewer) -> None:
     """Train on single hidden pixels and denoise; opens the dock if no data are chosen yet."""
     workspace = workspace_of(viewer)
     session = workspace.session
-    if session.source is None:
+    if session.choice.source is None:
         unwrapped(viewer).window.add_plugin_dock_widget(PLUGIN, "Structured denoising")
     if session.ready:
         workspace.start_stage1()
     else:
-        show_info(session.problem or "Stage 1 cannot start: a job runs, or there is no image layer.")
+        show_info(session.choice.problem or "Stage 1 cannot start: a job runs, or there is no image layer.")
 
 
 def approve(viewer: Viewer) -> None:

@@ -68,8 +68,8 @@ def test_stage_2_takes_the_computer_for_itself(hand: Any, dock: Any, monkeypatch
     job = look.job
     hand.click(dock.review.approve)
     assert job.control.cancelled.is_set() and not look.on
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert not dock.session.messages.error
 
 
 def test_the_field_is_what_is_seen_and_never_large(make_napari_viewer: Any) -> None:

@@ -96,7 +96,7 @@ def closing(hand: Hand, viewer: Any) -> Iterator[Closing]:
 def dock(viewer: Any, closing: Closing, noisy: np.ndarray, tmp_path: Path) -> StructuredDenoisingWidget:
     viewer.add_image(noisy, name="tiny")
     dock = open_dock(viewer, 2)
-    dock.session.store = RunStore(tmp_path / "runs")
+    dock.session.disk.store = RunStore(tmp_path / "runs")
     return dock
 
 
@@ -138,7 +138,7 @@ def edit(dock: StructuredDenoisingWidget) -> None:
 def to_training(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     dock.data.steps.value = 100_000
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
+    hand.wait(lambda: dock.session.monitor.progress is not None and dock.session.monitor.progress.done > 1)
 
 
 def to_rest(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -150,14 +150,14 @@ def to_prediction(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> 
     gate = stops.hold(prediction, "denoise_images", free=4)  # the preview, and slices until the first is told
     hand.click(dock.stage1.run)
     hand.wait(gate.reached.is_set)
-    hand.wait(lambda: dock.session.progress.activity == "Denoising")
+    hand.wait(lambda: dock.session.monitor.progress.activity == "Denoising")
 
 
 def to_analysis(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     gate = stops.hold(stages, "analyze")
     hand.click(dock.stage1.run)
     hand.wait(gate.reached.is_set)
-    hand.wait(lambda: dock.session.progress.activity == "Analysing the noise")
+    hand.wait(lambda: dock.session.monitor.progress.activity == "Analysing the noise")
 
 
 def to_review(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -187,7 +187,7 @@ def to_stage2(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None
     through_stage1(hand, dock)
     dock.session.configure_training(steps=100_000)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
+    hand.wait(lambda: dock.session.monitor.progress is not None and dock.session.monitor.progress.done > 1)
 
 
 def to_stage2_with_edits(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -201,7 +201,7 @@ def to_result(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None
 
 
 def not_kept(dock: StructuredDenoisingWidget) -> None:
-    dock.session.store = None
+    dock.session.disk.store = None
 
 
 def to_training_not_kept(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -346,7 +346,7 @@ def test_a_result_that_is_in_a_file_is_not_asked_about(
     to_result_not_kept(hand, dock, stops)
     stops.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "out.mrc"), ""))
     hand.click(dock.result.save_result)
-    hand.wait(lambda: not dock.session.only_in_memory)
+    hand.wait(lambda: not dock.session.disk.only_in_memory(dock.session.run))
     assert not closing() and closing.closed
 
 

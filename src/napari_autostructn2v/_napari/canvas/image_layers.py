@@ -36,7 +36,7 @@ class ImageLayers:
         self.preview: Image | None = None
         self.results: dict[str, Image] = {}
         self._pattern: Image | None = None
-        self._recovery = session.settings.recovery
+        self._recovery = session.choice.settings.recovery
         session.previewed.connect(self._on_preview)
         session.stage_finished.connect(self._on_stage_finished)
         session.changed.connect(self._on_changed)
@@ -133,7 +133,7 @@ class ImageLayers:
         old = self.results.pop(kind, None)
         if old is not None and old in self._viewer.layers:
             self._viewer.layers.remove(old)
-        self._recovery = self._session.settings.recovery
+        self._recovery = self._session.choice.settings.recovery
         denoised = output.denoised(self._recovery)
         self.results[kind] = self._viewer.add_image(
             by_slices(denoised),

@@ -72,7 +72,7 @@ class QuickLook:
             self.job = Job("quick_look", quick_look(run.stack, analysis.kernel, analysis.notch, self.box, z))
         except AutoStructN2VError as error:
             self.stop()
-            self._session.tell("", str(error))
+            self._session.messages.fail(str(error))
             return
         self.changed.emit()
         self.job_started.emit(self.job)
@@ -113,7 +113,7 @@ class QuickLook:
         self.job = None
         if isinstance(outcome, Failure):
             self.stop()
-            self._session.tell("", f"Quick look: {outcome.message}")
+            self._session.messages.fail(f"Quick look: {outcome.message}")
         self.changed.emit()
 
     def crash(self, job: Job, error: BaseException) -> None:

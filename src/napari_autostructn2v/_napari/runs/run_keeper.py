@@ -35,14 +35,14 @@ class RunKeeper:
     @property
     def _state(self) -> tuple[Any, ...]:
         session, run = self._session, self._session.run
-        return session.review, session.settings, run is not None and run.skipped
+        return session.review, session.choice.settings, run is not None and run.skipped
 
     def _on_change(self) -> None:
-        if self._session.keep() is not None and self._state != self._noted:
+        if self._session.autosave() is not None and self._state != self._noted:
             self._timer.start()
 
     def _write(self) -> None:
-        write = self._session.keep()
+        write = self._session.autosave()
         if write is None:
             return
         if self._writing:
@@ -56,13 +56,13 @@ class RunKeeper:
     def _on_written(self, problem: str) -> None:
         self._writing = False
         if problem:
-            self._session.tell("", f"Your edits could not be kept in case the program ends: {problem}")
+            self._session.messages.fail(f"Your edits could not be kept in case the program ends: {problem}")
 
     def close(self) -> None:
         """The window closes: write what waits, let others have the folder."""
         self._connections.release()
-        write = self._session.keep() if self._timer.isActive() else None
+        write = self._session.autosave() if self._timer.isActive() else None
         self._timer.stop()
         if write is not None:
             error_text_of(write)
-        self._session.let_go()
+        self._session.disk.release(self._session.run)

@@ -144,6 +144,7 @@ def stage2(run: Run, request: RunRequest, spec: StageSpec) -> Stream:
 class Reopened:
     """The stages of a saved run, and its review with what was edited."""
 
+    saved: SavedRun
     stage1: StageOutput
     stage2: StageOutput | None
     review: Review
@@ -183,7 +184,7 @@ def reopen(run: Run, saved: SavedRun) -> Stream:
     review = yield from examine_noise(
         run.stack, first.predicted, request, saved.peak_edits, saved.kernel_edits
     )
-    return Reopened(first, second, review, None if second else approval)
+    return Reopened(saved, first, second, review, None if second else approval)
 
 
 def _made_again(run: Run, saved: SavedRun, stage: TrainingStage) -> Generator[Event, Any, StageOutput]:

@@ -71,6 +71,24 @@ def save_run(path: Path, run: Run, request: RunRequest, review: Review, losses: 
             folder.forget_earlier()
 
 
+def autosave(run: Run, request: RunRequest, review: Review) -> None:
+    """Write edits and settings of a run into the folder that it is autosaved in.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder no longer holds the run.
+    FileError
+        If it cannot be written.
+    """
+    assert run.folder is not None and run.stage1 is not None
+    # the first stage is trained: its settings are those it was trained with, not those chosen by now
+    config = request.config.model_copy(update={"stage1": run.stage1.model.config})
+    run.folder.write_review(
+        run.mode, config, request.region, review.peak_edits, review.kernel_edits, skipped=run.skipped
+    )
+
+
 def write_record(folder: RunFolder, stack: Stack, request: RunRequest) -> None:
     """Write what the run is asked, and its input where that is in no file of its own.
 

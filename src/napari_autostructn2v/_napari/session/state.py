@@ -88,19 +88,32 @@ class Run:
     skipped: bool = False
     recovery: float = Config().recovery
     folder: RunFolder | None = None
-    """Where it is kept while it goes on, in case the program ends; None if nowhere."""
+    """Where it is autosaved while it goes on, in case the program ends; None if nowhere."""
+
+    @property
+    def output(self) -> StageOutput | None:
+        """What the last stage that is done has made."""
+        return self.stage2 or self.stage1
 
     @property
     def denoised(self) -> ComputedArray | None:
         """The best result so far, shape of the input."""
-        output = self.stage2 or self.stage1
-        return None if output is None else output.denoised(self.recovery)
+        return None if self.output is None else self.output.denoised(self.recovery)
 
     @property
     def model(self) -> Model | None:
         """The model that made :attr:`denoised`."""
-        output = self.stage2 or self.stage1
-        return None if output is None else output.model
+        return None if self.output is None else self.output.model
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to do: stage 2 is done or skipped."""
+        return self.stage2 is not None or self.skipped
+
+    @property
+    def autosaved(self) -> bool:
+        """Whether the run is on this computer's disk, so that it can be resumed if the program ends now."""
+        return self.folder is not None and self.folder.begun
 
 
 @dataclass(frozen=True, eq=False)

@@ -349,7 +349,7 @@ def test_model_of_the_session(hand: Any, viewer: Any, widget: Any, noisy: np.nda
     widget.model.value = True
     assert "session has no model" in widget.message.text()
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
     layer = viewer.add_image(noisy[::-1], name="next")
     viewer.layers.selection = {layer}
     hand.click(widget.add_layers)

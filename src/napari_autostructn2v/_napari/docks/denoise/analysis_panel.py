@@ -50,7 +50,7 @@ class AnalysisPanel(QWidget):
         titles = ("Peak certainty", "Peak height", "Correlation", "Kernel pixels")
         for title, (name, slider) in zip(titles, self.sliders.items(), strict=True):
             explain_slider(slider)
-            slider.changed.connect(lambda value, name=name: self._session.configure(**{name: value}))
+            slider.changed.connect(lambda value, name=name: self._session.choice.configure(**{name: value}))
             form.addRow(title, slider.native)
 
     def refresh(self) -> None:
@@ -60,5 +60,5 @@ class AnalysisPanel(QWidget):
         free = session.review is not None and (session.job is None or analysing)
         for name, slider in self.sliders.items():
             with slider.changed.blocked():
-                slider.value = min(max(getattr(session.settings, name), slider.min), slider.max)
+                slider.value = min(max(getattr(session.choice.settings, name), slider.min), slider.max)
             slider.enabled = free

@@ -95,12 +95,12 @@ class ReviewPanel(QWidget):
             tooltip="Which patterns that reach across the field are taken away before stage 2: those that "
             "are surely the detector's, those that look like a lattice of the sample as well, or none",
         )
-        self.notch.changed.connect(lambda choice: session.configure(notch=choice))
+        self.notch.changed.connect(lambda choice: session.choice.configure(notch=choice))
         self.find_kernel = CheckBox(
             text="Hide neighbours that share noise",
             tooltip="Let the peaks make a kernel; if not, a single pixel is blind, and what you paint",
         )
-        self.find_kernel.changed.connect(lambda on: session.configure(find_kernel=on))
+        self.find_kernel.changed.connect(lambda on: session.choice.configure(find_kernel=on))
         self.background = LayerCombo(workspace.viewer, Shapes, Labels, nothing="flattest parts")
         self.background.setToolTip(
             "Where noise is measured: in the flattest parts of the stack, or inside what you have outlined "
@@ -157,8 +157,8 @@ class ReviewPanel(QWidget):
         self.to_image.setEnabled(self._workspace.images.placement is not None)
         analysing = session.job is not None and session.job.kind == "analysis"
         for choice, value in (
-            (self.notch, session.settings.notch),
-            (self.find_kernel, session.settings.find_kernel),
+            (self.notch, session.choice.settings.notch),
+            (self.find_kernel, session.choice.settings.find_kernel),
         ):
             with choice.changed.blocked():
                 choice.value = value
@@ -213,7 +213,7 @@ class ReviewPanel(QWidget):
             case "2.5d":
                 self._workspace.regenerate("2.5d")
             case "all_patterns":
-                self._session.configure(notch="all")
+                self._session.choice.configure(notch="all")
             case "quick_look" if look.possible and not look.on:
                 self._workspace.toggle_quick_look()
 

@@ -86,10 +86,10 @@ class StagePanel(QWidget):
         self._redraw()
 
     def _redraw(self) -> None:
-        losses = self._session.losses.get(self._kind)
+        losses = self._session.monitor.losses.get(self._kind)
         self.plot.setVisible(losses is not None)
         self.plot.show_losses(losses or Losses())
-        progress = self._session.progress
+        progress = self._session.monitor.progress
         if not self._running or progress is None:
             return
         self.bar.setRange(0, max(progress.total, 1))  # 0 of 0 is a bar that moves and says nothing
