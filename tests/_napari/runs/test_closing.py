@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 from napari_autostructn2v._napari.docks.apply.dock import ApplyModelWidget
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session import jobs
+from napari_autostructn2v._napari.session.progress import Activity
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.learning import prediction
@@ -150,14 +151,14 @@ def to_prediction(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> 
     gate = stops.hold(prediction, "denoise_images", free=4)  # the preview, and slices until the first is told
     hand.click(dock.stage1.run)
     hand.wait(gate.reached.is_set)
-    hand.wait(lambda: dock.session.monitor.progress.activity == "Denoising")
+    hand.wait(lambda: dock.session.monitor.progress.activity is Activity.DENOISING)
 
 
 def to_analysis(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     gate = stops.hold(stages, "analyze")
     hand.click(dock.stage1.run)
     hand.wait(gate.reached.is_set)
-    hand.wait(lambda: dock.session.monitor.progress.activity == "Analysing the noise")
+    hand.wait(lambda: dock.session.monitor.progress.activity is Activity.ANALYSING)
 
 
 def to_review(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:

@@ -54,7 +54,7 @@ def _work(session: Session) -> str:
         return ""
     so_far = f", {progress.done} of {progress.total}" if progress.total else ""
     state = "rests" if session.paused else "is at work"
-    what, activity = INTERRUPTED[job.kind], progress.activity
+    what, activity = INTERRUPTED[job.kind], progress.activity.value
     return f"{what} of {session.run.source.name} {state} ({activity[0].lower()}{activity[1:]}{so_far})."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from napari_autostructn2v.events import (
     Event,
@@ -17,11 +18,25 @@ from napari_autostructn2v.events import (
 from napari_autostructn2v.runs.losses import Losses as LossTable
 
 
+class Activity(Enum):
+    """What a job does at this moment. The values are the words that are shown."""
+
+    STARTING = "Starting"
+    PREPARING = "Preparing"
+    TRAINING = "Training"
+    DENOISING = "Denoising"
+    RECOVERING = "Bringing detail back"
+    ANALYSING = "Analysing the noise"
+    WAITING = "Waiting for room on the disk"
+    MEASURING = "Measuring"
+    DRAWING = "Drawing"
+
+
 @dataclass
 class Progress:
     """How far the running job is in what it does at this moment."""
 
-    activity: str
+    activity: Activity
     done: int = 0
     total: int = 0
     first: int = 0
@@ -73,7 +88,7 @@ class Monitor:
 
     def begin(self, stage: str) -> None:
         """Follow a job that has just started, and that trains this stage if it trains one."""
-        self.progress, self._stage = Progress("Starting"), stage
+        self.progress, self._stage = Progress(Activity.STARTING), stage
 
     def end(self) -> None:
         """The job has ended."""
@@ -88,31 +103,31 @@ class Monitor:
         """Take in an event of the job."""
         match event:
             case StageStarted():
-                activities = {"analysis": "Analysing the noise", "recovery": "Bringing detail back"}
-                self.progress = Progress(activities.get(event.stage, "Preparing"))
+                activities = {"analysis": Activity.ANALYSING, "recovery": Activity.RECOVERING}
+                self.progress = Progress(activities.get(event.stage, Activity.PREPARING))
             case TrainingStarted():
                 self.device = event.device
-                self.progress = Progress("Training", event.step, event.steps, first=event.step)
+                self.progress = Progress(Activity.TRAINING, event.step, event.steps, first=event.step)
             case Step():
                 self._curves.training.append((event.step, event.loss))
-                self._advance("Training", event.step, event.steps)
+                self._advance(Activity.TRAINING, event.step, event.steps)
             case Validation():
                 self._curves.validation.append((event.step, event.loss))
                 if event.best:
                     self._curves.best = (event.step, event.loss)
             case SliceDone():
-                recovering = self.progress is not None and self.progress.activity == "Bringing detail back"
-                activity = "Bringing detail back" if recovering else "Denoising"
+                recovering = self.progress is not None and self.progress.activity is Activity.RECOVERING
+                activity = Activity.RECOVERING if recovering else Activity.DENOISING
                 self._advance(activity, event.done, event.total)
             case Waiting():
-                self._advance("Waiting for room on the disk", 0, 0)
+                self._advance(Activity.WAITING, 0, 0)
 
     @property
     def _curves(self) -> Losses:
         return self.losses.setdefault(self._stage, Losses())
 
-    def _advance(self, activity: str, done: int, total: int) -> None:
-        if self.progress is None or self.progress.activity != activity:
+    def _advance(self, activity: Activity, done: int, total: int) -> None:
+        if self.progress is None or self.progress.activity is not activity:
             self.progress = Progress(activity, done, total, first=done)
             return
         self.progress.done, self.progress.total = done, total

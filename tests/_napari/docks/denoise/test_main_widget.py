@@ -16,7 +16,7 @@ from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.canvas.placement import is_derived
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.review.layer_data import KERNEL, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.session.progress import Progress
+from napari_autostructn2v._napari.session.progress import Activity, Progress
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.learning.training_data import TrainingData
@@ -47,7 +47,8 @@ def slow(hand: Any, dock: StructuredDenoisingWidget) -> StructuredDenoisingWidge
     hand.click(dock.stage1.run)
     hand.wait(
         lambda: (
-            dock.session.monitor.progress is not None and dock.session.monitor.progress.activity == "Training"
+            dock.session.monitor.progress is not None
+            and dock.session.monitor.progress.activity is Activity.TRAINING
         )
     )
     return dock
@@ -285,9 +286,11 @@ def test_cancel_ends_the_training(hand: Any, viewer: Any, slow: Any) -> None:
 def test_stop_keeps_the_network(hand: Any, slow: Any) -> None:
     hand.wait(slow.stage1.stop.isEnabled)
     assert "/ 100000" in slow.stage1.bar.text()
-    slow.session.monitor.progress = Progress("Waiting for room")
+    slow.session.monitor.progress = Progress(Activity.WAITING)
     slow.stage1.refresh()
-    assert slow.stage1.bar.text() == "Waiting for room …", "said where nobody knows how long it takes"
+    assert slow.stage1.bar.text() == "Waiting for room on the disk …", (
+        "said where nobody knows how long it takes"
+    )
     hand.wait(slow.stage1.stop.isEnabled)
     hand.click(slow.stage1.stop)
     hand.wait(lambda: slow.session.phase is Phase.REVIEW or slow.session.messages.error)

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.docks.compare.comparison import SATURATED, Comparison, Way
 from napari_autostructn2v._napari.session.jobs import Cancelled, Failure, Job, JobKind, Stream
-from napari_autostructn2v._napari.session.progress import Progress
+from napari_autostructn2v._napari.session.progress import Activity, Progress
 from napari_autostructn2v._napari.widgets.panel_parts import button, message_label, progress_text
 from napari_autostructn2v._napari.widgets.plot import Plot, dress
 from napari_autostructn2v.events import Event, SliceDone
@@ -109,7 +109,7 @@ class AtWork(QWidget):
         super().__init__()
         self._finished, self._failed = finished, failed
         self.job: Job | None = None
-        self._progress = Progress("")
+        self._progress = Progress(Activity.STARTING)
         self.bar = QProgressBar()
         self.bar.setToolTip("What is being done, how far it is, and the time left")
         self.cancel = button("Cancel", "Stop this and drop what is done", self.stop)
@@ -120,7 +120,7 @@ class AtWork(QWidget):
         self.destroyed.connect(lambda: self._let_go())
         self.hide()
 
-    def start(self, kind: JobKind, activity: str, stream: Stream) -> None:
+    def start(self, kind: JobKind, activity: Activity, stream: Stream) -> None:
         """Run a stream of events to its end, in place of what runs."""
         self._let_go()
         self.job, self._progress = Job(kind, stream), Progress(activity)

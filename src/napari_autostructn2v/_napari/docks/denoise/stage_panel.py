@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari.session.progress import Losses
+from napari_autostructn2v._napari.session.progress import Activity, Losses
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.widgets.panel_parts import (
     REDRAW_MS,
@@ -95,7 +95,7 @@ class StagePanel(QWidget):
         self.bar.setRange(0, max(progress.total, 1))  # 0 of 0 is a bar that moves and says nothing
         self.bar.setValue(progress.done)
         self.bar.setFormat("Paused · " * self._session.paused + progress_text(progress))
-        self.stop.setEnabled(progress.activity == "Training" and progress.done < progress.total)
+        self.stop.setEnabled(progress.activity is Activity.TRAINING and progress.done < progress.total)
 
     def _pause(self) -> None:
         if self._session.paused:
