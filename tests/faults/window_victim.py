@@ -37,14 +37,14 @@ def main() -> None:
             try:
                 event = next(events)
             except StopIteration as end:
-                session.complete(job, end.value)
+                session.runner.complete(job, end.value)
                 return
             done = event.step if isinstance(event, Step) else getattr(event, "done", 0)
             if job.kind == stage and isinstance(event, counted) and 0 < step == done:
                 os.kill(os.getpid(), signal.SIGKILL)
-            session.receive(job, event)
+            session.runner.receive(job, event)
 
-    session.job_started.connect(run)
+    session.runner.started.connect(run)
     image = read_stack(path)
     in_memory = "--memory" in sys.argv
     array = np.array(image.array) if in_memory else image.array

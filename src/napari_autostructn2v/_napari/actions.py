@@ -38,19 +38,19 @@ def approve(viewer: Viewer) -> None:
     """Train again with the reviewed kernel."""
     workspace = workspace_of(viewer)
     session = workspace.session
-    _if(session.review is not None and session.job is None, workspace.approve)
+    _if(session.review is not None and session.runner.job is None, workspace.approve)
 
 
 def skip(viewer: Viewer) -> None:
     """Take the result of stage 1."""
     session = workspace_of(viewer).session
-    _if(session.review is not None and session.job is None, session.skip)
+    _if(session.review is not None and session.runner.job is None, session.skip)
 
 
 def cancel(viewer: Viewer) -> None:
     """Drop the running job; the queue of stacks if there is none."""
     workspace = workspace_of(viewer)
-    if workspace.session.job is not None:
+    if workspace.session.runner.job is not None:
         workspace.session.cancel()
     else:
         workspace.batch.cancel_all()

@@ -84,8 +84,9 @@ class Workspace:
         self._phase = self.session.phase
         self.session.changed.connect(self._on_changed)
         self.session.reviewed.connect(self._on_reviewed)
-        self.session.job_started.connect(self._on_job_started)
-        self.batch.job_started.connect(self._on_batch_started)
+        self.session.runner.started.connect(self._on_job_started)  # before the job's thread starts
+        worker.serve(self.session.runner)
+        worker.serve(self.batch.runner)
         self.quick_look.appeared.connect(self._fly_to_quick_look)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
@@ -256,10 +257,6 @@ class Workspace:
             self._running = self._chosen
             self.images.start(self._chosen)
         self._on_slider()
-        worker.start(job, self.session.receive, self.session.complete, self.session.crash)
-
-    def _on_batch_started(self, job: Job) -> None:
-        worker.start(job, self.batch.receive, self.batch.complete, self.batch.crash)
 
     def _on_slider(self) -> None:
         if self._running is not None:

@@ -277,11 +277,11 @@ def test_one_question_where_something_would_be_interrupted_or_lost(
     answer: str,
 ) -> None:
     way(hand, dock, stops)
-    job, phase, going = dock.session.job, dock.session.phase, dock.workspace.batch.going
+    job, phase, going = dock.session.runner.job, dock.session.phase, dock.workspace.batch.going
     (question,) = closing("Stay")
     assert all(each in question for each in words), question
     assert closing.of_napari == 0 and not closing.closed
-    assert dock.session.job is job and dock.session.phase is phase
+    assert dock.session.runner.job is job and dock.session.phase is phase
     assert dock.workspace.batch.going is going
     assert job is None or not job.control.cancelled.is_set()
     assert len(closing(answer)) == 1
@@ -303,7 +303,7 @@ def test_no_question_where_nothing_is_lost(
     way: Way,
 ) -> None:
     way(hand, dock, stops)
-    job = dock.session.job or dock.workspace.quick_look.look.job
+    job = dock.session.runner.job or dock.workspace.quick_look.look.runner.job
     assert not closing() and closing.closed and closing.of_napari == 1
     assert job is None or job.control.cancelled.is_set()
     stops.let_go()
@@ -314,10 +314,10 @@ def test_a_window_that_stays_open_after_all_goes_on_training(
     hand: Hand, dock: StructuredDenoisingWidget, closing: Closing, stops: Stops
 ) -> None:
     to_training(hand, dock, stops)
-    job = dock.session.job
+    job = dock.session.runner.job
     closing.napari_may = False
     assert len(closing("Close")) == closing.of_napari == 1
-    assert not closing.closed and dock.session.job is job and not job.control.cancelled.is_set()
+    assert not closing.closed and dock.session.runner.job is job and not job.control.cancelled.is_set()
     dock.session.cancel()
 
 

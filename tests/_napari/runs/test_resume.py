@@ -82,7 +82,9 @@ def test_a_killed_window_resumes_to_the_same_result(
     assert dialog is not None and dialog.table.item(0, 0).text() == "tiny"
     hand.click(dialog.resume)
     end = Phase.RESULT if stage == "stage2" else Phase.REVIEW
-    hand.wait(lambda: (dock.session.phase is end and dock.session.job is None) or dock.session.messages.error)
+    hand.wait(
+        lambda: (dock.session.phase is end and dock.session.runner.job is None) or dock.session.messages.error
+    )
     assert not dock.session.messages.error and dock.session.review is not None
     assert dock.session.monitor.losses["stage1"].training
     assert dock.session.review.edited is (stage != "stage1")
@@ -189,7 +191,7 @@ def test_edits_are_kept_while_stage_2_and_a_queue_rest(
         batch.add(Entry("tiny", opened))
         batch.start()
         hand.wait(lambda: len(threads_at_work()) == 2)
-        assert session.paused and batch.going and session.review is not None
+        assert session.runner.paused and batch.going and session.review is not None
         session.mark_peaks(np.where(session.review.peaks, Mark.ERASED, Mark.ADDED))
         hand.wait(lambda: folder.analysis.read_edits("2d")[0] == session.review.peak_edits)  # type: ignore[union-attr]
     finally:

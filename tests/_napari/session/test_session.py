@@ -51,12 +51,12 @@ def run_jobs_here(session: Session, on_event: Callable[[Job, Event], Any] = lamb
             try:
                 event = next(events)
             except StopIteration as end:
-                session.complete(job, end.value)
+                session.runner.complete(job, end.value)
                 return
-            session.receive(job, event)
+            session.runner.receive(job, event)
             on_event(job, event)
 
-    session.job_started.connect(run)
+    session.runner.started.connect(run)
 
 
 @pytest.fixture
@@ -187,27 +187,29 @@ def test_edits_survive_sensitivity_regenerate_and_another_stage_1(reviewed: Sess
 
 def test_cancelled_job_is_dropped_at_once(session: Session, noisy: np.ndarray) -> None:
     jobs: list[Job] = []
-    session.job_started.connect(jobs.append)
+    session.runner.started.connect(jobs.append)
     session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
     events = drive(jobs[0])
-    session.receive(jobs[0], next(events))
+    session.runner.receive(jobs[0], next(events))
     session.cancel()
-    assert session.job is None and session.phase is Phase.DATA and session.run is None
+    assert session.runner.job is None and session.phase is Phase.DATA and session.run is None
     with pytest.raises(StopIteration) as end:
         next(events)
     assert isinstance(end.value.value, Cancelled)
     assert jobs[0].stream.gi_frame is None  # type: ignore[attr-defined]  # its clean-up has run
-    session.complete(jobs[0], "too late")
-    session.receive(jobs[0], Step(step=1, steps=2, loss=1.0))
+    session.runner.complete(jobs[0], "too late")
+    session.runner.receive(jobs[0], Step(step=1, steps=2, loss=1.0))
     assert session.phase is Phase.DATA and session.monitor.progress is None
 
 
 def test_stop_early_keeps_what_is_learned(session: Session, noisy: np.ndarray) -> None:
     session.configure_training(steps=1000)
-    run_jobs_here(session, lambda job, event: session.stop_early() if isinstance(event, Step) else None)
+    run_jobs_here(
+        session, lambda job, event: session.runner.stop_early() if isinstance(event, Step) else None
+    )
     session.choice.choose(Source("tiny", noisy))
-    session.stop_early()  # nothing runs: nothing to stop
+    session.runner.stop_early()  # nothing runs: nothing to stop
     session.start_stage1()
     assert session.phase is Phase.REVIEW
     assert len(session.monitor.losses["stage1"].training) < 5
@@ -215,7 +217,7 @@ def test_stop_early_keeps_what_is_learned(session: Session, noisy: np.ndarray) -
 
 def test_a_stop_asked_for_before_the_training_waits_for_it(session: Session, noisy: np.ndarray) -> None:
     session.configure_training(steps=1000)
-    run_jobs_here(session, lambda job, event: session.stop_early())
+    run_jobs_here(session, lambda job, event: session.runner.stop_early())
     session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
     assert session.phase is Phase.REVIEW, session.messages.error
@@ -319,24 +321,24 @@ def run_in_a_thread(job: Job) -> tuple[threading.Thread, list[Any]]:
 
 def test_a_paused_job_rests_until_it_may_go_on(session: Session, noisy: np.ndarray) -> None:
     jobs: list[Job] = []
-    session.job_started.connect(jobs.append)
+    session.runner.started.connect(jobs.append)
     session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
-    session.pause()
+    session.runner.pause()
     thread, ended = run_in_a_thread(jobs[0])
     thread.join(1.0)
-    assert thread.is_alive() and session.paused
-    session.proceed()
+    assert thread.is_alive() and session.runner.paused
+    session.runner.proceed()
     thread.join(60)
-    assert isinstance(ended[0], Examined) and not session.paused
+    assert isinstance(ended[0], Examined) and not session.runner.paused
 
 
 def test_cancelling_ends_a_paused_job(session: Session, noisy: np.ndarray) -> None:
     jobs: list[Job] = []
-    session.job_started.connect(jobs.append)
+    session.runner.started.connect(jobs.append)
     session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
-    session.pause()
+    session.runner.pause()
     thread, ended = run_in_a_thread(jobs[0])
     session.cancel()
     thread.join(60)
@@ -422,7 +424,7 @@ def test_edits_survive_an_opening_that_is_cancelled(kept: Session, noisy: np.nda
     assert write is not None
     write()
     saved = open_run(tmp_path / "saved")
-    kept.job_started.disconnect()  # the opening goes on until it is cancelled
+    kept.runner.started.disconnect()  # the opening goes on until it is cancelled
     kept.reopen(saved, kept.choice.source)
     kept.cancel()
     run_jobs_here(kept)
@@ -436,7 +438,7 @@ def test_a_run_taken_to_25d_in_the_review_resumes_to_the_same_result(kept: Sessi
     note(kept)
     left = tmp_path / "left in the review", tmp_path / "left in Stage 2"
     shutil.copytree(folder_of(kept).path, left[0])
-    kept.job_started.disconnect()
+    kept.runner.started.disconnect()
     run_jobs_here(
         kept,
         lambda job, event: (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from psygnal import Signal
 
 from napari_autostructn2v._napari.batch.jobs import Applied, Destination, Opened, apply_model, load
+from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import Cancelled, Failure, Job
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import Event, SliceDone, StageStarted
@@ -83,7 +84,7 @@ class Entry:
 
 
 class Batch:
-    """State of one viewer's queue, driven and listened to as a session is.
+    """State of one viewer's queue. Views listen to it as to a session.
 
     One entry runs at a time. A cancelled job gives way to the next only when its thread has ended: both use
     the same network, and there is never more than one result in the making.
@@ -91,7 +92,6 @@ class Batch:
 
     changed = Signal()
     """Entries, their states, settings, error: all but progress, which a view looks up when it has time."""
-    job_started = Signal(Job)
     finished = Signal(Entry, Applied)
 
     def __init__(self, session: Session) -> None:
@@ -100,7 +100,7 @@ class Batch:
         self.entries: list[Entry] = []
         self.error = ""
         """What keeps the whole queue from running."""
-        self._job: Job | None = None
+        self.runner = JobRunner(self._on_event, self._on_end)
         self._current: Entry | None = None
         self._model: Model | None = None
         self._recovery = Config().recovery
@@ -203,30 +203,27 @@ class Batch:
         if not self._going:
             return
         self._going = False
-        if self._job is not None:
-            self._job.control.cancelled.set()
+        self.runner.cancel()
         self.cancel(self.entries)
 
     def _stop_current(self, entries: Sequence[Entry]) -> None:
-        if self._job is not None and self._current in entries:
-            self._job.control.cancelled.set()
+        if self._current in entries:
+            self.runner.cancel()
 
     def _next(self) -> None:
         """Start what is next, unless a job runs or has yet to end."""
-        if self._going and self._job is None:
+        if self._going and self.runner.job is None:
             entry = next((each for each in self.entries if each.state is State.WAITING), None)
             if entry is None:
                 self._going, self._model = False, None
             elif self._model is None:
                 assert self.settings.model is not None
-                self._job = Job("load", load(self.settings.model))
+                self.runner.start("load", load(self.settings.model))
             else:
                 entry.settle(State.RUNNING)
                 self._current = entry
                 stream = apply_model(entry.opened, self._model, self._recovery, self._destination(entry))
-                self._job = Job("apply", stream)
-            if self._job is not None:
-                self.job_started.emit(self._job)
+                self.runner.start("apply", stream)
         self.changed.emit()
 
     def _destination(self, entry: Entry) -> Destination | None:
@@ -240,10 +237,9 @@ class Batch:
 
     # ------------------------------------------------------------------ what a job says
 
-    def receive(self, job: Job, event: Event) -> None:
-        """Take in an event of ``job``."""
+    def _on_event(self, event: Event) -> None:
         entry = self._current
-        if job is not self._job or entry is None or entry.state is not State.RUNNING:
+        if entry is None or entry.state is not State.RUNNING:
             return
         passes = 1 if self._recovery == 0 else 2  # the network's, and the one that brings detail back
         if isinstance(event, StageStarted):
@@ -252,23 +248,17 @@ class Batch:
         elif isinstance(event, SliceDone):
             entry.share = (self._passes_done + event.done / event.total) / passes
 
-    def complete(self, job: Job, outcome: object) -> None:
-        """Take in what ``job`` ended with, and go on."""
-        if job is not self._job:
-            return
-        entry, self._job, self._current, self._passes_done = self._current, None, None, 0
-        stopped = job.control.cancelled.is_set() or isinstance(outcome, Cancelled)
+    def _on_end(self, job: Job, outcome: object) -> None:
+        entry, self._current, self._passes_done = self._current, None, 0
         try:
-            if job.kind == "load" and not stopped:
+            if isinstance(outcome, Cancelled):
+                return
+            if job.kind == "load":
                 self._take_model(outcome)
-            elif entry is not None and not stopped:
+            elif entry is not None:
                 self._take_in(entry, outcome)
         finally:
             self._next()
-
-    def crash(self, job: Job, error: BaseException) -> None:
-        """Take in that ``job`` broke in a way nobody foresaw."""
-        self.complete(job, Failure.of(error))
 
     def _take_model(self, outcome: object) -> None:
         if isinstance(outcome, Failure):

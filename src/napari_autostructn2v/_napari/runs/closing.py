@@ -49,11 +49,11 @@ def unsaved_work_text(session: Session, batch: Batch) -> str:
 
 
 def _work(session: Session) -> str:
-    job, progress = session.job, session.monitor.progress
+    job, progress = session.runner.job, session.monitor.progress
     if job is None or progress is None or session.run is None or job.kind not in INTERRUPTED:
         return ""
     so_far = f", {progress.done} of {progress.total}" if progress.total else ""
-    state = "rests" if session.paused else "is at work"
+    state = "rests" if session.runner.paused else "is at work"
     what, activity = INTERRUPTED[job.kind], progress.activity.value
     return f"{what} of {session.run.source.name} {state} ({activity[0].lower()}{activity[1:]}{so_far})."
 

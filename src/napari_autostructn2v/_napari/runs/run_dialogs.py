@@ -80,7 +80,7 @@ class RunDialogs:
 
     def open_folder(self, folder: Path, instead_of: Sequence[Layer] = ()) -> None:
         """Go on with the run in a folder, in place of layers that only showed it, or say why not."""
-        if self._session.job is not None:
+        if self._session.runner.job is not None:
             self._session.messages.fail(
                 "Another run is at work. Wait for it or cancel it, then open this one."
             )

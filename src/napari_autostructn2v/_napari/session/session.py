@@ -13,13 +13,15 @@ from psygnal import Signal
 from pydantic import ValidationError
 
 from napari_autostructn2v._napari.session.choice import Choice
+from napari_autostructn2v._napari.session.earlier_edits import EarlierEdits
+from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import (
-    Cancelled,
     Examined,
     Failure,
     Job,
     JobKind,
     Reopened,
+    Stream,
     examination,
     reopen,
     stage1,
@@ -47,10 +49,6 @@ if TYPE_CHECKING:
 class Session:
     """State of one viewer's denoising. Views listen to its signals and change it through its methods only.
 
-    A job is started by emitting it; whoever runs it (a thread in napari, a loop in a test) hands each event
-    to :meth:`receive` and the end to :meth:`complete` or :meth:`crash`. What a job says after it was
-    cancelled is ignored, so that cancelling takes effect at once.
-
     Attributes
     ----------
     choice
@@ -59,6 +57,8 @@ class Session:
         What the person is told.
     monitor
         Progress and losses of the running job.
+    runner
+        The running job.
     disk
         The folder of the run, and what is saved.
     attempts
@@ -72,7 +72,6 @@ class Session:
     reviewed = Signal()
     """The review is new or edited."""
     previewed = Signal(Preview)
-    job_started = Signal(Job)
     stage_finished = Signal(str, StageOutput)
 
     def __init__(self, store: RunStore | None = None) -> None:
@@ -83,14 +82,14 @@ class Session:
         self.phase = Phase.DATA
         self.run: Run | None = None
         self.review: Review | None = None
-        self.job: Job | None = None
+        self.runner = JobRunner(self._on_event, self._on_end)
         self.attempts: list[Attempt] = []
         self._z: int | None = None
         self._approved: Review | None = None
-        self._edited_before: tuple[Run, Review] | None = None
-        """The run before this one, with its edited review: its edits are used again for the same data."""
+        self._earlier_edits = EarlierEdits()
         self.choice.changed.connect(self._on_choice)
-        self.messages.changed.connect(self._on_messages)
+        self.messages.changed.connect(self.changed.emit)
+        self.runner.steered.connect(self._on_steered)
 
     # ------------------------------------------------------------------ data and settings
 
@@ -102,9 +101,6 @@ class Session:
         analysis = settings.config().analysis
         if analysis != before.config().analysis:
             self._edit(lambda review: review.with_config(analysis))
-        self.changed.emit()
-
-    def _on_messages(self) -> None:
         self.changed.emit()
 
     def configure_training(self, **changes: Any) -> None:
@@ -120,8 +116,8 @@ class Session:
     def look_at(self, z: int) -> None:
         """Let the next previews show slice ``z``."""
         self._z = z
-        if self.job is not None:
-            self.job.control.preview_slice = self._slice_of_run
+        if self.runner.job is not None:
+            self.runner.job.control.preview_slice = self._slice_of_run
 
     @property
     def _slice_of_run(self) -> int | None:
@@ -130,15 +126,10 @@ class Session:
             return self._z
         return min(self._z, self.run.stack.shape[0] - 1)
 
-    def know_device(self, name: str) -> None:
-        """Take in which device will compute."""
-        self.monitor.device = name
-        self.changed.emit()
-
     @property
     def ready(self) -> bool:
         """Whether stage 1 can start."""
-        return self.choice.usable and self.job is None
+        return self.choice.usable and self.runner.job is None
 
     # ------------------------------------------------------------------ the way through
 
@@ -149,10 +140,9 @@ class Session:
             return
         folder = self.disk.new_folder(source.name, self.run)
         recovery = self.choice.settings.recovery
-        self._begin(Run(source, as_stack(source.array, mode), mode, recovery=recovery, folder=folder))
-        assert self.run is not None
-        request = self.choice.request(self.run)
-        self._start("stage1", lambda run: stage1(run, request))
+        run = Run(source, as_stack(source.array, mode), mode, recovery=recovery, folder=folder)
+        self._begin(run)
+        self._start("stage1", stage1(run, self.choice.request(run)))
 
     def reopen(self, saved: SavedRun, source: Source) -> None:
         """Go on with a saved run: denoise again with its models, put its edits on the analysis."""
@@ -168,14 +158,14 @@ class Session:
             return
         stack, recovery = as_stack(source.array, request.mode), request.config.recovery
         self.choice.take_request(request, stack)
-        self._begin(Run(source, stack, request.mode, request.seed, recovery=recovery, folder=folder))
+        run = Run(source, stack, request.mode, request.seed, recovery=recovery, folder=folder)
+        self._begin(run)
         self.monitor.losses = {"stage1": Losses.read(saved.folder.stage("stage1").losses)}
-        self._start("reopen", lambda run: reopen(run, saved))
+        self._start("reopen", reopen(run, saved))
 
     def _begin(self, run: Run) -> None:
         """Make this the present run; the edits of the one before are remembered."""
-        if self.run is not None and self.review is not None and self.review.edited:
-            self._edited_before = self.run, self.review
+        self._earlier_edits.remember(self.run, self.review)
         self.run, self.review, self.attempts = run, None, []
         self.monitor.losses = {}
         self.phase = Phase.STAGE1
@@ -183,7 +173,7 @@ class Session:
 
     def approve(self) -> None:
         """Train again with the reviewed kernel, and denoise."""
-        if self.review is None or self.run is None or self.job is not None:
+        if self.review is None or self.run is None or self.runner.job is not None:
             return
         self._approved = self.review  # which may be edited further while the stage runs
         analysis, training = self.review.analysis, self.choice.settings.config().stage2
@@ -194,12 +184,11 @@ class Session:
         assert self.run is not None
         self.phase = Phase.STAGE2
         self.monitor.losses.pop("stage2", None)
-        request = self.choice.request(self.run)
-        self._start("stage2", lambda run: stage2(run, request, spec))
+        self._start("stage2", stage2(self.run, self.choice.request(self.run), spec))
 
     def skip(self) -> None:
         """Take the first stage's result as the result."""
-        if self.review is None or self.run is None or self.job is not None:
+        if self.review is None or self.run is None or self.runner.job is not None:
             return
         self.run = replace(self.run, stage2=None, skipped=True)
         self.phase = Phase.RESULT
@@ -207,7 +196,7 @@ class Session:
 
     def take(self, attempt: Attempt) -> None:
         """Make one of the results of the second stage the result."""
-        if self.run is None or self.job is not None or attempt.output is self.run.stage2:
+        if self.run is None or self.runner.job is not None or attempt.output is self.run.stage2:
             return
         self.run = replace(self.run, stage2=attempt.output, skipped=False)
         self.phase = Phase.RESULT
@@ -226,45 +215,21 @@ class Session:
 
         The first stage is the same in both modes, so it need not run again.
         """
-        if self.run is None or self.run.stage1 is None or self.job is not None:
+        if self.run is None or self.run.stage1 is None or self.runner.job is not None:
             return
         # a region that does not suit the data is refused here, where the person has just asked for it
         request = replace(
             self.choice.request(self.run), mode=mode or self.run.mode, region=self.choice.region
         )
-        self._start("analysis", lambda run: examination(run, request))
-
-    def stop_early(self) -> None:
-        """End the training, keep what it has learned, and go on with that."""
-        if self.job is not None:
-            self.job.control.stop_early.set()
-            self.proceed()
-
-    def pause(self) -> None:
-        """Pause the running job."""
-        if self.job is not None:
-            self.job.control.resumed.clear()
-            self.changed.emit()
-
-    def proceed(self) -> None:
-        """Let a paused job go on."""
-        if self.job is not None and self.paused:
-            self.monitor.restart_pace()
-            self.job.control.resumed.set()
-            self.changed.emit()
-
-    @property
-    def paused(self) -> bool:
-        """Whether the job is paused."""
-        return self.job is not None and not self.job.control.resumed.is_set()
+        self._start("analysis", examination(self.run, request))
 
     def cancel(self, reason: str = "") -> None:
         """Drop the running job and what it made."""
-        if self.job is None:
+        job = self.runner.job
+        if job is None:
             return
-        self.job.control.cancelled.set()
-        self.job.control.resumed.set()
-        self._settle_back(self.job.kind)
+        self.runner.drop()
+        self._settle_back(job.kind)
         self.messages.notify(reason or "Cancelled.")
 
     # ------------------------------------------------------------------ to the disk
@@ -322,36 +287,20 @@ class Session:
             self.messages.error, self.messages.cause = str(error), None
         self.reviewed.emit()
 
-    def _with_edits_of_before(self, review: Review) -> Review:
-        """What was painted before the same data went through stage 1 again is not lost."""
-        if self._edited_before is None or self.run is None:
-            return review
-        run, old = self._edited_before
-        self._edited_before = None
-        if run.source.array is not self.run.source.array:
-            return review
-        return old.with_automatic(review.automatic)
-
     # ------------------------------------------------------------------ what a job says
 
-    def _start(self, kind: JobKind, stream: Callable[[Run], Any]) -> None:
-        assert self.run is not None
+    def _start(self, kind: JobKind, stream: Stream) -> None:
         self.messages.clear()
-        try:
-            self.job = Job(kind, stream(self.run))
-        except AutoStructN2VError as error:
-            self._settle_back(kind)
-            self.messages.fail(str(error))
-            return
-        self.job.control.preview_slice = self._slice_of_run
         self.monitor.begin("stage1" if kind == "reopen" else kind)
+        self.runner.start(kind, stream, self._slice_of_run)
         self.changed.emit()
-        self.job_started.emit(self.job)
 
-    def receive(self, job: Job, event: Event) -> None:
-        """Take in an event of ``job``."""
-        if job is not self.job:
-            return
+    def _on_steered(self) -> None:
+        if not self.runner.paused:
+            self.monitor.restart_pace()
+        self.changed.emit()
+
+    def _on_event(self, event: Event) -> None:
         self.monitor.receive(event)
         if not isinstance(event, Waiting):
             self.messages.go_on()
@@ -363,22 +312,19 @@ class Session:
             case Preview():
                 self.previewed.emit(event)
 
-    def complete(self, job: Job, outcome: object) -> None:
-        """Take in what ``job`` ended with."""
-        if job is not self.job or isinstance(outcome, Cancelled):
-            return
+    def _on_end(self, job: Job, outcome: object) -> None:
         if isinstance(outcome, Failure):
             self._settle_back(job.kind)
             self.messages.error, self.messages.cause = outcome.message, outcome.error
             self.changed.emit()
             return
-        self.job = None
         self.monitor.end()
+        assert self.run is not None
         match outcome:
             case Review():
                 self._take_in_analysis(outcome)
             case Examined():
-                self._take_in_stage1(outcome.output, self._with_edits_of_before(outcome.review))
+                self._take_in_stage1(outcome.output, self._earlier_edits.put_on(outcome.review, self.run))
             case StageOutput():
                 self._take_in_stage2(outcome)
             case Reopened():
@@ -392,10 +338,6 @@ class Session:
                 self.approve()
             else:
                 self.skip()
-
-    def crash(self, job: Job, error: BaseException) -> None:
-        """Take in that ``job`` broke in a way nobody foresaw."""
-        self.complete(job, Failure.of(error))
 
     def _take_in_analysis(self, outcome: Review) -> None:
         assert self.run is not None
@@ -429,7 +371,7 @@ class Session:
         self.stage_finished.emit("stage2", output)
 
     def _take_in_run(self, outcome: Reopened) -> None:
-        self._edited_before = None
+        self._earlier_edits.forget()
         self._take_in_stage1(outcome.stage1, outcome.review)
         if outcome.stage2 is not None:
             losses = outcome.saved.folder.stage("stage2").losses
@@ -440,7 +382,7 @@ class Session:
         self.disk.note_opened(outcome.saved, self.run)
 
     def _settle_back(self, kind: JobKind) -> None:
-        self.job = None
+        """Go back to where the job began."""
         self.monitor.end()
         self.monitor.losses.pop(kind, None)
         if kind in ("stage1", "reopen"):

@@ -236,7 +236,7 @@ def test_what_the_verdict_advises_is_a_click_away(hand: Any, viewer: Any) -> Non
     assert "2.5D may do better" in review.verdict.text() and review.advice.text() == "Try 2.5D"
     hand.click(review.to_kernel)
     hand.click(review.advice)
-    hand.wait(lambda: session.job is None)
+    hand.wait(lambda: session.runner.job is None)
     assert not session.messages.error and session.run.stage1 is first
     assert viewer.layers.selection.active is dock.workspace.review.labels(KERNEL)
     assert dock.data.mode.value == "2.5d" and session.review.analysis.kernel.ndim == 3
@@ -309,7 +309,7 @@ def test_removed_layer_stops_its_training(hand: Any, viewer: Any, image: Any, sl
 def test_closing_the_window_stops_the_training(hand: Any, viewer: Any, slow: Any, shown: bool) -> None:
     if shown:
         viewer.window.show()
-    job = slow.session.job
+    job = slow.session.runner.job
     viewer.close()
     hand.wait(lambda: not threads_at_work())
     assert job.control.cancelled.is_set()

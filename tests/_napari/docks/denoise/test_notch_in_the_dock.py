@@ -97,7 +97,7 @@ def test_an_outline_that_cannot_be_used_is_told(hand: Any, viewer: Any, dock: An
     assert dock.session.review is before, "the review is as it was"
     viewer.add_labels(np.zeros(SHAPE, int), name="empty")
     combo.setCurrentIndex(combo.findText("empty"))
-    hand.wait(lambda: dock.session.job is None)
+    hand.wait(lambda: dock.session.runner.job is None)
     assert "empty" in dock.message.text() and dock.session.review is before
 
 

@@ -40,7 +40,7 @@ def test_an_empty_shapes_layer_is_told_before_anything_starts(hand: Any, viewer:
     dock.data.training.field.choose(viewer.layers["box"])
     hand.click(dock.stage1.run)
     assert "no shape in box" in dock.message.text()
-    assert dock.session.job is None
+    assert dock.session.runner.job is None
 
 
 def test_another_preset_sets_the_training_anew(dock: Any) -> None:

@@ -56,8 +56,8 @@ class AnalysisPanel(QWidget):
     def refresh(self) -> None:
         """Show the session."""
         session = self._session
-        analysing = session.job is not None and session.job.kind == "analysis"
-        free = session.review is not None and (session.job is None or analysing)
+        analysing = session.runner.job is not None and session.runner.job.kind == "analysis"
+        free = session.review is not None and (session.runner.job is None or analysing)
         for name, slider in self.sliders.items():
             with slider.changed.blocked():
                 slider.value = min(max(getattr(session.choice.settings, name), slider.min), slider.max)

@@ -108,10 +108,10 @@ class DataPanel(QWidget):
         ):
             with widget.changed.blocked():
                 widget.value = value
-            widget.enabled = session.job is None
-        self.layer.setEnabled(session.job is None)
-        self.open_run.setEnabled(session.job is None)
-        self.resume.setEnabled(session.job is None)
+            widget.enabled = session.runner.job is None
+        self.layer.setEnabled(session.runner.job is None)
+        self.open_run.setEnabled(session.runner.job is None)
+        self.resume.setEnabled(session.runner.job is None)
         self.training.refresh()
         if session.monitor.device:
             self.device.setText(f"Device: {session.monitor.device}")

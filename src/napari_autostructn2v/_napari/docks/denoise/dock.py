@@ -157,10 +157,16 @@ class StructuredDenoisingWidget(DockColumn):
 
     def _find_device(self) -> None:
         """Say which device will be used; importing PyTorch for that takes seconds, so in a thread."""
-        if self.session.monitor.device:
+        session = self.session
+        if session.monitor.device:
             return
+
+        def know(name: str) -> None:
+            session.monitor.device = name
+            session.changed.emit()
+
         worker = create_worker(device_name, _start_thread=False, _ignore_errors=True)
-        worker.returned.connect(self.session.know_device)
+        worker.returned.connect(know)
         worker.start()
 
     def _save_result(self) -> None:

@@ -108,7 +108,7 @@ class ResultPanel(QWidget):
             present = [attempt.output for attempt in attempts]
             if run is not None and run.stage2 in present:
                 self.attempts.setCurrentIndex(present.index(run.stage2))
-        free = self._session.job is None
+        free = self._session.runner.job is None
         self.attempts.setEnabled(free and len(attempts) > 1)
         self.keep.setEnabled(free and run is not None and run.stage2 is not None)
         self.forget.setEnabled(free and len(attempts) > 1)

@@ -151,11 +151,11 @@ class ReviewPanel(QWidget):
     def refresh(self) -> None:
         """Show the session."""
         session, review = self._session, self._session.review
-        free = review is not None and session.job is None
+        free = review is not None and session.runner.job is None
         for widget in (self.to_spectrum, self.to_kernel):
             widget.setEnabled(review is not None)
         self.to_image.setEnabled(self._workspace.images.placement is not None)
-        analysing = session.job is not None and session.job.kind == "analysis"
+        analysing = session.runner.job is not None and session.runner.job.kind == "analysis"
         for choice, value in (
             (self.notch, session.choice.settings.notch),
             (self.find_kernel, session.choice.settings.find_kernel),
@@ -188,7 +188,7 @@ class ReviewPanel(QWidget):
                 + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()
-        self._show_advice(review is not None and session.job is None)
+        self._show_advice(review is not None and session.runner.job is None)
         self._show_quick_look()
         for reset, edits in (
             (self.reset_peaks, review and review.peak_edits),

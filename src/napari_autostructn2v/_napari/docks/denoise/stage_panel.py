@@ -44,7 +44,7 @@ class StagePanel(QWidget):
         self.stop = button(
             "Stop and keep",
             "End the training now, keep the best network so far, and go on with it",
-            self._session.stop_early,
+            self._session.runner.stop_early,
         )
         self.pause = button(
             "Pause", "Let the training rest, to have the computer for something else, or go on", self._pause
@@ -65,7 +65,7 @@ class StagePanel(QWidget):
 
     @property
     def _running(self) -> bool:
-        job = self._session.job
+        job = self._session.runner.job
         kinds = ("stage1", "reopen") if self._kind == "stage1" else ("stage2",)
         return job is not None and job.kind in kinds
 
@@ -76,7 +76,7 @@ class StagePanel(QWidget):
         self.run.setText("Run stage 1 again" if session.phase > Phase.STAGE1 else "Run stage 1")
         self.stop.setVisible(self._running)
         self.pause.setVisible(self._running)
-        self.pause.setText("Continue" if session.paused else "Pause")
+        self.pause.setText("Continue" if session.runner.paused else "Pause")
         self.cancel.setVisible(self._running)
         self.bar.setVisible(self._running)
         if self._running:
@@ -94,11 +94,11 @@ class StagePanel(QWidget):
             return
         self.bar.setRange(0, max(progress.total, 1))  # 0 of 0 is a bar that moves and says nothing
         self.bar.setValue(progress.done)
-        self.bar.setFormat("Paused · " * self._session.paused + progress_text(progress))
+        self.bar.setFormat("Paused · " * self._session.runner.paused + progress_text(progress))
         self.stop.setEnabled(progress.activity is Activity.TRAINING and progress.done < progress.total)
 
     def _pause(self) -> None:
-        if self._session.paused:
-            self._session.proceed()
+        if self._session.runner.paused:
+            self._session.runner.proceed()
         else:
-            self._session.pause()
+            self._session.runner.pause()

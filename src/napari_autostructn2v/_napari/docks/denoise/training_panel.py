@@ -77,7 +77,7 @@ class TrainingPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the session."""
-        session, free = self._session, self._session.job is None
+        session, free = self._session, self._session.runner.job is None
         for key, widget in self.fields.items():
             with widget.changed.blocked():
                 widget.value = getattr(session.choice.settings.training, key)
