@@ -1,4 +1,4 @@
-"""Jobs in threads of their own, and errors of what is written in napari's pool of threads, in words."""
+"""Runs jobs in threads of their own, and puts errors of short work in napari's pool of threads into words."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class _Worker(QObject):
     def __init__(self, job: Job, runner: JobRunner) -> None:
         super().__init__()
         self._job, self._runner = job, runner
-        # waited for as the program ends: a training that is cancelled writes its checkpoint
+        # no daemon: the program waits for it, as a training that is cancelled writes its checkpoint
         self.thread_of_job = threading.Thread(target=self._work, name=THREAD)
-        self._said.connect(self._tell)
-        self._completed.connect(self._tell_outcome)
-        self._crashed.connect(self._tell_error)
+        self._said.connect(self._report)
+        self._completed.connect(self._report_outcome)
+        self._crashed.connect(self._report_error)
 
     def _work(self) -> None:
         # On Linux niceness belongs to a thread: painting stays smooth while all cores train. Not the full
@@ -67,24 +67,24 @@ class _Worker(QObject):
         else:
             self._completed.emit(outcome)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         self._runner.receive(self._job, event)
 
-    def _tell_outcome(self, outcome: object) -> None:
+    def _report_outcome(self, outcome: object) -> None:
         self._end()
         self._runner.complete(self._job, outcome)
 
-    def _tell_error(self, error: BaseException) -> None:
+    def _report_error(self, error: BaseException) -> None:
         self._end()
         self._runner.crash(self._job, error)
 
     def _end(self) -> None:
-        self.thread_of_job.join()  # it has nothing left to do, and Qt wants this deleted where it was made
+        self.thread_of_job.join()  # it is at its end, and Qt wants this object deleted where it was made
         _at_work.discard(self)
 
 
 _at_work: set[_Worker] = set()
-"""Until their end is told: nothing is heard of what is deleted."""
+"""Kept until their end is reported: the signals of a deleted object reach nobody."""
 
 
 def error_text_of(write: Callable[..., Any], *args: Any, **options: Any) -> str:

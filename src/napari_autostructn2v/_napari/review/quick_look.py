@@ -21,7 +21,7 @@ GAP = 2
 
 
 class QuickLook:
-    """Trains with the session's kernel as it is; another kernel or another place begins anew."""
+    """Trains with the kernel of the session. After a change of kernel or place it starts again."""
 
     changed = Signal()
 
@@ -38,17 +38,17 @@ class QuickLook:
 
     @property
     def on(self) -> bool:
-        """Whether a quick look is wanted."""
+        """Whether the person has switched the quick look on."""
         return self.box is not None
 
     @property
     def possible(self) -> bool:
-        """Whether there is a kernel to look at and nothing else at work."""
+        """Whether there is a kernel, and no job of the session is running."""
         return self._session.review is not None and self._session.runner.job is None
 
     @property
     def status(self) -> str:
-        """How far it is, in words; nothing when it is off."""
+        """Its progress as a text; empty while it is off."""
         if not self.on:
             return ""
         if self.runner.job is None:
@@ -56,7 +56,7 @@ class QuickLook:
         return f"Quick look: step {self.step} / {QUICK_LOOK.steps}"
 
     def start(self, box: Box, z: int) -> None:
-        """Look at slice ``z`` of a part of the stack, with the kernel as it is."""
+        """Look at slice ``z`` of a part of the stack, with the present kernel."""
         self.runner.drop()
         run, review = self._session.run, self._session.review
         if not self.possible or run is None or review is None or run.stage1 is None:
@@ -69,7 +69,7 @@ class QuickLook:
         self.changed.emit()
 
     def restart(self) -> None:
-        """Look again at the same place if the kernel is another one by now."""
+        """Look again at the same place if the kernel has changed."""
         review = self._session.review
         if review is None:
             self.stop()
@@ -77,7 +77,7 @@ class QuickLook:
             self.start(self.box, self._z)
 
     def stop(self) -> None:
-        """No quick look any more."""
+        """Switch the quick look off."""
         self.runner.drop()
         if self.on or self.picture is not None:
             self.box = self.picture = None

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.session import Session
 
 INTERRUPTED = {"stage1": "Stage 1", "stage2": "Stage 2", "reopen": "The saved run"}
-"""Jobs whose end somebody waits for. An analysis or a quick look is made again in seconds."""
+"""Jobs that take long. An analysis or a quick look can be repeated in seconds."""
 
 
 def unsaved_work_text(session: Session, batch: Batch) -> str:
-    """What closing would interrupt or lose; nothing if it may close at once."""
+    """What closing the window would interrupt or lose; empty if nothing."""
     paragraphs = []
     run, working = session.run, _work(session)
     autosaved = run is not None and run.autosaved

@@ -1,4 +1,4 @@
-"""One job at a time: started, steered and heard here. Knows no thread."""
+"""Runs one job at a time for its owner. Knows no thread."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class JobRunner:
             self.proceed()
 
     def cancel(self) -> None:
-        """Ask the job to end. It stays the current one until it has ended, and that is told."""
+        """Ask the job to end. It stays the current job until it has ended, and the owner hears its end."""
         if self.job is not None:
             self.job.control.cancelled.set()
             self.job.control.resumed.set()
 
     def drop(self) -> None:
-        """Ask the job to end, and hear nothing more of it."""
+        """Ask the job to end, and ignore whatever it still says."""
         self.cancel()
         self.job = None
 
@@ -90,5 +90,5 @@ class JobRunner:
             self._on_end(job, Cancelled() if job.control.cancelled.is_set() else outcome)
 
     def crash(self, job: Job, error: BaseException) -> None:
-        """Take in that ``job`` broke in a way nobody foresaw."""
+        """Take in an unexpected error while ``job`` was run."""
         self.complete(job, Failure.of(error))

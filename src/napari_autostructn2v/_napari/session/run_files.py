@@ -1,4 +1,4 @@
-"""A session's run as a run folder, and back: nothing that was trained or painted is lost."""
+"""Writes a run of the session to a run folder, with all that was trained and painted, and opens it again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SavedRun:
-    """What a run folder says of the run, its models aside."""
+    """What a run folder says about the run. The models are loaded later."""
 
     folder: RunFolder
     image: ImageFile

@@ -1,4 +1,4 @@
-"""What a person does with one stack: data, stage 1, review, stage 2, result. Knows no window and no layer."""
+"""The way of one stack from data to result: stage 1, review, stage 2. Knows no window and no layer."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Session:
     # ------------------------------------------------------------------ data and settings
 
     def _on_choice(self, before: Settings) -> None:
-        """Let the present run follow the settings that need no new training."""
+        """Apply settings to the present run where that needs no new training."""
         settings = self.choice.settings
         if self.run is not None and settings.recovery != self.run.recovery:
             self.run = replace(self.run, recovery=settings.recovery)
@@ -121,7 +121,7 @@ class Session:
 
     @property
     def _slice_of_run(self) -> int | None:
-        """The slice looked at, in the stack of the run: its layer may have more slices by now."""
+        """The slice to preview. The layer may have more slices by now than the stack of the run."""
         if self._z is None or self.run is None:
             return self._z
         return min(self._z, self.run.stack.shape[0] - 1)
@@ -147,7 +147,7 @@ class Session:
     def reopen(self, saved: SavedRun, source: Source) -> None:
         """Go on with a saved run: denoise again with its models, put its edits on the analysis."""
         request = saved.request
-        self.choice.take_mode(request.mode)  # which decides whether the data can be used
+        self.choice.take_mode(request.mode)  # the mode decides whether the data can be used
         self.choice.choose(source)
         if not self.ready:
             return
@@ -164,7 +164,7 @@ class Session:
         self._start("reopen", reopen(run, saved))
 
     def _begin(self, run: Run) -> None:
-        """Make this the present run; the edits of the one before are remembered."""
+        """Make this the present run, and remember the edits of the run before it."""
         self._earlier_edits.remember(self.run, self.review)
         self.run, self.review, self.attempts = run, None, []
         self.monitor.losses = {}
@@ -175,7 +175,7 @@ class Session:
         """Train again with the reviewed kernel, and denoise."""
         if self.review is None or self.run is None or self.runner.job is not None:
             return
-        self._approved = self.review  # which may be edited further while the stage runs
+        self._approved = self.review  # the review may be edited further while the stage runs
         analysis, training = self.review.analysis, self.choice.settings.config().stage2
         box = self.choice.box(self.run.stack)
         self._train_with(StageSpec(analysis.kernel, analysis.notch_rule, training, box))
@@ -204,27 +204,28 @@ class Session:
         self.changed.emit()
 
     def forget(self, attempt: Attempt) -> None:
-        """Drop a result of the second stage that is not the present one."""
+        """Delete a result of the second stage, unless it is the present result."""
         if self.run is None or attempt.output is not self.run.stage2:
             self.attempts = [each for each in self.attempts if each is not attempt]
             attempt.output.forget(each.output for each in self.attempts)
             self.changed.emit()
 
     def regenerate(self, mode: Mode | None = None) -> None:
-        """Analyse the noise again, in another mode if given; what the person edited is put on top again.
+        """Analyse the noise again, in another mode if given. The person's edits stay.
 
         The first stage is the same in both modes, so it need not run again.
         """
         if self.run is None or self.run.stage1 is None or self.runner.job is not None:
             return
-        # a region that does not suit the data is refused here, where the person has just asked for it
+        # the region as it was outlined: if it does not fit the data, the job says so. The person has just
+        # asked for it, and must not get an analysis of another region
         request = replace(
             self.choice.request(self.run), mode=mode or self.run.mode, region=self.choice.region
         )
         self._start("analysis", examination(self.run, request))
 
     def cancel(self, reason: str = "") -> None:
-        """Drop the running job and what it made."""
+        """Cancel the running job, and drop what it made."""
         job = self.runner.job
         if job is None:
             return

@@ -123,14 +123,14 @@ class AtWork(QWidget):
         self.hide()
 
     def start(self, kind: JobKind, activity: Activity, stream: Stream) -> None:
-        """Run a stream of events to its end, in place of what runs."""
+        """Run this job, in place of the one that runs."""
         self._progress = Progress(activity)
         self._show_progress()
         self.show()
         self.runner.start(kind, stream)
 
     def stop(self) -> None:
-        """Cancel what runs."""
+        """Cancel the job."""
         self.runner.drop()
         self.hide()
         self._failed("Cancelled.")

@@ -1,4 +1,4 @@
-"""A stage at work."""
+"""A stage that is running."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class StagePanel(QWidget):
-    """A stage at work: progress, curves, stop and cancel."""
+    """A running stage: progress, curves, stop and cancel."""
 
     def __init__(self, workspace: Workspace, kind: str) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class StagePanel(QWidget):
             self._session.runner.stop_early,
         )
         self.pause = button(
-            "Pause", "Let the training rest, to have the computer for something else, or go on", self._pause
+            "Pause", "Pause the training, to have the computer for something else, or go on", self._pause
         )
         self.cancel = button("Cancel", "Drop this stage and go back", self._session.cancel)
         layout = QVBoxLayout(self)
