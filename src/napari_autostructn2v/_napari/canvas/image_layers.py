@@ -36,7 +36,7 @@ class ImageLayers:
         self.preview: Image | None = None
         self.results: dict[str, Image] = {}
         self._pattern: Image | None = None
-        self._recovery = session.settings.recovery
+        self._recovery = session.choice.settings.recovery
         session.previewed.connect(self._on_preview)
         session.stage_finished.connect(self._on_stage_finished)
         session.changed.connect(self._on_changed)
@@ -80,7 +80,7 @@ class ImageLayers:
 
     def _place_of_pattern(self, placement: Placement, ndim: int) -> dict[str, Any]:
         """Last in the row: after the second stage, once that shows something."""
-        job = self._session.job
+        job = self._session.runner.job
         second = "stage2" in self.results or (job is not None and job.kind == "stage2")
         return placement.beside(COLUMN["stage2"] + second, ndim)
 
@@ -89,7 +89,7 @@ class ImageLayers:
             self.pattern.translate = self._place_of_pattern(self.placement, self.pattern.ndim)["translate"]
 
     def _on_preview(self, event: Preview) -> None:
-        job = self._session.job
+        job = self._session.runner.job
         if self.placement is None or job is None:
             return
         limits = contrast_limits(event.denoised)
@@ -110,7 +110,7 @@ class ImageLayers:
             self.preview.refresh(thumbnail=False, extent=False, highlight=False)
 
     def _on_changed(self) -> None:
-        if self._session.job is None:
+        if self._session.runner.job is None:
             self._drop_preview()
         self._make_room()
         self._bring_detail_back()
@@ -133,7 +133,7 @@ class ImageLayers:
         old = self.results.pop(kind, None)
         if old is not None and old in self._viewer.layers:
             self._viewer.layers.remove(old)
-        self._recovery = self._session.settings.recovery
+        self._recovery = self._session.choice.settings.recovery
         denoised = output.denoised(self._recovery)
         self.results[kind] = self._viewer.add_image(
             by_slices(denoised),

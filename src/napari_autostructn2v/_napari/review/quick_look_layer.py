@@ -46,9 +46,7 @@ class QuickLookLayer:
         self._timer.timeout.connect(self.look.restart)
         session.reviewed.connect(self._on_reviewed)
         self.look.changed.connect(self._show)
-        self.look.job_started.connect(
-            lambda job: worker.start(job, self.look.receive, self.look.complete, self.look.crash)
-        )
+        worker.serve(self.look.runner)
 
     def toggle(self, image: Image) -> None:
         """Begin a quick look at what is seen of the image, or end it."""

@@ -74,20 +74,22 @@ class RunDialogs:
 
     def resume(self) -> None:
         """List the runs that are kept on this computer, and go on with the one chosen."""
-        if self._session.store is not None:
-            self.dialog = ResumeDialog(self._window, self._session.store, self.open_folder)
+        if self._session.disk.store is not None:
+            self.dialog = ResumeDialog(self._window, self._session.disk.store, self.open_folder)
             self.dialog.open()
 
     def open_folder(self, folder: Path, instead_of: Sequence[Layer] = ()) -> None:
         """Go on with the run in a folder, in place of layers that only showed it, or say why not."""
-        if self._session.job is not None:
-            self._session.tell("", "Another run is at work. Wait for it or cancel it, then open this one.")
+        if self._session.runner.job is not None:
+            self._session.messages.fail(
+                "Another run is at work. Wait for it or cancel it, then open this one."
+            )
             return
         try:
             saved = open_run(folder)
             array, meta, _ = image_layer(saved.image)
         except AutoStructN2VError as error:
-            self._session.tell("", str(error))
+            self._session.messages.fail(str(error))
             return
         # before others are added: napari 0.9.2 can crash when it draws again what was removed after that
         for layer in instead_of:
@@ -128,7 +130,9 @@ class RunDialogs:
         question.setIcon(QMessageBox.Icon.Question)
         question.setText(lost)
         save, close = None, "Close"
-        if session.save_to(Path()) is not None and (session.unsaved or not session.kept):
+        run, unsaved = session.run, session.disk.unsaved(session.review)
+        autosaved = run is not None and run.autosaved
+        if session.save_to(Path()) is not None and (unsaved or not autosaved):
             save = question.addButton("Save the run and close", QMessageBox.ButtonRole.AcceptRole)
             close = "Close without saving"
         leave = question.addButton(close, QMessageBox.ButtonRole.DestructiveRole)
@@ -139,14 +143,14 @@ class RunDialogs:
         answer = question.clickedButton()
         question.deleteLater()
         if save is not None and answer is save:
-            path = session.folder or self._ask_folder()
+            path = session.disk.saved_in or self._ask_folder()
             if path is not None:
                 self._save(path, close=True)
         return answer is leave
 
     def _ask_folder(self) -> Path | None:
         name = "run" if self._session.run is None else f"{self._session.run.source.name}_run"
-        suggested = self._session.folder or Path(name)
+        suggested = self._session.disk.saved_in or Path(name)
         chosen, _ = QFileDialog.getSaveFileName(
             self._window, "Save the run as a folder", str(suggested), "Run folder (*)"
         )
@@ -159,9 +163,10 @@ class RunDialogs:
 
         def done(problem: str) -> None:
             if problem:
-                self._session.tell("", problem)
+                self._session.messages.fail(problem)
                 return
-            self._session.saved(path, run, review)
+            self._session.disk.note_saved(path, run, review)
+            self._session.messages.confirm(f"Saved the run in {path}.")
             if close:
                 self._answered = True
                 self._window.close()
@@ -169,5 +174,5 @@ class RunDialogs:
 
         worker = create_worker(error_text_of, write, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(done)
-        self._session.tell(f"Saving the run in {path.name} …")
+        self._session.messages.confirm(f"Saving the run in {path.name} …")
         worker.start()

@@ -109,9 +109,9 @@ def test_any_label_brings_back_what_was_erased(hand: Any, dock: Any, label: int)
 def test_undo_after_another_threshold_is_no_new_edit(hand: Any, dock: Any) -> None:
     peaks = dock.workspace.review.labels(PEAKS)
     automatic = dock.session.review.automatic.peaks
-    dock.session.configure(sensitivity=30.0)
+    dock.session.choice.configure(sensitivity=30.0)
     weak = tuple(np.argwhere(automatic & ~dock.session.review.automatic.peaks)[0])
-    dock.session.configure(sensitivity=6.0)
+    dock.session.choice.configure(sensitivity=6.0)
     peaks.mode = "erase"
     hand.stroke(peaks, weak)
     dock.analysis.sensitivity.value = 30
@@ -203,4 +203,4 @@ def test_settings_act_at_once_and_keep_edits(hand: Any, dock: Any) -> None:
     dock.analysis.min_excess.value = 2
     assert (peaks.data == Mark.FOUND).sum() < found and peaks.data[FREE] == Mark.ADDED
     dock.analysis.min_correlation.value = 0.5
-    assert dock.session.settings.config().analysis.min_correlation == 0.5
+    assert dock.session.choice.settings.config().analysis.min_correlation == 0.5

@@ -55,6 +55,6 @@ class DecisionBar(QWidget):
         reviewing = session.phase is Phase.REVIEW or (session.phase is Phase.RESULT and opened)
         self.setVisible(session.review is not None and reviewing)
         for each in (self.approve, self.regenerate, self.skip):
-            each.setEnabled(session.review is not None and session.job is None)
+            each.setEnabled(session.review is not None and session.runner.job is None)
         again = session.run is not None and session.run.stage2 is not None
         self.approve.setText("Run stage 2 again" if again else "Approve and run stage 2")
