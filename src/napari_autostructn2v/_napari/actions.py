@@ -15,7 +15,7 @@ from napari.utils.action_manager import action_manager
 from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 
-from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.workspace import unwrapped, workspace_of
 
 PLUGIN = "napari-autostructn2v"

@@ -10,6 +10,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_autostructn2v._napari import worker
+from napari_autostructn2v._napari.canvas.layer_names import QUICK_LOOK
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, slice_shown
 from napari_autostructn2v._napari.review.quick_look import QuickLook
 from napari_autostructn2v.stack import Box
@@ -87,7 +88,7 @@ class QuickLookLayer:
         active = self._viewer.layers.selection.active
         self.layer = self._viewer.add_image(
             picture,
-            name="quick look",
+            name=QUICK_LOOK,
             contrast_limits=limits,
             metadata=dict(DERIVED_LAYER),
             **placement.below(1, picture.shape, span, row=2),

@@ -10,6 +10,8 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 from superqt.utils import create_worker
 
+from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari.canvas.layer_names import TRAINING_FIELD
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v._napari.runs.closing import unsaved_work_text
 from napari_autostructn2v._napari.runs.resume_dialog import ResumeDialog
@@ -107,12 +109,12 @@ class RunDialogs:
         corners = np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)]) - 0.5
         layer = self._viewer.add_shapes(
             [corners],
-            name="training field",
+            name=TRAINING_FIELD,
             scale=image.scale[-2:],
             translate=image.translate[-2:],
             units=image.units[-2:],
-            face_color="transparent",
-            edge_color="#e8b44c",
+            face_color=colours.TRANSPARENT,
+            edge_color=colours.TRAINING_FIELD,
         )
         self._train_in(layer)
         self._session.changed.emit()

@@ -27,7 +27,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari.review.peak_marks import COLOURS, FILL, NAMES
+from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari.review.peak_marks import NAMES
 from napari_autostructn2v._napari.review.spectrum_choice import SpectrumOf
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.panel_parts import button
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 6
 SWATCH = 14
-UNDER_MARKS = "#5a1060"
-"""A colour from the middle of the spectrum's: what the marks are seen on."""
 SPECTRA: dict[SpectrumOf, str] = {
     "background": "background as it is",
     "residual": "residual of stage 1",
@@ -72,11 +71,12 @@ COLUMNS = (
 def swatch(mark: Mark) -> QPixmap:
     """A small square as the mark looks on the spectrum, framed so that it shows in any theme."""
     picture = QPixmap(SWATCH, SWATCH)
-    picture.fill(QColor(UNDER_MARKS))
+    picture.fill(QColor(colours.UNDER_SWATCH))
     painter = QPainter(picture)
-    painter.setPen(QColor("#808080"))
+    painter.setPen(QColor(colours.SWATCH_FRAME))
     painter.drawRect(0, 0, SWATCH - 1, SWATCH - 1)
-    line, fill = (QColor.fromRgbF(*COLOURS[mark][:3], opacity) for opacity in (1.0, FILL[mark]))
+    line = QColor.fromRgbF(*colours.PEAK_MARKS[mark])
+    fill = QColor.fromRgbF(*colours.PEAK_MARKS[mark][:3], colours.PEAK_FILL[mark])
     painter.fillRect(3, 3, SWATCH - 6, SWATCH - 6, fill)
     painter.setPen(line)
     low, high = 3, SWATCH - 4
@@ -176,7 +176,7 @@ class PeakPanel(QWidget):
         self._session, self._picked = workspace.session, workspace.picked
         self._spectrum = workspace.spectrum
         self._shown: Review | None = None
-        self.counts = {mark: QLabel() for mark in COLOURS}
+        self.counts = {mark: QLabel() for mark in colours.PEAK_MARKS}
         self.spectrum = QComboBox()
         self.spectrum.setToolTip(
             "What the spectrum under the peaks is of: the background as it is, the residual of stage 1, or "
