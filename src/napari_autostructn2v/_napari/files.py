@@ -14,6 +14,7 @@ from napari.utils.notifications import Notification, NotificationSeverity, notif
 from napari_autostructn2v._napari.canvas.layer_names import RESULTS
 from napari_autostructn2v._napari.canvas.placement import Placement
 from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData, image_layer, voxel_size_of
+from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.layer_data import layer_data
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v.errors import AutoStructN2VError, FileError
@@ -111,7 +112,7 @@ def go_on(folder: Path) -> None:
     """Open a run in the session of the present viewer, in place of the layers that only show it."""
     import napari
 
-    from napari_autostructn2v._napari.workspace import unwrapped, workspace_of  # which needs the readers
+    from napari_autostructn2v._napari.workspace import workspace_of  # which needs the readers
 
     viewer: Any = unwrapped(napari.current_viewer())
     dock, _ = viewer.window.add_plugin_dock_widget(PLUGIN, "Structured denoising")

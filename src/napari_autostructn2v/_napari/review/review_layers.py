@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from napari.layers import Layer
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAK_OUTLINES, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.canvas.placement import Placement
+from napari_autostructn2v._napari.napari_private import add_to_status
 from napari_autostructn2v._napari.review import peak_marks
 from napari_autostructn2v._napari.review.layer_data import (
     _centre,
@@ -243,18 +243,15 @@ class ReviewLayers:
 
 def _explain(layer: Layer, text: Callable[..., str], placement: Placement, grid: tuple[int, ...]) -> None:
     """Say in the status bar what is under the cursor, in the units of the image."""
-    original = layer.get_status
 
-    def get_status(self: Layer, position: Any = None, **kwargs: Any) -> dict[str, Any]:
-        # napari calls this in another thread: nothing but numbers is read here
-        status: dict[str, Any] = original(position, **kwargs)
-        if position is not None:
-            index = np.round(np.asarray(self.world_to_data(position))[-2:]).astype(int)
-            if (index >= 0).all() and (index < np.array(self.data.shape)).all():
-                status["coordinates"] += "  " + text(index, self.data.shape, placement, grid)
-        return status
+    def of_place(position: Any) -> str:
+        # another thread asks: nothing but numbers is read here
+        index = np.round(np.asarray(layer.world_to_data(position))[-2:]).astype(int)
+        if (index < 0).any() or (index >= np.array(layer.data.shape)).any():
+            return ""
+        return "  " + text(index, layer.data.shape, placement, grid)
 
-    layer.get_status = types.MethodType(get_status, layer)
+    add_to_status(layer, of_place)
 
 
 def _lag(
