@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt.utils import qdebounced
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import PROFILE_LINE
@@ -66,10 +66,7 @@ class ProfilePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self.draw)
         layout.addWidget(self.plot)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(REDRAW_MS)
-        self._timer.timeout.connect(self.redraw)
+        self._redraw_soon = qdebounced(self.redraw, timeout=REDRAW_MS, parent=self)
         bindings = Bindings(self)
         bindings.connect(viewer.dims.events.current_step, self._soon)
         bindings.connect(viewer.events.theme, self._take_theme)
@@ -137,7 +134,7 @@ class ProfilePanel(QWidget):
 
     def _soon(self, event: Any = None) -> None:
         if self.line is not None:
-            self._timer.start()
+            self._redraw_soon()
 
     def redraw(self) -> None:
         """Plot the values under the line now."""
