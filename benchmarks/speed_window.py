@@ -69,7 +69,7 @@ def edits_in_a_window(noisy: np.ndarray, tile_size: int, edits: int) -> tuple[li
         numbers are there.
     """
     with window(noisy) as (hand, dock):
-        from napari_autostructn2v._napari.review.layer_data import KERNEL, PEAKS
+        from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS
         from napari_autostructn2v._napari.session.state import Phase
 
         dock.data.steps.value = 2

@@ -18,7 +18,7 @@ os.environ["NAPARI_CONFIG"] = str(Path(os.environ["XDG_DATA_HOME"]) / "settings.
 import numpy as np
 from photographs import HERE, SIZES, Window
 
-from napari_autostructn2v._napari.review.layer_data import KERNEL, PEAKS
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS
 from napari_autostructn2v._napari.session.state import Phase
 
 

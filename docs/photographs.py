@@ -13,7 +13,7 @@ from qtpy.QtCore import QBuffer, QPoint, Qt
 from qtpy.QtWidgets import QScrollArea, QWidget
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests" / "gui"))
+sys.path.insert(0, str(HERE.parent / "tests" / "_napari"))
 
 from hands import Hand  # noqa: E402 - the same hands that test the window
 

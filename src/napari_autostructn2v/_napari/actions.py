@@ -15,8 +15,9 @@ from napari.utils.action_manager import action_manager
 from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 
-from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.workspace import unwrapped, workspace_of
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.napari_private import unwrapped
+from napari_autostructn2v._napari.workspace import workspace_of
 
 PLUGIN = "napari-autostructn2v"
 NO_REVIEW = "There is nothing to review yet. Run stage 1 first, and wait until it is done."

@@ -13,11 +13,12 @@ from napari_autostructn2v._napari.batch.layers import BatchLayers
 from napari_autostructn2v._napari.batch.queue import Batch
 from napari_autostructn2v._napari.canvas.camera import Flight
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
 from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.canvas.placement import slice_shown
 from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
-from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS
+from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.picked_peak import PickedPeak
 from napari_autostructn2v._napari.review.quick_look_layer import QuickLookLayer
 from napari_autostructn2v._napari.review.review_layers import ReviewLayers
@@ -50,11 +51,6 @@ def workspace_of(viewer: Any) -> Workspace:
     if viewer not in _workspaces:
         _workspaces[viewer] = Workspace(viewer)
     return _workspaces[viewer]
-
-
-def unwrapped(viewer: Any) -> Viewer:
-    """The viewer itself. napari hands plugins a proxy, a new one each time and no key to remember by."""
-    return getattr(viewer, "__wrapped__", viewer)
 
 
 class Workspace:

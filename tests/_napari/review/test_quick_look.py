@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hands import Hand, open_dock, through_stage1
 
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import KERNEL
 from napari_autostructn2v._napari.review.quick_look_layer import visible_box
 from napari_autostructn2v._napari.session import jobs
 from napari_autostructn2v._napari.session.state import Phase

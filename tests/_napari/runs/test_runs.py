@@ -13,8 +13,8 @@ from napari.settings import get_settings
 from napari.utils.notifications import NotificationSeverity, notification_manager
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import KERNEL
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.config import Config

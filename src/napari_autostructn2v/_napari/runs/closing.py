@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject
 
+from napari_autostructn2v._napari.batch.queue import State
+from napari_autostructn2v._napari.napari_private import main_window, shows_canvas
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-from typing import TYPE_CHECKING
-
-from napari_autostructn2v._napari.batch.queue import State
-
-if TYPE_CHECKING:
     from napari_autostructn2v._napari.batch.queue import Batch
     from napari_autostructn2v._napari.session.session import Session
 
@@ -73,8 +71,7 @@ class _CloseWatch(QObject):
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
         if event.type() == QEvent.Type.Close:
-            # a script that closes the viewer has hidden the canvas first, and is not asked
-            if watched._qt_viewer.isVisible() and not self._may_close():
+            if shows_canvas(watched) and not self._may_close():  # a script is not asked
                 event.ignore()
                 return True
             self._asked = True
@@ -89,5 +86,4 @@ def watch_closing(
     viewer: Viewer, on_close: Callable[[], None], may_close: Callable[[], bool] = lambda: True
 ) -> None:
     """Ask ``may_close`` before a person closes the viewer's window; call ``on_close`` when it closes."""
-    # the window owns it; napari has no public event
-    _CloseWatch(viewer.window._qt_window, may_close, on_close)
+    _CloseWatch(main_window(viewer), may_close, on_close)  # the window owns it

@@ -13,9 +13,9 @@ from hands import Gate, open_dock, threads_at_work, through_stage1
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_autostructn2v import load_model, synthetic
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.canvas.placement import is_derived
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import KERNEL, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.session.progress import Activity, Progress
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.io import read_stack

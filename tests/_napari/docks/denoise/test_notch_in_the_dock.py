@@ -10,9 +10,9 @@ from hands import open_dock, through_stage1
 
 from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
+from napari_autostructn2v._napari.canvas.layer_names import PEAKS
 from napari_autostructn2v._napari.canvas.outline import outlined_region
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import PEAKS
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.errors import StackError

@@ -9,7 +9,7 @@ from hands import Hand, live, open_dock, through_stage1
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_autostructn2v._napari.review.layer_data import SPECTRUM
+from napari_autostructn2v._napari.canvas.layer_names import SPECTRUM
 from napari_autostructn2v._napari.session.state import Phase
 
 

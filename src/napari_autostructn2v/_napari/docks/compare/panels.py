@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari import worker
+from napari_autostructn2v._napari import colours, worker
 from napari_autostructn2v._napari.docks.compare.comparison import SATURATED, Comparison, Way
 from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import Failure, Job, JobKind, Stream
@@ -189,7 +189,7 @@ class RemovedPanel(QWidget):
             "a bright centre is the image"
         )
         self._picture = pg.ImageItem(axisOrder="row-major")
-        self._picture.setColorMap(pg.colormap.get("inferno"))
+        self._picture.setColorMap(pg.colormap.get(colours.SPECTRUM))
         self.spectrum.addItem(self._picture)
         layout = QVBoxLayout(self)
         row = QHBoxLayout()

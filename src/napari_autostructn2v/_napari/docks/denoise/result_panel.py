@@ -133,7 +133,7 @@ class ResultPanel(QWidget):
             (a for a in self._session.attempts if run is not None and a.output is run.stage2), None
         )
         if run is not None and attempt is not None:
-            self._workspace.images.keep_result(f"{run.source.name} denoised {attempt.number}")
+            self._workspace.images.keep_result(attempt.number)
 
     def _forget(self) -> None:
         for attempt in self._session.attempts:
