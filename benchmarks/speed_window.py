@@ -69,12 +69,12 @@ def edits_in_a_window(noisy: np.ndarray, tile_size: int, edits: int) -> tuple[li
         numbers are there.
     """
     with window(noisy) as (hand, dock):
-        from napari_autostructn2v._napari.review.layer_data import KERNEL, PEAKS
+        from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS
         from napari_autostructn2v._napari.session.state import Phase
 
         dock.data.steps.value = 2
         hand.click(dock.stage1.run)
-        hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error, 600)
+        hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error, 600)
         hand.click(dock.review.to_spectrum)
         hand.wait(lambda: not dock.workspace.flight.flying)
         peaks, kernel = (dock.workspace.review.labels(key) for key in (PEAKS, KERNEL))
@@ -116,7 +116,10 @@ def answers(quick: bool, peers: Path | None) -> Iterator[Row]:
         for _ in range(1 if quick else 7):
             dock.data.steps.value = 100_000
             hand.click(dock.stage1.run)
-            hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1, 600)
+            hand.wait(
+                lambda: dock.session.monitor.progress is not None and dock.session.monitor.progress.done > 1,
+                600,
+            )
             for _ in range(10 if quick else 200):
                 asked = time.perf_counter()
                 QTest.qWait(5)

@@ -18,7 +18,7 @@ os.environ["NAPARI_CONFIG"] = str(Path(os.environ["XDG_DATA_HOME"]) / "settings.
 import numpy as np
 from photographs import HERE, SIZES, Window
 
-from napari_autostructn2v._napari.review.layer_data import KERNEL, PEAKS
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS
 from napari_autostructn2v._napari.session.state import Phase
 
 
@@ -65,7 +65,7 @@ def from_data_to_result(window: Window, steps: int) -> None:
 def set_up(window: Window, dock: Any, steps: int, mode: str = "2d") -> None:
     """Choose a short training."""
     dock.data.mode.value, dock.data.preset.value, dock.data.steps.value = mode, "fast", steps
-    window.hand.wait(lambda: dock.session.device)
+    window.hand.wait(lambda: dock.session.monitor.device)
 
 
 def train(window: Window, dock: Any, button: Any, name: str) -> None:
@@ -73,7 +73,7 @@ def train(window: Window, dock: Any, button: Any, name: str) -> None:
     session = dock.session
     window.hand.click(button)
     window.wait(session, lambda: dock.workspace.images.preview is not None)
-    window.wait(session, lambda: session.progress.done >= 0.7 * session.progress.total)
+    window.wait(session, lambda: session.monitor.progress.done >= 0.7 * session.monitor.progress.total)
     window.photograph(name)
 
 
@@ -118,7 +118,7 @@ def edit_kernel(window: Window, dock: Any) -> None:
     hand.rest(1.2)  # a flight moves what is painted on
     kernel.mode = "paint"
     hand.stroke(kernel, (middle[0] + 1, middle[1]), (middle[0] + 2, middle[1]))
-    hand.wait(lambda: look.picture is not None and look.job is None, 300)
+    hand.wait(lambda: look.picture is not None and look.runner.job is None, 300)
     window.photograph("kernel-quick-look")
     hand.click(dock.review.quick_look)
 
@@ -133,7 +133,7 @@ def compare(window: Window, dock: Any) -> None:
     window.hand.click(widget.ways.ways["row"])
     window.hand.click(widget.difference.show_layer)
     window.hand.click(widget.difference.measure)
-    window.hand.wait(lambda: widget.difference.at_work.job is None, 300)
+    window.hand.wait(lambda: widget.difference.at_work.runner.job is None, 300)
     window.reveal(widget.sections[2])
     window.photograph("compare-removed")
     window.hand.click(widget.ways.ways[None])

@@ -13,7 +13,7 @@ from qtpy.QtCore import QBuffer, QPoint, Qt
 from qtpy.QtWidgets import QScrollArea, QWidget
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests" / "gui"))
+sys.path.insert(0, str(HERE.parent / "tests" / "_napari"))
 
 from hands import Hand  # noqa: E402 - the same hands that test the window
 
@@ -63,9 +63,9 @@ class Window:
 
     def wait(self, session: Any, condition: Any) -> None:
         """Wait for something that a session will do, and end if it fails at it."""
-        self.hand.wait(lambda: session.error or condition(), PATIENCE_S)
-        if session.error:
-            sys.exit(session.error)
+        self.hand.wait(lambda: session.messages.error or condition(), PATIENCE_S)
+        if session.messages.error:
+            sys.exit(session.messages.error)
 
     def photograph(self, name: str) -> None:
         """Save a picture with 256 colours, rare ones among them: small files for a repository."""

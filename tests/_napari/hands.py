@@ -145,8 +145,8 @@ def open_dock(viewer: Any, steps: int | None = None) -> StructuredDenoisingWidge
 def through_stage1(hand: Hand, dock: StructuredDenoisingWidget) -> None:
     """Run stage 1 to its end."""
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
+    assert not dock.session.messages.error
 
 
 def threads_at_work() -> set[Any]:

@@ -18,8 +18,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_autostructn2v._napari import actions
+from napari_autostructn2v._napari.canvas.layer_names import PEAKS
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import PEAKS
 from napari_autostructn2v._napari.session.state import Phase
 
 CTRL_ALT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
@@ -45,11 +45,11 @@ def test_the_whole_way_by_keys(hand: Any, viewer: Any, dock: Any) -> None:
     hand.key(Qt.Key.Key_R, CTRL_ALT)
     assert session.phase is Phase.STAGE1
     hand.key(Qt.Key.Key_X, CTRL_ALT)
-    assert session.job is None and session.phase is Phase.DATA
+    assert session.runner.job is None and session.phase is Phase.DATA
     hand.key(Qt.Key.Key_A, CTRL_ALT)
     assert session.phase is Phase.DATA, "there is nothing to approve"
     hand.key(Qt.Key.Key_R, CTRL_ALT)
-    hand.wait(lambda: session.phase is Phase.REVIEW or session.error)
+    hand.wait(lambda: session.phase is Phase.REVIEW or session.messages.error)
     hand.key(Qt.Key.Key_E, CTRL_ALT)
     peaks = dock.workspace.review.labels(PEAKS)
     assert viewer.layers.selection.active is peaks and peaks.mode == "paint"
@@ -60,7 +60,7 @@ def test_the_whole_way_by_keys(hand: Any, viewer: Any, dock: Any) -> None:
     hand.key(Qt.Key.Key_A, CTRL_ALT)
     assert session.phase is Phase.STAGE2
     hand.key(Qt.Key.Key_X, CTRL_ALT)
-    assert session.job is None
+    assert session.runner.job is None
 
 
 def test_shortcuts_clash_with_none_of_napari(dock: Any) -> None:
@@ -88,7 +88,7 @@ def test_a_shortcut_is_changed_in_the_preferences(
     assert get_settings().shortcuts.shortcuts[name] == [KeyBinding.from_str("Ctrl+Alt+J")]
     preferences.accept()
     hand.key(Qt.Key.Key_R, CTRL_ALT)
-    assert dock.session.job is None
+    assert dock.session.runner.job is None
     hand.key(Qt.Key.Key_J, CTRL_ALT)
     assert dock.session.phase is Phase.STAGE1
     dock.session.cancel()
@@ -106,7 +106,7 @@ def test_commands_are_in_the_palette(hand: Any, viewer: Any, noisy: np.ndarray) 
     session = actions.workspace_of(viewer).session
     assert session.phase is Phase.STAGE1
     app.commands.execute_command(f"{actions.PLUGIN}.cancel")
-    assert session.job is None
+    assert session.runner.job is None
     assert any("Structured denoising" in name for name in viewer.window.dock_widgets)
 
 

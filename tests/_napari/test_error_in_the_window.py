@@ -35,7 +35,7 @@ def test_an_error_is_told_and_its_report_can_be_copied(
     viewer.window.add_dock_widget(widget)
     assert widget.copy_report.isHidden()
     widget.session.start_stage1()
-    hand.wait(lambda: widget.session.error)
+    hand.wait(lambda: widget.session.messages.error)
     assert words in widget.message.text()
     assert not widget.copy_report.isHidden()
     hand.click(widget.copy_report)
@@ -44,7 +44,7 @@ def test_an_error_is_told_and_its_report_can_be_copied(
     assert '"shape": [4, 80, 80]' in report and "napari 0" in report
     assert "Copied" in widget.copy_report.text()
 
-    widget.session.tell("Saved.")
+    widget.session.messages.confirm("Saved.")
     assert widget.copy_report.isHidden(), "there is nothing to report any more"
-    widget.session.tell("", "The disk is full.")
+    widget.session.messages.fail("The disk is full.")
     assert widget.copy_report.isHidden(), "of this there is no more to say"

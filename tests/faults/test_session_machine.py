@@ -70,7 +70,7 @@ class SessionMachine(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory(prefix="session-machine-")
         self.session = Session(RunStore(Path(self._folder.name) / "runs"))
-        self.session.configure(preset="fast")
+        self.session.choice.configure(preset="fast")
         self.session.configure_training(
             steps=2, features=8, batch_size=2, patch_size=32, validation_patches=4
         )
@@ -81,7 +81,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.edits = Edits(), Edits()
         self.edited: tuple[Any, str] | None = None
         """The array and the mode that the edits are of."""
-        self.session.job_started.connect(self._take)
+        self.session.runner.started.connect(self._take)
         self.saved: list[Path] = []
         self.threads = threading.active_count()
 
@@ -98,27 +98,27 @@ class SessionMachine(RuleBasedStateMachine):
     def _pump(self, events: int) -> None:
         """Let the job say so many things more, as its thread would."""
         for _ in range(events):
-            job, stream = self.session.job, self.events
-            if job is None or stream is None or self.session.paused:
+            job, stream = self.session.runner.job, self.events
+            if job is None or stream is None or self.session.runner.paused:
                 return
             try:
                 event = next(stream)
             except StopIteration as end:
                 if isinstance(end.value, Failure):
                     self.failures.append(end.value.error)
-                self.session.complete(job, end.value)
+                self.session.runner.complete(job, end.value)
                 continue
-            self.session.receive(job, event)
+            self.session.runner.receive(job, event)
 
     def teardown(self) -> None:
         self.session.cancel()
         for _, stream in [*self.dropped, (self.job, self.events)]:
             if stream is not None:
                 stream.close()
-        write = self.session.keep()
+        write = self.session.autosave()
         if write is not None:
             write()
-        self.session.let_go()
+        self.session.disk.release(self.session.run)
         try:
             if write is not None:
                 self._resume()
@@ -129,19 +129,19 @@ class SessionMachine(RuleBasedStateMachine):
         """The next window goes on with the run as it is kept: all that was edited is there again."""
         run, review = self.session.run, self.session.review
         self.session = Session()
-        self.session.job_started.connect(self._take)
+        self.session.runner.started.connect(self._take)
         saved = open_run(run.folder.path)
         self.session.reopen(saved, Source(saved.image.name, saved.image.array, path=saved.image.path))
-        while self.session.job is not None and self.session.review is None:
+        while self.session.runner.job is not None and self.session.review is None:
             self._pump(1)
         again = self.session.review
-        assert not self.session.error and again is not None, self.session.error
-        assert self.session.run.mode == self.session.settings.mode == run.mode
+        assert not self.session.messages.error and again is not None, self.session.messages.error
+        assert self.session.run.mode == self.session.choice.settings.mode == run.mode
         assert (again.peak_edits, again.kernel_edits) == (review.peak_edits, review.kernel_edits)
         np.testing.assert_array_equal(again.analysis.kernel, review.analysis.kernel)
         self._reach(f"resumed in {run.mode}{', edited' if again.edited else ''}")
         self.session.cancel()
-        self.session.let_go()
+        self.session.disk.release(self.session.run)
         self.events.close()
 
     def _note_edits(self) -> None:
@@ -155,7 +155,7 @@ class SessionMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         """Go straight to where it becomes interesting: random steps alone seldom get there."""
         depth = self.depth
-        self.session.choose(Source("good", NOISY))
+        self.session.choice.choose(Source("good", NOISY))
         if depth == "data":
             return
         self.session.start_stage1()
@@ -182,30 +182,30 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(name=st.sampled_from([None, *sorted(STACKS)]))
     def choose(self, name: str | None) -> None:
         if name is None:
-            self.session.choose(None)
+            self.session.choice.choose(None)
         else:
-            self.session.choose(Source(name, STACKS[name]), "It has colours." if name == "rgb" else "")
+            self.session.choice.choose(Source(name, STACKS[name]), "It has colours." if name == "rgb" else "")
 
-    @precondition(lambda self: self.session.job is None)  # greyed out else
+    @precondition(lambda self: self.session.runner.job is None)  # greyed out else
     @rule(mode=st.sampled_from(["2d", "2.5d"]))
     def set_mode(self, mode: Any) -> None:
-        self.session.configure(mode=mode)
+        self.session.choice.configure(mode=mode)
 
     @rule(sensitivity=st.floats(2, 60), notch=st.sampled_from(["auto", "all", "off"]))
     def set_analysis(self, sensitivity: float, notch: Any) -> None:
-        self.session.configure(sensitivity=sensitivity, notch=notch)
+        self.session.choice.configure(sensitivity=sensitivity, notch=notch)
 
     @rule(recovery=st.floats(0, 1))
     def bring_detail_back(self, recovery: float) -> None:
-        self.session.configure(recovery=recovery)
+        self.session.choice.configure(recovery=recovery)
         run = self.session.run
         assert run is None or run.recovery == recovery
 
     @rule(patch=st.sampled_from([30, 32, 48, 64, 0, -4]))
     def set_patch(self, patch: int) -> None:
-        before = self.session.settings
+        before = self.session.choice.settings
         self.session.configure_training(patch_size=patch)
-        assert self.session.settings == before or not self.session.error
+        assert self.session.choice.settings == before or not self.session.messages.error
 
     @rule(z=st.integers(0, 7))
     def move_slider(self, z: int) -> None:
@@ -221,71 +221,82 @@ class SessionMachine(RuleBasedStateMachine):
         session = self.session
         possible = {
             "start_stage1": session.ready,
-            "approve": session.review is not None and session.job is None,
-            "skip": session.review is not None and session.job is None,
-        }.get(button, session.job is not None)
+            "approve": session.review is not None and session.runner.job is None,
+            "skip": session.review is not None and session.runner.job is None,
+        }.get(button, session.runner.job is not None)
         if possible:
             return
-        before = session.phase, session.run, session.review, session.job, session.progress
-        getattr(session, button)()
-        assert before == (session.phase, session.run, session.review, session.job, session.progress)
+        before = session.phase, session.run, session.review, session.runner.job, session.monitor.progress
+        of_job = button in ("pause", "proceed", "stop_early")
+        getattr(session.runner if of_job else session, button)()
+        assert before == (
+            session.phase,
+            session.run,
+            session.review,
+            session.runner.job,
+            session.monitor.progress,
+        )
 
     @precondition(lambda self: self.session.ready)
     @rule(to_the_end=st.booleans())
     def start(self, to_the_end: bool) -> None:
-        session, source = self.session, self.session.source
+        session, source = self.session, self.session.choice.source
         session.start_stage1()
         assert session.run is not None and session.run.source is source
-        assert session.job is not None or session.error
+        assert session.runner.job is not None or session.messages.error
         if to_the_end:
             self._pump(1000)
 
-    @precondition(lambda self: self.session.job is not None)
+    @precondition(lambda self: self.session.runner.job is not None)
     @rule(events=st.integers(1, 6))
     def let_it_work(self, events: int) -> None:
         self._pump(events)
 
-    @precondition(lambda self: self.session.job is not None)
+    @precondition(lambda self: self.session.runner.job is not None)
     @rule()
     def let_it_end(self) -> None:
         self._pump(1000)
-        assert self.session.job is None or self.session.paused
+        assert self.session.runner.job is None or self.session.runner.paused
 
-    @precondition(lambda self: self.session.job is not None)
+    @precondition(lambda self: self.session.runner.job is not None)
     @rule()
     def pause(self) -> None:
-        self.session.pause()
-        self._reach(f"paused {self.session.job.kind}")
+        self.session.runner.pause()
+        self._reach(f"paused {self.session.runner.job.kind}")
 
-    @precondition(lambda self: self.session.paused)
+    @precondition(lambda self: self.session.runner.paused)
     @rule()
     def proceed(self) -> None:
-        self.session.proceed()
-        assert not self.session.paused
+        self.session.runner.proceed()
+        assert not self.session.runner.paused
 
-    @precondition(lambda self: self.session.job is not None)
+    @precondition(lambda self: self.session.runner.job is not None)
     @rule()
     def stop_early(self) -> None:
-        self.session.stop_early()
+        self.session.runner.stop_early()
 
-    @precondition(lambda self: self.session.job is not None)
+    @precondition(lambda self: self.session.runner.job is not None)
     @rule()
     def cancel(self) -> None:
-        running = self.session.job
+        running = self.session.runner.job
         edited = self.session.review is not None and self.session.review.edited
         self._reach(f"cancelled {running.kind}{' with edits' if edited else ''}")
         self.session.cancel()
-        assert self.session.job is None
+        assert self.session.runner.job is None
         assert running.control.cancelled.is_set() and running.control.resumed.is_set()
 
-    @precondition(lambda self: self.session.job is None and self.job is not None)
+    @precondition(lambda self: self.session.runner.job is None and self.job is not None)
     @rule()
     def hear_a_dropped_job(self) -> None:
         session, before = self.session, (self.session.phase, self.session.run, self.session.review)
         assert self.job is not None
-        session.complete(self.job, Failure("too late"))
-        session.crash(self.job, RuntimeError("too late"))
-        assert (session.phase, session.run, session.review) == before and "too late" not in session.error
+        session.runner.complete(self.job, Failure("too late"))
+        session.runner.crash(self.job, RuntimeError("too late"))
+        assert (
+            session.phase,
+            session.run,
+            session.review,
+        ) == before and "too late" not in session.messages.error
 
     @precondition(lambda self: self.session.review is not None)
     @rule(y=st.integers(0, 20), x=st.integers(0, 20), mark=st.sampled_from(list(Mark)))
@@ -314,21 +325,21 @@ class SessionMachine(RuleBasedStateMachine):
         getattr(self.session, which)()
         self._note_edits()
 
-    @precondition(lambda self: self.session.review is not None and self.session.job is None)
+    @precondition(lambda self: self.session.review is not None and self.session.runner.job is None)
     @rule(mode=st.sampled_from([None, "2d", "2.5d"]))
     def regenerate(self, mode: Any) -> None:
         self.session.regenerate(mode)
-        assert self.session.job is not None or self.session.error
+        assert self.session.runner.job is not None or self.session.messages.error
 
-    @precondition(lambda self: self.session.review is not None and self.session.job is None)
+    @precondition(lambda self: self.session.review is not None and self.session.runner.job is None)
     @rule(to_the_end=st.booleans())
     def approve(self, to_the_end: bool) -> None:
         self.session.approve()
-        assert self.session.phase is Phase.STAGE2 or self.session.error
+        assert self.session.phase is Phase.STAGE2 or self.session.messages.error
         if to_the_end:
             self._pump(1000)
 
-    @precondition(lambda self: self.session.review is not None and self.session.job is None)
+    @precondition(lambda self: self.session.review is not None and self.session.runner.job is None)
     @rule()
     def skip(self) -> None:
         self.session.skip()
@@ -342,15 +353,15 @@ class SessionMachine(RuleBasedStateMachine):
         attempt = attempts[which % len(attempts)]
         (self.session.take if keep else self.session.forget)(attempt)
 
-    @precondition(lambda self: self.session.job is None and self.session.review is not None)
+    @precondition(lambda self: self.session.runner.job is None and self.session.review is not None)
     @rule()
     def save_and_open(self) -> None:
         review, path = self.session.review, Path(self._folder.name) / f"saved {len(self.saved)}"
         self.saved.append(path)
         write = self.session.save_to(path)
         write()
-        self.session.saved(path, self.session.run, review)
-        assert not self.session.unsaved
+        self.session.disk.note_saved(path, self.session.run, review)
+        assert not self.session.disk.unsaved(self.session.review)
         saved = open_run(path)
         self._reach(f"opened a run of {len(self.session.attempts)} attempts")
         self.session.reopen(saved, Source(saved.image.name, saved.image.array, path=saved.image.path))
@@ -365,12 +376,12 @@ class SessionMachine(RuleBasedStateMachine):
         else:
             assert run is not None
         if session.phase is Phase.STAGE1:
-            assert session.job is not None and session.job.kind in ("stage1", "reopen")
+            assert session.runner.job is not None and session.runner.job.kind in ("stage1", "reopen")
         if session.phase >= Phase.REVIEW:
             assert run.stage1 is not None and session.review is not None
             assert run.denoised.shape == np.shape(run.source.array) and np.isfinite(run.denoised).all()
         if session.phase is Phase.STAGE2:
-            assert session.job is not None and session.job.kind == "stage2"
+            assert session.runner.job is not None and session.runner.job.kind == "stage2"
         if session.phase is Phase.RESULT:
             assert run.stage2 is not None or run.skipped
         if run is not None and run.stage2 is not None:
@@ -379,24 +390,24 @@ class SessionMachine(RuleBasedStateMachine):
     @invariant()
     def what_was_reached_is_counted(self) -> None:
         session = self.session
-        job = "" if session.job is None else f", {session.job.kind} at work"
+        job = "" if session.runner.job is None else f", {session.runner.job.kind} at work"
         edits = ", edited" if session.review is not None and session.review.edited else ""
         self._reach(f"{session.phase.name}{edits}{job}")
 
     @invariant()
     def job_and_progress_go_together(self) -> None:
-        assert (self.session.job is None) == (self.session.progress is None)
-        assert not self.session.paused or self.session.job is not None
+        assert (self.session.runner.job is None) == (self.session.monitor.progress is None)
+        assert not self.session.runner.paused or self.session.runner.job is not None
 
     @invariant()
     def what_cannot_start_says_why(self) -> None:
-        session, source = self.session, self.session.source
-        assert not (session.ready and (session.problem or session.job or source is None))
+        session, source = self.session, self.session.choice.source
+        assert not (session.ready and (session.choice.problem or session.runner.job or source is None))
         if source is None:
             return
-        flat = source.name == "slice" and session.settings.mode == "2.5d"
-        assert bool(session.problem) == (source.name in NEVER or flat), source.name
-        assert source.name != "rgb" or session.problem == "It has colours."
+        flat = source.name == "slice" and session.choice.settings.mode == "2.5d"
+        assert bool(session.choice.problem) == (source.name in NEVER or flat), source.name
+        assert source.name != "rgb" or session.choice.problem == "It has colours."
 
     @invariant()
     def review_can_be_decided(self) -> None:

@@ -24,7 +24,7 @@ def begin(hand: Hand, dock: StructuredDenoisingWidget) -> None:
     """Start a first stage that would take for ever."""
     dock.data.steps.value = 100_000
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
+    hand.wait(lambda: dock.session.monitor.progress is not None and dock.session.monitor.progress.done > 1)
 
 
 def ends(hand: Hand, job: Any) -> None:
@@ -38,8 +38,8 @@ def test_the_layer_is_renamed_while_it_trains(hand: Hand, viewer: Any, noisy: np
     hand.click(dock.stage1.run)
     layer.name = "renamed"
     assert dock.data.layer.currentText() == "renamed"
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
-    assert not dock.session.error and dock.workspace.source_layer is layer
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
+    assert not dock.session.messages.error and dock.workspace.source_layer is layer
     hand.click(dock.stage1.run)
     assert dock.session.run.source.name == "renamed"
     dock.session.cancel()
@@ -49,14 +49,16 @@ def test_the_data_of_the_layer_are_replaced(hand: Hand, viewer: Any, noisy: np.n
     layer = viewer.add_image(noisy, name="tiny")
     dock = open_dock(viewer, 2)
     begin(hand, dock)
-    first, job = dock.session.run.source.array, dock.session.job
+    first, job = dock.session.run.source.array, dock.session.runner.job
     deeper = np.concatenate([noisy, noisy, noisy])
     layer.data = deeper
     viewer.dims.set_current_step(0, 11)
     shown: list[int] = []
     dock.session.previewed.connect(lambda event: shown.append(event.z))
     hand.wait(lambda: shown)
-    assert dock.session.job is job and not dock.session.error, "it goes on with what it was given"
+    assert dock.session.runner.job is job and not dock.session.messages.error, (
+        "it goes on with what it was given"
+    )
     assert max(shown) < len(noisy)
     assert dock.session.run.source.array is first
     hand.click(dock.stage1.cancel)
@@ -64,7 +66,7 @@ def test_the_data_of_the_layer_are_replaced(hand: Hand, viewer: Any, noisy: np.n
     dock.data.steps.value = 2
     hand.click(dock.stage1.run)
     assert dock.session.run.source.array is deeper, "from now on with what is there"
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
     assert dock.session.run.denoised.shape == deeper.shape
 
 
@@ -81,7 +83,7 @@ def test_a_removed_layer_is_replaced_by_its_like(hand: Hand, viewer: Any, noisy:
     viewer.add_image(noisy, name="tiny")
     dock = open_dock(viewer, 2)
     begin(hand, dock)
-    job = dock.session.job
+    job = dock.session.runner.job
     viewer.layers.remove("tiny")
     viewer.add_image(noisy + 1, name="tiny")
     ends(hand, job)
@@ -116,8 +118,8 @@ def test_all_kinds_of_layers(hand: Hand, viewer: Any, noisy: np.ndarray, kind: s
     dock = open_dock(viewer, 2)
     through_stage1(hand, dock)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert not dock.session.messages.error
     result = dock.workspace.images.results["stage2"]
     assert result.data.shape == (noisy[0].shape if kind == "slice" else noisy.shape)
     np.testing.assert_allclose(result.scale, layer.scale)
@@ -142,12 +144,12 @@ def test_two_viewers_train_at_once_and_know_nothing_of_each_other(
     hands = [Hand(viewer) for viewer in viewers]
     begin(hands[0], docks[0])
     begin(hands[1], docks[1])
-    kept, dropped = docks[0].session.job, docks[1].session.job
+    kept, dropped = docks[0].session.runner.job, docks[1].session.runner.job
     viewers[1].close()
     hands[0].wait(dropped.control.cancelled.is_set)
-    done = docks[0].session.progress.done
-    hands[0].wait(lambda: docks[0].session.progress.done > done)
-    assert docks[0].session.job is kept
+    done = docks[0].session.monitor.progress.done
+    hands[0].wait(lambda: docks[0].session.monitor.progress.done > done)
+    assert docks[0].session.runner.job is kept
     docks[0].session.cancel()
     ends(hands[0], kept)
 
@@ -163,7 +165,7 @@ def test_mashed_buttons(hand: Hand, viewer: Any, noisy: np.ndarray, seed: int) -
     ]
     mashed += [dock.review.approve, dock.review.quick_look]
     errors: list[str] = []
-    dock.session.changed.connect(lambda: errors.append(dock.session.error))
+    dock.session.changed.connect(lambda: errors.append(dock.session.messages.error))
     for _ in range(60):
         button = dice.choice(mashed)
         if button.isEnabled() and button.isVisibleTo(dock):
@@ -171,7 +173,7 @@ def test_mashed_buttons(hand: Hand, viewer: Any, noisy: np.ndarray, seed: int) -
             QTest.mouseClick(button, hand_button())
         hand.rest(dice.choice([0, 0, 0.02]))
     assert not any(errors)
-    if dock.session.job is not None:
+    if dock.session.runner.job is not None:
         dock.session.cancel()
     dock.workspace.quick_look.look.stop()
     through_stage1(hand, dock)
@@ -204,7 +206,7 @@ def test_a_slow_disk_does_not_hold_up_the_window(hand: Hand, viewer: Any, noisy:
     dock.data.steps.value = 100_000
     slow.gate = Gate()  # from now on nothing comes
     hand.click(dock.stage1.run)
-    job = dock.session.job
+    job = dock.session.runner.job
     hand.wait(slow.gate.reached.is_set)
     hand.click(dock.stage1.cancel)
     assert dock.session.phase is Phase.DATA
@@ -215,18 +217,18 @@ def test_a_slow_disk_does_not_hold_up_the_window(hand: Hand, viewer: Any, noisy:
 def cycle(hand: Hand, dock: StructuredDenoisingWidget) -> None:
     """Train, cancel, train anew to the end, with a quick look, and compare the result."""
     begin(hand, dock)
-    job = dock.session.job
+    job = dock.session.runner.job
     hand.click(dock.stage1.cancel)
     ends(hand, job)
     dock.data.steps.value = 2
     through_stage1(hand, dock)
     look = dock.workspace.quick_look.look
     hand.click(dock.review.quick_look)
-    hand.wait(lambda: look.job is not None)
+    hand.wait(lambda: look.runner.job is not None)
     hand.click(dock.review.quick_look)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert not dock.session.messages.error
     hand.click(dock.result.compare)
 
 

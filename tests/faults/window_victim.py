@@ -28,7 +28,7 @@ def main() -> None:
     training.CHECKPOINT_SECONDS = stages.CHECKPOINT_SECONDS = 0.0
     counted = SliceDone if "--slices" in sys.argv else Step
     session = Session(RunStore(store))
-    session.configure(preset="fast")
+    session.choice.configure(preset="fast")
     session.configure_training(steps=12, features=8, batch_size=2, patch_size=32)
 
     def run(job) -> None:
@@ -37,30 +37,30 @@ def main() -> None:
             try:
                 event = next(events)
             except StopIteration as end:
-                session.complete(job, end.value)
+                session.runner.complete(job, end.value)
                 return
             done = event.step if isinstance(event, Step) else getattr(event, "done", 0)
             if job.kind == stage and isinstance(event, counted) and 0 < step == done:
                 os.kill(os.getpid(), signal.SIGKILL)
-            session.receive(job, event)
+            session.runner.receive(job, event)
 
-    session.job_started.connect(run)
+    session.runner.started.connect(run)
     image = read_stack(path)
     in_memory = "--memory" in sys.argv
     array = np.array(image.array) if in_memory else image.array
-    session.choose(Source(image.name, array, image.voxel_size, None if in_memory else path))
+    session.choice.choose(Source(image.name, array, image.voxel_size, None if in_memory else path))
     session.start_stage1()
-    assert session.phase is Phase.REVIEW, session.error
+    assert session.phase is Phase.REVIEW, session.messages.error
     grid = session.review.kernel_grid
     changed = grid.copy()
     changed[len(grid) // 2, len(grid) // 2 + 2] ^= True
     changed[len(grid) // 2, len(grid) // 2 - 2] ^= True
     session.edit_kernel(changed)
-    session.keep()()
+    session.autosave()()
     if stage == "review":
         os.kill(os.getpid(), signal.SIGKILL)
     session.approve()
-    assert session.phase is Phase.RESULT, session.error
+    assert session.phase is Phase.RESULT, session.messages.error
     np.save(store / "result.npy", session.run.denoised)
 
 

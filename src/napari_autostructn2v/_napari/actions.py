@@ -15,8 +15,9 @@ from napari.utils.action_manager import action_manager
 from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 
-from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.workspace import unwrapped, workspace_of
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.napari_private import unwrapped
+from napari_autostructn2v._napari.workspace import workspace_of
 
 PLUGIN = "napari-autostructn2v"
 NO_REVIEW = "There is nothing to review yet. Run stage 1 first, and wait until it is done."
@@ -26,31 +27,31 @@ def run_stage1(viewer: Viewer) -> None:
     """Train on single hidden pixels and denoise; opens the dock if no data are chosen yet."""
     workspace = workspace_of(viewer)
     session = workspace.session
-    if session.source is None:
+    if session.choice.source is None:
         unwrapped(viewer).window.add_plugin_dock_widget(PLUGIN, "Structured denoising")
     if session.ready:
         workspace.start_stage1()
     else:
-        show_info(session.problem or "Stage 1 cannot start: a job runs, or there is no image layer.")
+        show_info(session.choice.problem or "Stage 1 cannot start: a job runs, or there is no image layer.")
 
 
 def approve(viewer: Viewer) -> None:
     """Train again with the reviewed kernel."""
     workspace = workspace_of(viewer)
     session = workspace.session
-    _if(session.review is not None and session.job is None, workspace.approve)
+    _if(session.review is not None and session.runner.job is None, workspace.approve)
 
 
 def skip(viewer: Viewer) -> None:
     """Take the result of stage 1."""
     session = workspace_of(viewer).session
-    _if(session.review is not None and session.job is None, session.skip)
+    _if(session.review is not None and session.runner.job is None, session.skip)
 
 
 def cancel(viewer: Viewer) -> None:
     """Drop the running job; the queue of stacks if there is none."""
     workspace = workspace_of(viewer)
-    if workspace.session.job is not None:
+    if workspace.session.runner.job is not None:
         workspace.session.cancel()
     else:
         workspace.batch.cancel_all()

@@ -11,16 +11,16 @@ import numpy as np
 import tifffile
 from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
 
+from napari_autostructn2v._napari.canvas.layer_names import RESULTS
 from napari_autostructn2v._napari.canvas.placement import Placement
 from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData, image_layer, voxel_size_of
-from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS, PEAKS, SPECTRUM, layer_data
+from napari_autostructn2v._napari.napari_private import unwrapped
+from napari_autostructn2v._napari.review.layer_data import layer_data
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v.errors import AutoStructN2VError, FileError
 from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.io.formats import OME_ZARR, TIFF, format_of
 from napari_autostructn2v.kernel import embed_kernel, load_kernel
-
-STAGE_TITLES = {"stage1": "stage 1", "stage2": "denoised"}
 
 OPENED_BY_OTHERS = (TIFF, OME_ZARR)
 """Formats for which napari, or a plugin of its own, has readers and writers."""
@@ -50,7 +50,7 @@ def read_run_folder(path: str) -> list[LayerData]:
         name, source = record["input"] or folder.name, record.get("input_path")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"{folder / 'run.json'} cannot be read: {error}. Run it again.") from error
-    files = {f"{name} {title}": folder / stage / "denoised.tif" for stage, title in STAGE_TITLES.items()}
+    files = {title.format(name): folder / stage / "denoised.tif" for stage, title in RESULTS.items()}
     if source is not None:
         files = {name: Path(source), **files}
     layers: list[LayerData] = []
@@ -61,10 +61,11 @@ def read_run_folder(path: str) -> list[LayerData]:
         array, meta, kind = image_layer(read_stack(file), name=title)
         placement = placement or _placement(name, array.shape, meta)
         layers.append((array, {**meta, **placement.beside(len(layers), len(array.shape))}, kind))
-    found = {key: folder / "analysis" / f"{key}.tif" for key in (SPECTRUM, PEAKS, LAGS, KERNEL)}
-    if placement is not None and all(file.exists() for file in found.values()):
-        spectrum, peaks, lags = (tifffile.imread(found[key]) for key in (SPECTRUM, PEAKS, LAGS))
-        kernel = embed_kernel(load_kernel(found[KERNEL]), lags.shape[-1])
+    parts = ("spectrum", "peaks", "autocorrelation", "kernel")
+    *images, kernel_file = (folder / "analysis" / f"{part}.tif" for part in parts)
+    if placement is not None and all(file.exists() for file in (*images, kernel_file)):
+        spectrum, peaks, lags = map(tifffile.imread, images)
+        kernel = embed_kernel(load_kernel(kernel_file), lags.shape[-1])
         layers += layer_data(spectrum, peaks, lags, kernel, placement).values()
     if not layers:
         raise FileError(f"The run {folder} has no result yet. Let it finish, or run it again.")
@@ -111,7 +112,7 @@ def go_on(folder: Path) -> None:
     """Open a run in the session of the present viewer, in place of the layers that only show it."""
     import napari
 
-    from napari_autostructn2v._napari.workspace import unwrapped, workspace_of  # which needs the readers
+    from napari_autostructn2v._napari.workspace import workspace_of  # which needs the readers
 
     viewer: Any = unwrapped(napari.current_viewer())
     dock, _ = viewer.window.add_plugin_dock_widget(PLUGIN, "Structured denoising")

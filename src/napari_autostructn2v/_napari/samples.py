@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_autostructn2v import synthetic
+from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
 
 
@@ -24,5 +25,5 @@ def hum() -> list[LayerData]:
 def _layers(noise: str, name: str) -> list[LayerData]:
     made = synthetic.sample(noise)
     size = made.voxel_size
-    meta = {"name": name, "scale": (size,) * 3, "units": ("nm",) * 3, "colormap": "gray"}
+    meta = {"name": name, "scale": (size,) * 3, "units": ("nm",) * 3, "colormap": colours.IMAGE}
     return [(made.noisy, meta, "image")]

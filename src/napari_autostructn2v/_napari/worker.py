@@ -1,4 +1,4 @@
-"""Jobs in threads of their own, and errors of what is written in napari's pool of threads, in words."""
+"""Runs jobs in threads of their own, and puts errors of short work in napari's pool of threads into words."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import Job, drive
 from napari_autostructn2v.disk.lock import hold_output
 from napari_autostructn2v.error_report import log_and_explain
@@ -22,45 +23,37 @@ THREAD = "autostructn2v job"
 """Name of the thread of every job."""
 
 
-def start(
-    job: Job,
-    receive: Callable[[Job, Event], None],
-    complete: Callable[[Job, object], None],
-    crash: Callable[[Job, BaseException], None],
-) -> None:
-    """Run ``job`` in a thread and report in the GUI thread, with the job, what it says and how it ends.
+def serve(runner: JobRunner) -> None:
+    """Run each job that ``runner`` starts in a thread, and report to it in the GUI thread.
 
-    An error of the job is an outcome; only what goes wrong in driving it goes to ``crash``. The thread is
-    the job's own: Qt's pool has one a core, and jobs that last or rest would leave none to short work, such
-    as keeping the person's edits.
+    An error of the job is an outcome; only what goes wrong in driving it is a crash. Each job has a thread of
+    its own: Qt's pool has one for each core, and jobs that are long or paused would leave none for short
+    work, such as saving the person's edits.
     """
-    worker = _Worker(job, receive, complete, crash)
-    _at_work.add(worker)
-    worker.thread_of_job.start()
+
+    def start(job: Job) -> None:
+        worker = _Worker(job, runner)
+        _at_work.add(worker)
+        worker.thread_of_job.start()
+
+    runner.started.connect(start)
 
 
 class _Worker(QObject):
-    """A job and its thread; made in the GUI thread, where it tells what it hears from there."""
+    """A job and its thread. It is made in the GUI thread, and reports there what the job says."""
 
     _said = Signal(object)
     _completed = Signal(object)
     _crashed = Signal(object)
 
-    def __init__(
-        self,
-        job: Job,
-        receive: Callable[[Job, Event], None],
-        complete: Callable[[Job, object], None],
-        crash: Callable[[Job, BaseException], None],
-    ) -> None:
+    def __init__(self, job: Job, runner: JobRunner) -> None:
         super().__init__()
-        self._job = job
-        self._receive, self._complete, self._crash = receive, complete, crash
-        # waited for as the program ends: a training that is cancelled writes its checkpoint
+        self._job, self._runner = job, runner
+        # no daemon: the program waits for it, as a training that is cancelled writes its checkpoint
         self.thread_of_job = threading.Thread(target=self._work, name=THREAD)
-        self._said.connect(self._tell)
-        self._completed.connect(self._tell_outcome)
-        self._crashed.connect(self._tell_error)
+        self._said.connect(self._report)
+        self._completed.connect(self._report_outcome)
+        self._crashed.connect(self._report_error)
 
     def _work(self) -> None:
         # On Linux niceness belongs to a thread: painting stays smooth while all cores train. Not the full
@@ -74,24 +67,24 @@ class _Worker(QObject):
         else:
             self._completed.emit(outcome)
 
-    def _tell(self, event: Event) -> None:
-        self._receive(self._job, event)
+    def _report(self, event: Event) -> None:
+        self._runner.receive(self._job, event)
 
-    def _tell_outcome(self, outcome: object) -> None:
+    def _report_outcome(self, outcome: object) -> None:
         self._end()
-        self._complete(self._job, outcome)
+        self._runner.complete(self._job, outcome)
 
-    def _tell_error(self, error: BaseException) -> None:
+    def _report_error(self, error: BaseException) -> None:
         self._end()
-        self._crash(self._job, error)
+        self._runner.crash(self._job, error)
 
     def _end(self) -> None:
-        self.thread_of_job.join()  # it has nothing left to do, and Qt wants this deleted where it was made
+        self.thread_of_job.join()  # it is at its end, and Qt wants this object deleted where it was made
         _at_work.discard(self)
 
 
 _at_work: set[_Worker] = set()
-"""Until their end is told: nothing is heard of what is deleted."""
+"""Kept until their end is reported: the signals of a deleted object reach nobody."""
 
 
 def error_text_of(write: Callable[..., Any], *args: Any, **options: Any) -> str:

@@ -13,11 +13,12 @@ from napari_autostructn2v._napari.batch.layers import BatchLayers
 from napari_autostructn2v._napari.batch.queue import Batch
 from napari_autostructn2v._napari.canvas.camera import Flight
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
 from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.canvas.placement import slice_shown
 from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
-from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS
+from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.picked_peak import PickedPeak
 from napari_autostructn2v._napari.review.quick_look_layer import QuickLookLayer
 from napari_autostructn2v._napari.review.review_layers import ReviewLayers
@@ -52,11 +53,6 @@ def workspace_of(viewer: Any) -> Workspace:
     return _workspaces[viewer]
 
 
-def unwrapped(viewer: Any) -> Viewer:
-    """The viewer itself. napari hands plugins a proxy, a new one each time and no key to remember by."""
-    return getattr(viewer, "__wrapped__", viewer)
-
-
 class Workspace:
     """Binds a session to the layers and threads of a viewer."""
 
@@ -84,8 +80,9 @@ class Workspace:
         self._phase = self.session.phase
         self.session.changed.connect(self._on_changed)
         self.session.reviewed.connect(self._on_reviewed)
-        self.session.job_started.connect(self._on_job_started)
-        self.batch.job_started.connect(self._on_batch_started)
+        self.session.runner.started.connect(self._on_job_started)  # before the job's thread starts
+        worker.serve(self.session.runner)
+        worker.serve(self.batch.runner)
         self.quick_look.appeared.connect(self._fly_to_quick_look)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
@@ -97,7 +94,7 @@ class Workspace:
         self._chosen = layer
         self._follows.release()
         if layer is None:
-            self.session.choose(None)
+            self.session.choice.choose(None)
             return
         for event in ("data", "name", "scale", "units"):
             self._follows.connect(getattr(layer.events, event), self._on_layer_changed)
@@ -110,7 +107,7 @@ class Workspace:
     def _take_source(self, layer: Image) -> None:
         path = Path(layer.source.path) if layer.source.path else None
         source = Source(layer.name, grey_values(layer), voxel_size(layer), path)
-        self.session.choose(source, colour_problem(layer))
+        self.session.choice.choose(source, colour_problem(layer))
 
     @property
     def chosen(self) -> Image | None:
@@ -176,12 +173,12 @@ class Workspace:
     def _take_training_field(self, image: Image | None) -> bool:
         """Hand the session the box to train in; say so and return False if there is none in the layer."""
         if self.training_outline is None or image is None:
-            self.session.train_in(None)
+            self.session.choice.field = None
             return True
         try:
-            self.session.train_in(outlined_field(self.training_outline, image))
+            self.session.choice.field = outlined_field(self.training_outline, image)
         except AutoStructN2VError as error:
-            self.session.tell("", str(error))
+            self.session.messages.fail(str(error))
             return False
         return True
 
@@ -194,9 +191,9 @@ class Workspace:
         """Analyse the noise again, in what is outlined by now, and in another mode if given."""
         try:
             outlined = self.outline is not None and self._running is not None
-            self.session.measure_in(outlined_region(self.outline, self._running) if outlined else None)
+            self.session.choice.region = outlined_region(self.outline, self._running) if outlined else None
         except AutoStructN2VError as error:
-            self.session.tell("", str(error))
+            self.session.messages.fail(str(error))
             return
         self.session.regenerate(mode)
 
@@ -256,10 +253,6 @@ class Workspace:
             self._running = self._chosen
             self.images.start(self._chosen)
         self._on_slider()
-        worker.start(job, self.session.receive, self.session.complete, self.session.crash)
-
-    def _on_batch_started(self, job: Job) -> None:
-        worker.start(job, self.batch.receive, self.batch.complete, self.batch.crash)
 
     def _on_slider(self) -> None:
         if self._running is not None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hands import Hand, open_dock, through_stage1
 
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import KERNEL
 from napari_autostructn2v._napari.review.quick_look_layer import visible_box
 from napari_autostructn2v._napari.session import jobs
 from napari_autostructn2v._napari.session.state import Phase
@@ -33,9 +33,9 @@ def test_it_stands_beside_the_kernel_and_begins_anew_after_a_stroke(
     monkeypatch.setattr(jobs, "QUICK_LOOK", BRIEF)
     look = dock.workspace.quick_look.look
     started: list[Any] = []
-    look.job_started.connect(started.append)
+    look.runner.started.connect(started.append)
     hand.click(dock.review.quick_look)
-    hand.wait(lambda: look.picture is not None and look.job is None)
+    hand.wait(lambda: look.picture is not None and look.runner.job is None)
     assert "stage 1 on the left" in dock.review.quick_status.text()
     layer, kernel = viewer.layers["quick look"], dock.workspace.review.labels(KERNEL)
     assert layer.extent.world[0, -2] > kernel.extent.world[1, -2], "below the kernel"
@@ -53,7 +53,7 @@ def test_it_stands_beside_the_kernel_and_begins_anew_after_a_stroke(
     middle = kernel.data.shape[0] // 2
     hand.stroke(kernel, next((y, x) for y, x in np.argwhere(kernel.data) if (y, x) != (middle, middle)))
     hand.wait(lambda: len(started) == 2)
-    hand.wait(lambda: look.job is None)
+    hand.wait(lambda: look.runner.job is None)
 
     hand.click(dock.review.quick_look)
     assert "quick look" not in [each.name for each in viewer.layers]
@@ -65,11 +65,11 @@ def test_stage_2_takes_the_computer_for_itself(hand: Any, dock: Any, monkeypatch
     look = dock.workspace.quick_look.look
     hand.click(dock.review.quick_look)
     hand.wait(lambda: look.step > 0)
-    job = look.job
+    job = look.runner.job
     hand.click(dock.review.approve)
     assert job.control.cancelled.is_set() and not look.on
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert not dock.session.messages.error
 
 
 def test_the_field_is_what_is_seen_and_never_large(make_napari_viewer: Any) -> None:

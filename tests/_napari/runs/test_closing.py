@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 from napari_autostructn2v._napari.docks.apply.dock import ApplyModelWidget
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session import jobs
+from napari_autostructn2v._napari.session.progress import Activity
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.learning import prediction
@@ -96,7 +97,7 @@ def closing(hand: Hand, viewer: Any) -> Iterator[Closing]:
 def dock(viewer: Any, closing: Closing, noisy: np.ndarray, tmp_path: Path) -> StructuredDenoisingWidget:
     viewer.add_image(noisy, name="tiny")
     dock = open_dock(viewer, 2)
-    dock.session.store = RunStore(tmp_path / "runs")
+    dock.session.disk.store = RunStore(tmp_path / "runs")
     return dock
 
 
@@ -138,7 +139,7 @@ def edit(dock: StructuredDenoisingWidget) -> None:
 def to_training(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     dock.data.steps.value = 100_000
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
+    hand.wait(lambda: dock.session.monitor.progress is not None and dock.session.monitor.progress.done > 1)
 
 
 def to_rest(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -150,14 +151,14 @@ def to_prediction(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> 
     gate = stops.hold(prediction, "denoise_images", free=4)  # the preview, and slices until the first is told
     hand.click(dock.stage1.run)
     hand.wait(gate.reached.is_set)
-    hand.wait(lambda: dock.session.progress.activity == "Denoising")
+    hand.wait(lambda: dock.session.monitor.progress.activity is Activity.DENOISING)
 
 
 def to_analysis(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     gate = stops.hold(stages, "analyze")
     hand.click(dock.stage1.run)
     hand.wait(gate.reached.is_set)
-    hand.wait(lambda: dock.session.progress.activity == "Analysing the noise")
+    hand.wait(lambda: dock.session.monitor.progress.activity is Activity.ANALYSING)
 
 
 def to_review(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -187,7 +188,7 @@ def to_stage2(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None
     through_stage1(hand, dock)
     dock.session.configure_training(steps=100_000)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.done > 1)
+    hand.wait(lambda: dock.session.monitor.progress is not None and dock.session.monitor.progress.done > 1)
 
 
 def to_stage2_with_edits(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -201,7 +202,7 @@ def to_result(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None
 
 
 def not_kept(dock: StructuredDenoisingWidget) -> None:
-    dock.session.store = None
+    dock.session.disk.store = None
 
 
 def to_training_not_kept(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -276,11 +277,11 @@ def test_one_question_where_something_would_be_interrupted_or_lost(
     answer: str,
 ) -> None:
     way(hand, dock, stops)
-    job, phase, going = dock.session.job, dock.session.phase, dock.workspace.batch.going
+    job, phase, going = dock.session.runner.job, dock.session.phase, dock.workspace.batch.going
     (question,) = closing("Stay")
     assert all(each in question for each in words), question
     assert closing.of_napari == 0 and not closing.closed
-    assert dock.session.job is job and dock.session.phase is phase
+    assert dock.session.runner.job is job and dock.session.phase is phase
     assert dock.workspace.batch.going is going
     assert job is None or not job.control.cancelled.is_set()
     assert len(closing(answer)) == 1
@@ -302,7 +303,7 @@ def test_no_question_where_nothing_is_lost(
     way: Way,
 ) -> None:
     way(hand, dock, stops)
-    job = dock.session.job or dock.workspace.quick_look.look.job
+    job = dock.session.runner.job or dock.workspace.quick_look.look.runner.job
     assert not closing() and closing.closed and closing.of_napari == 1
     assert job is None or job.control.cancelled.is_set()
     stops.let_go()
@@ -313,10 +314,10 @@ def test_a_window_that_stays_open_after_all_goes_on_training(
     hand: Hand, dock: StructuredDenoisingWidget, closing: Closing, stops: Stops
 ) -> None:
     to_training(hand, dock, stops)
-    job = dock.session.job
+    job = dock.session.runner.job
     closing.napari_may = False
     assert len(closing("Close")) == closing.of_napari == 1
-    assert not closing.closed and dock.session.job is job and not job.control.cancelled.is_set()
+    assert not closing.closed and dock.session.runner.job is job and not job.control.cancelled.is_set()
     dock.session.cancel()
 
 
@@ -346,7 +347,7 @@ def test_a_result_that_is_in_a_file_is_not_asked_about(
     to_result_not_kept(hand, dock, stops)
     stops.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "out.mrc"), ""))
     hand.click(dock.result.save_result)
-    hand.wait(lambda: not dock.session.only_in_memory)
+    hand.wait(lambda: not dock.session.disk.only_in_memory(dock.session.run))
     assert not closing() and closing.closed
 
 

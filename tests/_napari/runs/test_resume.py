@@ -40,7 +40,7 @@ def victim(store: Path, file: Path, stage: str, step: int, *more: str) -> int:
 
 def open_dock(viewer: Any, store: Path) -> StructuredDenoisingWidget:
     dock = StructuredDenoisingWidget(viewer)
-    dock.session.store = RunStore(store)
+    dock.session.disk.store = RunStore(store)
     viewer.window.add_dock_widget(dock, name="Structured denoising")
     return dock
 
@@ -82,9 +82,11 @@ def test_a_killed_window_resumes_to_the_same_result(
     assert dialog is not None and dialog.table.item(0, 0).text() == "tiny"
     hand.click(dialog.resume)
     end = Phase.RESULT if stage == "stage2" else Phase.REVIEW
-    hand.wait(lambda: (dock.session.phase is end and dock.session.job is None) or dock.session.error)
-    assert not dock.session.error and dock.session.review is not None
-    assert dock.session.losses["stage1"].training
+    hand.wait(
+        lambda: (dock.session.phase is end and dock.session.runner.job is None) or dock.session.messages.error
+    )
+    assert not dock.session.messages.error and dock.session.review is not None
+    assert dock.session.monitor.losses["stage1"].training
     assert dock.session.review.edited is (stage != "stage1")
     if stage == "stage1":
         grid = dock.session.review.kernel_grid.copy()
@@ -93,8 +95,8 @@ def test_a_killed_window_resumes_to_the_same_result(
         dock.session.edit_kernel(grid)
     if stage != "stage2":
         hand.click(dock.review.approve)
-        hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error and dock.session.run is not None
+        hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert not dock.session.messages.error and dock.session.run is not None
     np.testing.assert_array_equal(dock.session.run.denoised, whole)
     hand.wait(lambda: [run.stage for run in RunStore(store).runs()] == ["done"])
     assert list(store.rglob("predicted_*.tif"))
@@ -134,13 +136,13 @@ def test_a_run_that_starts_in_the_window_is_kept_with_its_edits(
     dock.data.preset.value = "fast"
     dock.data.steps.value = 2
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
     assert dock.session.run is not None and dock.session.run.folder is not None
     folder = dock.session.run.folder
     assert dock.session.review is not None
     dock.session.mark_peaks(np.where(dock.session.review.peaks, Mark.ERASED, Mark.ADDED))
     hand.wait(lambda: folder.analysis.read_edits("2d")[0] == dock.session.review.peak_edits)  # type: ignore[union-attr]
-    dock.session.configure(recovery=0.25)
+    dock.session.choice.configure(recovery=0.25)
     hand.wait(lambda: folder.read_request().config.recovery == 0.25)
     np.testing.assert_array_equal(folder.read_input().array, noisy)
 
@@ -154,12 +156,12 @@ def test_a_run_that_does_not_fit_onto_the_disk_goes_on_in_memory(
     dock.data.preset.value = "fast"
     dock.data.steps.value = 2
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
     assert "not kept" in dock.message.text() and "GB" in dock.message.text()
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error and isinstance(dock.session.run.stage2.predicted, np.ndarray)  # type: ignore[union-attr]
-    assert not list(tmp_path.rglob("*.tif")) and not dock.session.kept
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert not dock.session.messages.error and isinstance(dock.session.run.stage2.predicted, np.ndarray)  # type: ignore[union-attr]
+    assert not list(tmp_path.rglob("*.tif")) and not dock.session.run.autosaved
 
 
 def test_edits_are_kept_while_stage_2_and_a_queue_rest(
@@ -184,12 +186,12 @@ def test_edits_are_kept_while_stage_2_and_a_queue_rest(
     try:
         dock.data.steps.value = 100_000
         hand.click(dock.review.approve)
-        hand.wait(lambda: session.progress is not None and session.progress.done > 1)
+        hand.wait(lambda: session.monitor.progress is not None and session.monitor.progress.done > 1)
         hand.click(dock.stage2.pause)
         batch.add(Entry("tiny", opened))
         batch.start()
         hand.wait(lambda: len(threads_at_work()) == 2)
-        assert session.paused and batch.going and session.review is not None
+        assert session.runner.paused and batch.going and session.review is not None
         session.mark_peaks(np.where(session.review.peaks, Mark.ERASED, Mark.ADDED))
         hand.wait(lambda: folder.analysis.read_edits("2d")[0] == session.review.peak_edits)  # type: ignore[union-attr]
     finally:

@@ -13,8 +13,8 @@ from napari.settings import get_settings
 from napari.utils.notifications import NotificationSeverity, notification_manager
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import KERNEL
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.config import Config
@@ -69,25 +69,27 @@ def test_a_saved_run_opens_with_its_edits_and_results(
     through_stage1(hand, dock)
     erase_a_kernel_pixel(hand, dock)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert dock.session.unsaved
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert dock.session.disk.unsaved(dock.session.review)
     hand.click(dock.result.save_run)
-    hand.wait(lambda: dock.session.folder is not None or dock.session.error)
-    assert not dock.session.error and not dock.session.unsaved
+    hand.wait(lambda: dock.session.disk.saved_in is not None or dock.session.messages.error)
+    assert not dock.session.messages.error and not dock.session.disk.unsaved(dock.session.review)
 
     other = make_napari_viewer()
     again = open_dock(other)
     hand = Hand(other)
     hand.click(again.data.open_run)
-    hand.wait(lambda: again.session.phase is Phase.RESULT or again.session.error)
-    assert not again.session.error
+    hand.wait(lambda: again.session.phase is Phase.RESULT or again.session.messages.error)
+    assert not again.session.messages.error
     assert again.session.review is not None and dock.session.review is not None
     assert again.session.review.kernel_edits == dock.session.review.kernel_edits
     np.testing.assert_array_equal(again.session.review.analysis.kernel, dock.session.review.analysis.kernel)
     assert again.session.run is not None and dock.session.run is not None
     assert again.session.run.denoised is not None and dock.session.run.denoised is not None
     np.testing.assert_allclose(again.session.run.denoised, dock.session.run.denoised, rtol=1e-4, atol=1e-4)
-    assert again.session.settings.training.steps == 2 and not again.session.unsaved
+    assert again.session.choice.settings.training.steps == 2 and not again.session.disk.unsaved(
+        again.session.review
+    )
     np.testing.assert_allclose(other.layers[0].scale, (2.0, 1.5, 1.5))
     assert "from memory" in other.layers, "its name is kept, though the copy in the folder has another"
 
@@ -98,8 +100,8 @@ def test_a_run_of_the_command_line_opens_for_review(
     answer_dialogs(monkeypatch, folder)
     dock = open_dock(viewer)
     hand.click(dock.data.open_run)
-    hand.wait(lambda: dock.session.phase >= Phase.REVIEW or dock.session.error)
-    assert not dock.session.error and dock.session.review is not None
+    hand.wait(lambda: dock.session.phase >= Phase.REVIEW or dock.session.messages.error)
+    assert not dock.session.messages.error and dock.session.review is not None
 
 
 def test_a_dropped_run_goes_on_in_one_click(
@@ -116,8 +118,8 @@ def test_a_dropped_run_goes_on_in_one_click(
     (go_on,) = (b for b in notification.findChildren(QPushButton) if b.text() == "Go on with this run")
     hand.click(go_on)
     session = workspace_of(viewer).session
-    hand.wait(lambda: session.phase is Phase.RESULT or session.error)
-    assert not session.error
+    hand.wait(lambda: session.phase is Phase.RESULT or session.messages.error)
+    assert not session.messages.error
     names = [layer.name for layer in viewer.layers]
     assert {"tiny", "tiny stage 1", "spectrum", "kernel"} <= set(names)
     assert not any("[1]" in name for name in names), "what only showed the run has gone"
@@ -143,9 +145,9 @@ def test_saved_again_with_other_settings_it_takes_them(
         dock.result.recovery.value = recovery
         dock.data.steps.value = steps
         hand.click(dock.result.save_run)
-        hand.wait(lambda: "Saved the run" in dock.message.text() or dock.session.error)
-        assert not dock.session.error
-        dock.session.tell("")
+        hand.wait(lambda: "Saved the run" in dock.message.text() or dock.session.messages.error)
+        assert not dock.session.messages.error
+        dock.session.messages.confirm("")
         config = RunFolder(folder).read_request().config
         assert config.recovery == recovery / 100
         assert config.stage1.steps == 2, "what it was trained with, not what is chosen now"
@@ -153,8 +155,8 @@ def test_saved_again_with_other_settings_it_takes_them(
     dock.data.layer.choose(viewer.layers["another"])
     through_stage1(hand, dock)
     hand.click(dock.result.save_run)
-    hand.wait(lambda: dock.session.error)
-    assert "belongs to another run" in dock.session.error
+    hand.wait(lambda: dock.session.messages.error)
+    assert "belongs to another run" in dock.session.messages.error
 
 
 def test_the_part_that_was_trained_on_comes_back(
@@ -168,14 +170,18 @@ def test_the_part_that_was_trained_on_comes_back(
     answer_dialogs(monkeypatch, folder)
     dock = open_dock(viewer)
     hand.click(dock.data.open_run)
-    hand.wait(lambda: dock.session.phase >= Phase.REVIEW or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.phase >= Phase.REVIEW or dock.session.messages.error)
+    assert not dock.session.messages.error
     panel = dock.data.training
     assert panel.some_slices.isChecked() and (panel.first.value(), panel.last.value()) == (1, 2)
     assert panel.field.layer() is viewer.layers["training field"]
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error and dock.session.run is not None and dock.session.run.stage2 is not None
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert (
+        not dock.session.messages.error
+        and dock.session.run is not None
+        and dock.session.run.stage2 is not None
+    )
     trained_on = dock.session.run.stage2.model.provenance["trained_on"]
     assert [tuple(span) for span in trained_on] == [box.z, box.y, box.x]
 

@@ -37,7 +37,7 @@ from napari_autostructn2v.stack import as_stack
 @pytest.fixture
 def session() -> Session:
     session = Session()
-    session.configure(preset="fast")
+    session.choice.configure(preset="fast")
     session.configure_training(steps=2)
     return session
 
@@ -51,21 +51,21 @@ def run_jobs_here(session: Session, on_event: Callable[[Job, Event], Any] = lamb
             try:
                 event = next(events)
             except StopIteration as end:
-                session.complete(job, end.value)
+                session.runner.complete(job, end.value)
                 return
-            session.receive(job, event)
+            session.runner.receive(job, event)
             on_event(job, event)
 
-    session.job_started.connect(run)
+    session.runner.started.connect(run)
 
 
 @pytest.fixture
 def reviewed(session: Session, noisy: np.ndarray) -> Session:
     """A session that waits for its review."""
     run_jobs_here(session)
-    session.choose(Source("tiny", noisy))
+    session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
-    assert session.phase is Phase.REVIEW, session.error
+    assert session.phase is Phase.REVIEW, session.messages.error
     return session
 
 
@@ -78,7 +78,10 @@ def test_the_whole_way(reviewed: Session, noisy: np.ndarray) -> None:
     assert reviewed.run is not None and reviewed.run.denoised is not None
     first = reviewed.run.denoised
     assert first.shape == noisy.shape
-    assert [len(reviewed.losses["stage1"].training), len(reviewed.losses["stage1"].validation)] == [2, 1]
+    assert [
+        len(reviewed.monitor.losses["stage1"].training),
+        len(reviewed.monitor.losses["stage1"].validation),
+    ] == [2, 1]
     reviewed.approve()
     assert reviewed.phase is Phase.RESULT
     assert reviewed.run.stage2 is not None
@@ -89,9 +92,9 @@ def test_the_whole_way(reviewed: Session, noisy: np.ndarray) -> None:
 
 def test_25d(session: Session, noisy: np.ndarray) -> None:
     run_jobs_here(session)
-    session.configure(mode="2.5d")
-    session.choose(Source("tiny", noisy))
-    assert "20" in session.hint  # four slices are few
+    session.choice.configure(mode="2.5d")
+    session.choice.choose(Source("tiny", noisy))
+    assert "20" in session.choice.hint  # four slices are few
     session.start_stage1()
     grid = review_of(session).kernel_grid
     assert grid.ndim == 3 and grid.shape[0] == 3
@@ -101,11 +104,11 @@ def test_25d(session: Session, noisy: np.ndarray) -> None:
 
 def test_skip_and_unattended(session: Session, noisy: np.ndarray) -> None:
     run_jobs_here(session)
-    session.choose(Source("tiny", noisy))
+    session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
     session.skip()
     assert session.phase is Phase.RESULT and session.run is not None and session.run.skipped
-    session.configure(unattended=True)
+    session.choice.configure(unattended=True)
     session.start_stage1()
     assert session.phase is Phase.RESULT
     assert session.run.skipped is not review_of(session).analysis.verdict.expect_gain
@@ -145,7 +148,7 @@ def test_another_mode_keeps_stage_1_and_the_edits(reviewed: Session) -> None:
     reviewed.edit_kernel(grid)
 
     reviewed.regenerate("2.5d")
-    assert reviewed.run.mode == reviewed.settings.mode == "2.5d" and reviewed.run.stage1 is first
+    assert reviewed.run.mode == reviewed.choice.settings.mode == "2.5d" and reviewed.run.stage1 is first
     stacked = review_of(reviewed).kernel_grid
     assert stacked[:, middle + 2, middle].tolist() == [False, True, False]
     assert review_of(reviewed).peak_marks[5, 40] == Mark.ADDED
@@ -170,7 +173,7 @@ def test_edits_survive_sensitivity_regenerate_and_another_stage_1(reviewed: Sess
     reviewed.mark_peaks(marks)
     automatic = review_of(reviewed).automatic.peaks.sum()
 
-    reviewed.configure(sensitivity=60.0)
+    reviewed.choice.configure(sensitivity=60.0)
     assert review_of(reviewed).automatic.peaks.sum() <= automatic
     assert review_of(reviewed).peaks[corner] and review_of(reviewed).peaks[mirrored]
     reviewed.regenerate()
@@ -184,38 +187,40 @@ def test_edits_survive_sensitivity_regenerate_and_another_stage_1(reviewed: Sess
 
 def test_cancelled_job_is_dropped_at_once(session: Session, noisy: np.ndarray) -> None:
     jobs: list[Job] = []
-    session.job_started.connect(jobs.append)
-    session.choose(Source("tiny", noisy))
+    session.runner.started.connect(jobs.append)
+    session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
     events = drive(jobs[0])
-    session.receive(jobs[0], next(events))
+    session.runner.receive(jobs[0], next(events))
     session.cancel()
-    assert session.job is None and session.phase is Phase.DATA and session.run is None
+    assert session.runner.job is None and session.phase is Phase.DATA and session.run is None
     with pytest.raises(StopIteration) as end:
         next(events)
     assert isinstance(end.value.value, Cancelled)
     assert jobs[0].stream.gi_frame is None  # type: ignore[attr-defined]  # its clean-up has run
-    session.complete(jobs[0], "too late")
-    session.receive(jobs[0], Step(step=1, steps=2, loss=1.0))
-    assert session.phase is Phase.DATA and session.progress is None
+    session.runner.complete(jobs[0], "too late")
+    session.runner.receive(jobs[0], Step(step=1, steps=2, loss=1.0))
+    assert session.phase is Phase.DATA and session.monitor.progress is None
 
 
 def test_stop_early_keeps_what_is_learned(session: Session, noisy: np.ndarray) -> None:
     session.configure_training(steps=1000)
-    run_jobs_here(session, lambda job, event: session.stop_early() if isinstance(event, Step) else None)
-    session.choose(Source("tiny", noisy))
-    session.stop_early()  # nothing runs: nothing to stop
+    run_jobs_here(
+        session, lambda job, event: session.runner.stop_early() if isinstance(event, Step) else None
+    )
+    session.choice.choose(Source("tiny", noisy))
+    session.runner.stop_early()  # nothing runs: nothing to stop
     session.start_stage1()
     assert session.phase is Phase.REVIEW
-    assert len(session.losses["stage1"].training) < 5
+    assert len(session.monitor.losses["stage1"].training) < 5
 
 
 def test_a_stop_asked_for_before_the_training_waits_for_it(session: Session, noisy: np.ndarray) -> None:
     session.configure_training(steps=1000)
-    run_jobs_here(session, lambda job, event: session.stop_early())
-    session.choose(Source("tiny", noisy))
+    run_jobs_here(session, lambda job, event: session.runner.stop_early())
+    session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
-    assert session.phase is Phase.REVIEW, session.error
+    assert session.phase is Phase.REVIEW, session.messages.error
 
 
 @pytest.mark.parametrize(
@@ -229,17 +234,17 @@ def test_a_stop_asked_for_before_the_training_waits_for_it(session: Session, noi
     ],
 )
 def test_data_that_cannot_be_denoised(session: Session, array: np.ndarray, words: str) -> None:
-    session.choose(Source("bad", array))
-    assert words in session.problem
+    session.choice.choose(Source("bad", array))
+    assert words in session.choice.problem
     assert not session.ready
 
 
 def test_one_slice_refuses_25d_only(session: Session) -> None:
-    session.choose(Source("one", np.random.default_rng(0).normal(size=(64, 64))))
+    session.choice.choose(Source("one", np.random.default_rng(0).normal(size=(64, 64))))
     assert session.ready
-    session.configure(mode="2.5d")
-    assert "three" in session.problem
-    session.configure(mode="2d")
+    session.choice.configure(mode="2.5d")
+    assert "three" in session.choice.problem
+    session.choice.configure(mode="2d")
     assert session.ready
 
 
@@ -251,9 +256,9 @@ def test_errors_of_the_engine_are_shown(
     bad = noisy.copy() if value is not None else np.ones_like(noisy)
     if value is not None:
         bad[2, 3, 4] = value
-    session.choose(Source("bad", bad))
+    session.choice.choose(Source("bad", bad))
     session.start_stage1()
-    assert words in session.error
+    assert words in session.messages.error
     assert session.phase is Phase.DATA
 
 
@@ -274,25 +279,25 @@ class Lazy:
 
 def test_a_lazy_array_is_never_computed_whole(session: Session, noisy: np.ndarray) -> None:
     run_jobs_here(session)
-    session.choose(Source("lazy", Lazy(noisy)))
+    session.choice.choose(Source("lazy", Lazy(noisy)))
     session.start_stage1()
-    assert session.phase is Phase.REVIEW, session.error
+    assert session.phase is Phase.REVIEW, session.messages.error
     session.approve()
-    assert session.phase is Phase.RESULT, session.error
+    assert session.phase is Phase.RESULT, session.messages.error
 
 
 def test_dask(session: Session, noisy: np.ndarray) -> None:
     run_jobs_here(session)
-    session.choose(Source("dask", da.from_array(noisy, chunks=(1, -1, -1))))
+    session.choice.choose(Source("dask", da.from_array(noisy, chunks=(1, -1, -1))))
     session.start_stage1()
-    assert session.phase is Phase.REVIEW, session.error
+    assert session.phase is Phase.REVIEW, session.messages.error
 
 
 def test_settings_reach_the_engine() -> None:
     session = Session()
-    session.configure(preset="high", sensitivity=3.5)
+    session.choice.configure(preset="high", sensitivity=3.5)
     session.configure_training(steps=7)
-    config = session.settings.config()
+    config = session.choice.settings.config()
     assert config.stage1.steps == config.stage2.steps == 7
     assert config.stage1.features == 48
     assert config.analysis.sensitivity == 3.5
@@ -301,10 +306,10 @@ def test_settings_reach_the_engine() -> None:
 def test_a_training_setting_that_cannot_be_is_told_and_changes_nothing() -> None:
     session = Session()
     session.configure_training(patch_size=30)
-    assert "multiple of 4" in session.error
-    assert session.settings == Settings()
+    assert "multiple of 4" in session.messages.error
+    assert session.choice.settings == Settings()
     session.configure_training(patch_size=32)
-    assert not session.error
+    assert not session.messages.error
 
 
 def run_in_a_thread(job: Job) -> tuple[threading.Thread, list[Any]]:
@@ -316,24 +321,24 @@ def run_in_a_thread(job: Job) -> tuple[threading.Thread, list[Any]]:
 
 def test_a_paused_job_rests_until_it_may_go_on(session: Session, noisy: np.ndarray) -> None:
     jobs: list[Job] = []
-    session.job_started.connect(jobs.append)
-    session.choose(Source("tiny", noisy))
+    session.runner.started.connect(jobs.append)
+    session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
-    session.pause()
+    session.runner.pause()
     thread, ended = run_in_a_thread(jobs[0])
     thread.join(1.0)
-    assert thread.is_alive() and session.paused
-    session.proceed()
+    assert thread.is_alive() and session.runner.paused
+    session.runner.proceed()
     thread.join(60)
-    assert isinstance(ended[0], Examined) and not session.paused
+    assert isinstance(ended[0], Examined) and not session.runner.paused
 
 
 def test_cancelling_ends_a_paused_job(session: Session, noisy: np.ndarray) -> None:
     jobs: list[Job] = []
-    session.job_started.connect(jobs.append)
-    session.choose(Source("tiny", noisy))
+    session.runner.started.connect(jobs.append)
+    session.choice.choose(Source("tiny", noisy))
     session.start_stage1()
-    session.pause()
+    session.runner.pause()
     thread, ended = run_in_a_thread(jobs[0])
     session.cancel()
     thread.join(60)
@@ -342,11 +347,11 @@ def test_cancelling_ends_a_paused_job(session: Session, noisy: np.ndarray) -> No
 
 def test_only_what_is_chosen_is_trained_on(session: Session, noisy: np.ndarray) -> None:
     run_jobs_here(session)
-    session.choose(Source("tiny", noisy))
-    session.configure(slices=(1, 3))
-    session.train_in(((0, 40), (20, 80)))
+    session.choice.choose(Source("tiny", noisy))
+    session.choice.configure(slices=(1, 3))
+    session.choice.field = (0, 40), (20, 80)
     session.start_stage1()
-    assert session.run is not None and session.run.stage1 is not None, session.error
+    assert session.run is not None and session.run.stage1 is not None, session.messages.error
     model = session.run.stage1.model
     assert model.provenance["trained_on"] == [(1, 3), (0, 40), (20, 80)]
     assert model.normalisation == as_stack(noisy[1:3, :40, 20:]).normalisation
@@ -366,7 +371,7 @@ def another_session(
 ) -> Session:
     """As a window has it; its jobs run in place."""
     session = Session(None if store is None else RunStore(store))
-    session.configure(preset="fast")
+    session.choice.configure(preset="fast")
     session.configure_training(steps=4, features=8, batch_size=2, patch_size=32)
     run_jobs_here(session, on_event)
     return session
@@ -376,9 +381,9 @@ def another_session(
 def kept(file: Path, noisy: np.ndarray, tmp_path: Path) -> Session:
     """A session in review of a run that it keeps."""
     session = another_session(tmp_path / "runs")
-    session.choose(Source("tiny", noisy, path=file))
+    session.choice.choose(Source("tiny", noisy, path=file))
     session.start_stage1()
-    assert session.phase is Phase.REVIEW, session.error
+    assert session.phase is Phase.REVIEW, session.messages.error
     return session
 
 
@@ -389,7 +394,7 @@ def folder_of(session: Session) -> RunFolder:
 
 def note(session: Session) -> None:
     """What the window does a moment after each change."""
-    write = session.keep()
+    write = session.autosave()
     assert write is not None
     write()
 
@@ -419,8 +424,8 @@ def test_edits_survive_an_opening_that_is_cancelled(kept: Session, noisy: np.nda
     assert write is not None
     write()
     saved = open_run(tmp_path / "saved")
-    kept.job_started.disconnect()  # the opening goes on until it is cancelled
-    kept.reopen(saved, kept.source)
+    kept.runner.started.disconnect()  # the opening goes on until it is cancelled
+    kept.reopen(saved, kept.choice.source)
     kept.cancel()
     run_jobs_here(kept)
     kept.start_stage1()
@@ -433,7 +438,7 @@ def test_a_run_taken_to_25d_in_the_review_resumes_to_the_same_result(kept: Sessi
     note(kept)
     left = tmp_path / "left in the review", tmp_path / "left in Stage 2"
     shutil.copytree(folder_of(kept).path, left[0])
-    kept.job_started.disconnect()
+    kept.runner.started.disconnect()
     run_jobs_here(
         kept,
         lambda job, event: (
@@ -443,11 +448,11 @@ def test_a_run_taken_to_25d_in_the_review_resumes_to_the_same_result(kept: Sessi
         ),
     )
     kept.approve()
-    assert kept.run is not None and kept.run.stage2 is not None, kept.error
+    assert kept.run is not None and kept.run.stage2 is not None, kept.messages.error
 
     first = opened(left[0])
-    assert first.phase is Phase.REVIEW and not first.error
-    assert first.run is not None and first.run.mode == first.settings.mode == "2.5d"
+    assert first.phase is Phase.REVIEW and not first.messages.error
+    assert first.run is not None and first.run.mode == first.choice.settings.mode == "2.5d"
     np.testing.assert_array_equal(review_of(first).kernel_grid, review_of(kept).kernel_grid)
     assert review_of(first).kernel_edits == review_of(kept).kernel_edits
     first.approve()
@@ -468,17 +473,19 @@ def test_a_finished_run_opens_without_predicting_again(kept: Session, tmp_path: 
     kept.approve()
     note(kept)
     kept.approve()  # of the first attempt nothing is left in the end
-    assert kept.run is not None and kept.run.stage1 is not None and kept.run.stage2 is not None, kept.error
+    assert kept.run is not None and kept.run.stage1 is not None and kept.run.stage2 is not None, (
+        kept.messages.error
+    )
     path = tmp_path / "saved" if where == "saved" else folder_of(kept).path
     if where != "kept":
         write = kept.save_to(path)
         assert write is not None
         write()
-    kept.let_go()
+    kept.disk.release(kept.run)
     assert len(list(path.rglob("predicted_*.tif"))) == len(list(path.rglob("detail_*.tif"))) == 2
     events: list[Event] = []
     again = opened(path, lambda job, event: events.append(event))
-    assert again.phase is Phase.RESULT and not again.error
+    assert again.phase is Phase.RESULT and not again.messages.error
     assert not any(isinstance(event, SliceDone | Step) for event in events), "nothing is computed twice"
     assert again.run is not None and again.run.stage1 is not None and again.run.stage2 is not None
     for recovery in (0.0, 0.5, 1.0):
@@ -488,9 +495,9 @@ def test_a_finished_run_opens_without_predicting_again(kept: Session, tmp_path: 
 
     for made in [*path.rglob("predicted_*"), *path.rglob("detail_*")]:
         made.unlink()  # as earlier versions left a run that was done
-    again.let_go()
+    again.disk.release(again.run)
     older = opened(path)
-    assert older.run is not None and not older.error
+    assert older.run is not None and not older.messages.error
     np.testing.assert_array_equal(older.run.denoised, kept.run.denoised)
 
 
@@ -501,9 +508,9 @@ def test_a_run_taken_back_to_2d_resumes_in_2d(kept: Session) -> None:
     kept.regenerate("2d")
     paint_beside(kept)
     note(kept)
-    kept.let_go()
+    kept.disk.release(kept.run)
     again = opened(folder_of(kept).path)
-    assert again.run is not None and again.run.mode == "2d" and not again.error
+    assert again.run is not None and again.run.mode == "2d" and not again.messages.error
     np.testing.assert_array_equal(review_of(again).kernel_grid, review_of(kept).kernel_grid)
 
 
@@ -539,7 +546,7 @@ def test_edits_that_have_no_place_in_the_mode_are_told_and_stay(kept: Session) -
     kept.regenerate("2.5d")
     paint_beside(kept)
     note(kept)
-    kept.let_go()
+    kept.disk.release(kept.run)
     path = folder_of(kept).path
     record, edits = path / "run.json", path / "analysis" / "edits.json"
     content = json.loads(record.read_text())
@@ -555,14 +562,16 @@ def test_edits_that_have_no_place_in_the_mode_are_told_and_stay(kept: Session) -
 
 
 def test_edits_that_the_engine_refuses_end_the_opening_and_stay_in_the_folder(kept: Session) -> None:
-    kept.let_go()
+    kept.disk.release(kept.run)
     folder = folder_of(kept)
     folder.analysis.write_edits(Edits(), Edits(erased=frozenset({(0, 0)})))
     again = opened(folder.path)
-    assert "centre" in again.error and again.phase is Phase.DATA
-    assert again.keep() is None and folder.analysis.read_edits("2d")[1] == Edits(erased=frozenset({(0, 0)}))
+    assert "centre" in again.messages.error and again.phase is Phase.DATA
+    assert again.autosave() is None and folder.analysis.read_edits("2d")[1] == Edits(
+        erased=frozenset({(0, 0)})
+    )
     again.start_stage1()
-    assert again.phase is Phase.REVIEW and not again.error
+    assert again.phase is Phase.REVIEW and not again.messages.error
 
 
 def test_a_kernel_given_for_the_other_mode_is_no_longer_asked_for(
@@ -574,7 +583,7 @@ def test_a_kernel_given_for_the_other_mode_is_no_longer_asked_for(
     assert folder_of(kept).read_request().kernel is not None
     kept.regenerate("2.5d")
     note(kept)
-    kept.let_go()
+    kept.disk.release(kept.run)
     finish(resume(folder_of(kept).path))
 
 
@@ -590,21 +599,21 @@ def test_saved_again_in_another_mode(kept: Session, tmp_path: Path) -> None:
 def test_what_was_painted_in_one_mode_is_there_after_stage_1_in_the_other(kept: Session) -> None:
     paint_beside(kept)
     painted = review_of(kept).kernel_edits
-    kept.configure(mode="2.5d")
+    kept.choice.configure(mode="2.5d")
     kept.start_stage1()
     assert review_of(kept).kernel_edits == painted.in_mode("2.5d")
 
 
 def test_a_single_slice_opens_while_25d_is_chosen(tmp_path: Path, noisy: np.ndarray) -> None:
     session = another_session(tmp_path / "runs")
-    session.choose(Source("one", noisy[0], path=write_stack(tmp_path / "one.tif", noisy[0])))
+    session.choice.choose(Source("one", noisy[0], path=write_stack(tmp_path / "one.tif", noisy[0])))
     session.start_stage1()
-    session.let_go()
+    session.disk.release(session.run)
     saved = open_run(folder_of(session).path)
     again = another_session()
-    again.configure(mode="2.5d")
+    again.choice.configure(mode="2.5d")
     again.reopen(saved, Source("one", saved.image.array))
-    assert again.phase is Phase.REVIEW and not again.problem
+    assert again.phase is Phase.REVIEW and not again.choice.problem
 
 
 @pytest.fixture
@@ -634,34 +643,39 @@ def test_a_run_on_a_read_only_share_opens_with_all_that_is_in_it(
     write()
     folder = share() / "run"
     again = opened(folder)
-    assert again.phase is Phase.RESULT and not again.error
-    assert "cannot be written to" in again.notices[0]
+    assert again.phase is Phase.RESULT and not again.messages.error
+    assert "cannot be written to" in again.messages.notices[0]
     assert again.run is not None and kept.run is not None and again.run.folder is None
     np.testing.assert_array_equal(again.run.denoised, kept.run.denoised)
     assert review_of(again).kernel_edits == review_of(kept).kernel_edits
-    assert not again.kept and not again.unsaved and not again.only_in_memory and again.keep() is None
+    assert (
+        not again.run.autosaved
+        and not again.disk.unsaved(again.review)
+        and not again.disk.only_in_memory(again.run)
+        and again.autosave() is None
+    )
 
     paint_beside(again)
     again.approve()
-    assert again.phase is Phase.RESULT and not again.error
-    assert again.only_in_memory and again.unsaved, "closing would lose it"
+    assert again.phase is Phase.RESULT and not again.messages.error
+    assert again.disk.only_in_memory(again.run) and again.disk.unsaved(again.review), "closing would lose it"
 
 
 def test_what_is_not_done_on_a_read_only_share_is_left_as_it_is(
     kept: Session, file: Path, noisy: np.ndarray, share: Callable[[], Path], tmp_path: Path
 ) -> None:
-    kept.let_go()
+    kept.disk.release(kept.run)
     at_review = shutil.copytree(folder_of(kept).path, tmp_path / "share" / "Stage 2 begun")
     RunFolder(at_review).approve(
-        StageSpec(review_of(kept).analysis.kernel, None, kept.settings.config().stage2, None)
+        StageSpec(review_of(kept).analysis.kernel, None, kept.choice.settings.config().stage2, None)
     )
     begun = shutil.copytree(folder_of(kept).path, tmp_path / "share" / "Stage 1 begun")
     (begun / "stage1" / "model.zip").unlink()
     share()
     again = opened(at_review)
-    assert again.phase is Phase.REVIEW and not again.error, "no training begins anew by itself"
+    assert again.phase is Phase.REVIEW and not again.messages.error, "no training begins anew by itself"
     refused = opened(begun)
-    assert refused.phase is Phase.DATA and "Copy it to a folder of your own" in refused.error
+    assert refused.phase is Phase.DATA and "Copy it to a folder of your own" in refused.messages.error
 
 
 def test_a_run_in_use_is_told_and_the_present_one_stays_ours(kept: Session, tmp_path: Path) -> None:
@@ -669,7 +683,7 @@ def test_a_run_in_use_is_told_and_the_present_one_stays_ours(kept: Session, tmp_
     saved = open_run(other)
     with Hold(other):
         kept.reopen(saved, Source("other", saved.image.array))
-    assert "in use" in kept.error and kept.phase is Phase.REVIEW
+    assert "in use" in kept.messages.error and kept.phase is Phase.REVIEW
     with pytest.raises(BusyError):
         folder_of(kept).hold()
 

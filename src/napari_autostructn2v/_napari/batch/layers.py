@@ -9,6 +9,7 @@ from napari.layers import Image
 
 from napari_autostructn2v._napari.batch.jobs import Applied
 from napari_autostructn2v._napari.batch.queue import Batch, Entry
+from napari_autostructn2v._napari.canvas.layer_names import RESULTS, SHOWN_AGAIN
 from napari_autostructn2v._napari.canvas.placement import (
     DERIVED_LAYER,
     Placement,
@@ -78,7 +79,7 @@ class BatchLayers:
         placement = Placement.of(beside)
         self._results[entry] = self._viewer.add_image(
             applied.denoised,
-            name=f"{applied.source.name} denoised",
+            name=RESULTS["stage2"].format(applied.source.name),
             contrast_limits=contrast_limits(applied.denoised),
             **placement.beside(free_column(self._viewer, placement), applied.denoised.ndim),
         )
@@ -104,7 +105,7 @@ class BatchLayers:
             return layer
         return self._viewer.add_image(
             layer.data,
-            name=f"{layer.name} (source)",
+            name=SHOWN_AGAIN.format(layer.name),
             multiscale=layer.multiscale,
             colormap=layer.colormap,
             contrast_limits=tuple(layer.contrast_limits),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from psygnal import Signal
 
 from napari_autostructn2v._napari.batch.jobs import Applied, Destination, Opened, apply_model, load
+from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import Cancelled, Failure, Job
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import Event, SliceDone, StageStarted
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """How far an entry is, in a word."""
+    """What became of an entry so far, in one word."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -34,17 +35,17 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """With what, and where to."""
+    """Which model is used, and where the results go."""
 
     from_session: bool | None = None
-    """Take the model of the session rather than a file; None takes it if there is one."""
+    """Use the model of the session instead of a file; None uses it if there is one."""
     model: Path | None = None
     to_folder: bool = False
-    """Write files rather than add layers."""
+    """Write files instead of adding layers."""
     folder: Path | None = None
     ending: str = "_denoised"
     replace: bool = False
-    """Replace files that are there."""
+    """Replace existing files."""
 
 
 @dataclass(eq=False)
@@ -54,18 +55,18 @@ class Entry:
     Attributes
     ----------
     name
-        To be shown.
+        The name that is shown.
     opened
-        Opens it, in the worker's thread: a file that is damaged or on a slow disk says so when its turn
-        comes.
+        Opens the stack, in the job's thread and not before it is needed: a file can be damaged, or on a slow
+        disk.
     path
         The file, if it is one.
     reason
         Why it failed or was cancelled.
     share
-        Done so far, 0 to 1.
+        The part that is done, 0 to 1.
     written
-        The file that holds its result.
+        The file with its result.
     """
 
     name: str
@@ -77,21 +78,20 @@ class Entry:
     written: Path | None = None
 
     def settle(self, state: State, reason: str = "") -> None:
-        """Go over to a state."""
+        """Change to a state."""
         self.state, self.reason = state, reason
         self.share = float(state is State.DONE)
 
 
 class Batch:
-    """State of one viewer's queue, driven and listened to as a session is.
+    """State of one viewer's queue. Views listen to it as to a session.
 
-    One entry runs at a time. A cancelled job gives way to the next only when its thread has ended: both use
-    the same network, and there is never more than one result in the making.
+    One entry runs at a time. After a job is cancelled, the next one starts only when its thread has ended:
+    both use the same network, and there must not be two unfinished results in memory.
     """
 
     changed = Signal()
-    """Entries, their states, settings, error: all but progress, which a view looks up when it has time."""
-    job_started = Signal(Job)
+    """Entries, their states, settings or error have changed. Not emitted for progress: views look that up."""
     finished = Signal(Entry, Applied)
 
     def __init__(self, session: Session) -> None:
@@ -99,8 +99,8 @@ class Batch:
         self.settings = BatchSettings()
         self.entries: list[Entry] = []
         self.error = ""
-        """What keeps the whole queue from running."""
-        self._job: Job | None = None
+        """Why the whole queue cannot run."""
+        self.runner = JobRunner(self._on_event, self._on_end)
         self._current: Entry | None = None
         self._model: Model | None = None
         self._recovery = Config().recovery
@@ -117,13 +117,13 @@ class Batch:
         self._next()
 
     def add_files(self, paths: Sequence[Path]) -> None:
-        """Queue files and folders of slices, but those that are queued already."""
+        """Queue files and folders of slices, except those that are queued already."""
         there = {entry.path for entry in self.entries}
         fresh = [path for path in dict.fromkeys(path.absolute() for path in paths) if path not in there]
         self.add(*(Entry(path.name, lambda path=path: read_stack(path), path) for path in fresh))  # type: ignore[misc]
 
     def remove(self, entries: Sequence[Entry]) -> None:
-        """Take entries from the queue, cancelling the one that runs."""
+        """Remove entries from the queue. If one of them is running, it is cancelled."""
         self.entries = [entry for entry in self.entries if entry not in entries]
         self._stop_current(entries)
         self.changed.emit()
@@ -138,24 +138,24 @@ class Batch:
 
     @property
     def going(self) -> bool:
-        """Whether it works through its entries."""
+        """Whether the queue is running."""
         return self._going
 
     @property
     def session_model(self) -> Model | None:
-        """The model of the present session, if it has one by now."""
+        """The model of the session, if it has one already."""
         run = self._session.run
         return None if run is None else run.model
 
     @property
     def uses_session(self) -> bool:
-        """Whether the session's model is to be taken."""
+        """Whether the model of the session is used."""
         chosen = self.settings.from_session
         return self.session_model is not None and self.settings.model is None if chosen is None else chosen
 
     @property
     def missing(self) -> str:
-        """What has to be given before it can start, or nothing."""
+        """What the person has to choose before the queue can start, or nothing."""
         settings = self.settings
         if self.uses_session and self.session_model is None:
             return "The session has no model yet: run stage 1, or choose a model file."
@@ -169,11 +169,11 @@ class Batch:
 
     @property
     def again(self) -> bool:
-        """Whether all is done, so that a start would do all of it again."""
+        """Whether all entries are done, so that a start would denoise all of them again."""
         return bool(self.entries) and all(entry.state is State.DONE for entry in self.entries)
 
     def start(self) -> None:
-        """Work through all entries that are not done; through all of them if there are no others."""
+        """Denoise all entries that are not done. If all are done, denoise all again."""
         if self.missing or self._going:
             return
         again = self.again
@@ -191,7 +191,7 @@ class Batch:
         self._next()
 
     def cancel(self, entries: Sequence[Entry]) -> None:
-        """Leave out entries that wait, and drop the one that runs; the others go on."""
+        """Cancel entries that wait or run. The others go on."""
         for entry in entries:
             if entry.state in (State.WAITING, State.RUNNING):
                 entry.settle(State.CANCELLED)
@@ -199,34 +199,31 @@ class Batch:
         self.changed.emit()
 
     def cancel_all(self) -> None:
-        """Stop. What is done stays."""
+        """Stop the queue. Finished results stay."""
         if not self._going:
             return
         self._going = False
-        if self._job is not None:
-            self._job.control.cancelled.set()
+        self.runner.cancel()
         self.cancel(self.entries)
 
     def _stop_current(self, entries: Sequence[Entry]) -> None:
-        if self._job is not None and self._current in entries:
-            self._job.control.cancelled.set()
+        if self._current in entries:
+            self.runner.cancel()
 
     def _next(self) -> None:
-        """Start what is next, unless a job runs or has yet to end."""
-        if self._going and self._job is None:
+        """Start the next entry, unless a job is still running."""
+        if self._going and self.runner.job is None:
             entry = next((each for each in self.entries if each.state is State.WAITING), None)
             if entry is None:
                 self._going, self._model = False, None
             elif self._model is None:
                 assert self.settings.model is not None
-                self._job = Job("load", load(self.settings.model))
+                self.runner.start("load", load(self.settings.model))
             else:
                 entry.settle(State.RUNNING)
                 self._current = entry
                 stream = apply_model(entry.opened, self._model, self._recovery, self._destination(entry))
-                self._job = Job("apply", stream)
-            if self._job is not None:
-                self.job_started.emit(self._job)
+                self.runner.start("apply", stream)
         self.changed.emit()
 
     def _destination(self, entry: Entry) -> Destination | None:
@@ -240,10 +237,9 @@ class Batch:
 
     # ------------------------------------------------------------------ what a job says
 
-    def receive(self, job: Job, event: Event) -> None:
-        """Take in an event of ``job``."""
+    def _on_event(self, event: Event) -> None:
         entry = self._current
-        if job is not self._job or entry is None or entry.state is not State.RUNNING:
+        if entry is None or entry.state is not State.RUNNING:
             return
         passes = 1 if self._recovery == 0 else 2  # the network's, and the one that brings detail back
         if isinstance(event, StageStarted):
@@ -252,23 +248,17 @@ class Batch:
         elif isinstance(event, SliceDone):
             entry.share = (self._passes_done + event.done / event.total) / passes
 
-    def complete(self, job: Job, outcome: object) -> None:
-        """Take in what ``job`` ended with, and go on."""
-        if job is not self._job:
-            return
-        entry, self._job, self._current, self._passes_done = self._current, None, None, 0
-        stopped = job.control.cancelled.is_set() or isinstance(outcome, Cancelled)
+    def _on_end(self, job: Job, outcome: object) -> None:
+        entry, self._current, self._passes_done = self._current, None, 0
         try:
-            if job.kind == "load" and not stopped:
+            if isinstance(outcome, Cancelled):
+                return
+            if job.kind == "load":
                 self._take_model(outcome)
-            elif entry is not None and not stopped:
+            elif entry is not None:
                 self._take_in(entry, outcome)
         finally:
             self._next()
-
-    def crash(self, job: Job, error: BaseException) -> None:
-        """Take in that ``job`` broke in a way nobody foresaw."""
-        self.complete(job, Failure.of(error))
 
     def _take_model(self, outcome: object) -> None:
         if isinstance(outcome, Failure):
@@ -288,14 +278,14 @@ class Batch:
 
     @property
     def share(self) -> float:
-        """Done of the whole queue, 0 to 1; what failed or was cancelled is out of the way."""
+        """The part of the whole queue that is done, 0 to 1. Failed and cancelled entries count as done."""
         over = (State.FAILED, State.CANCELLED)
         shares = [1.0 if entry.state in over else entry.share for entry in self.entries]
         return sum(shares) / max(len(shares), 1)
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left at the pace so far, all entries taken for equal; None before there is a pace."""
+        """Time left at the present pace, if all entries are equally large; None before there is a pace."""
         running = [entry for entry in self.entries if entry.state is State.RUNNING]
         waiting = sum(entry.state is State.WAITING for entry in self.entries)
         done = sum(entry.state is State.DONE and entry not in self._earlier for entry in self.entries)

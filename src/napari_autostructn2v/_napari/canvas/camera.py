@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QTimer
 
+from napari_autostructn2v._napari.napari_private import canvas_size
+
 if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
@@ -48,7 +50,7 @@ class Flight:
         centre = self._from[0].copy()
         centre[-2:] = (low + high) / 2
         span = np.maximum(high - low, 1e-9)
-        self._to = centre, max(float(FILL * np.min(self._canvas_size / span)), least_zoom)
+        self._to = centre, max(float(FILL * np.min(canvas_size(self._viewer) / span)), least_zoom)
         self._start = time.perf_counter()
         self._timer.start()
 
@@ -74,9 +76,3 @@ class Flight:
     def _camera(self) -> Any:
         viewer: Any = self._viewer
         return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # napari < 0.9
-
-    @property
-    def _canvas_size(self) -> np.ndarray:
-        viewer: Any = self._viewer
-        size = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size  # napari < 0.9
-        return np.array(size, dtype=float)

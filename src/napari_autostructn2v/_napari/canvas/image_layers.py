@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_autostructn2v._napari.canvas.layer_names import KEPT_RESULT, PATTERN, PREVIEW, RESULTS
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
 from napari_autostructn2v._napari.canvas.slices import by_slices, contrast_limits, middle_slice
 from napari_autostructn2v.events import Preview
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from napari_autostructn2v.stack import ComputedArray
 
 COLUMN = {"stage1": 1, "stage2": 2}
-TITLE = {"stage1": "stage 1", "stage2": "denoised"}
 
 
 class ImageLayers:
@@ -36,7 +36,7 @@ class ImageLayers:
         self.preview: Image | None = None
         self.results: dict[str, Image] = {}
         self._pattern: Image | None = None
-        self._recovery = session.settings.recovery
+        self._recovery = session.choice.settings.recovery
         session.previewed.connect(self._on_preview)
         session.stage_finished.connect(self._on_stage_finished)
         session.changed.connect(self._on_changed)
@@ -71,7 +71,7 @@ class ImageLayers:
         active = self._viewer.layers.selection.active
         self._pattern = self._viewer.add_image(
             lazy,
-            name=f"{self.placement.name} pattern",
+            name=PATTERN.format(self.placement.name),
             contrast_limits=(-spread, spread),
             metadata=dict(DERIVED_LAYER),
             **self._place_of_pattern(self.placement, array.ndim),
@@ -80,7 +80,7 @@ class ImageLayers:
 
     def _place_of_pattern(self, placement: Placement, ndim: int) -> dict[str, Any]:
         """Last in the row: after the second stage, once that shows something."""
-        job = self._session.job
+        job = self._session.runner.job
         second = "stage2" in self.results or (job is not None and job.kind == "stage2")
         return placement.beside(COLUMN["stage2"] + second, ndim)
 
@@ -89,7 +89,7 @@ class ImageLayers:
             self.pattern.translate = self._place_of_pattern(self.placement, self.pattern.ndim)["translate"]
 
     def _on_preview(self, event: Preview) -> None:
-        job = self._session.job
+        job = self._session.runner.job
         if self.placement is None or job is None:
             return
         limits = contrast_limits(event.denoised)
@@ -97,7 +97,7 @@ class ImageLayers:
             active = self._viewer.layers.selection.active
             self.preview = self._viewer.add_image(
                 event.denoised.copy(),
-                name=f"{self.placement.name} preview",
+                name=PREVIEW.format(self.placement.name),
                 contrast_limits=limits,
                 metadata=dict(DERIVED_LAYER),
                 **self.placement.beside(COLUMN["stage1" if job.kind == "reopen" else job.kind], 2),
@@ -110,7 +110,7 @@ class ImageLayers:
             self.preview.refresh(thumbnail=False, extent=False, highlight=False)
 
     def _on_changed(self) -> None:
-        if self._session.job is None:
+        if self._session.runner.job is None:
             self._drop_preview()
         self._make_room()
         self._bring_detail_back()
@@ -133,25 +133,25 @@ class ImageLayers:
         old = self.results.pop(kind, None)
         if old is not None and old in self._viewer.layers:
             self._viewer.layers.remove(old)
-        self._recovery = self._session.settings.recovery
+        self._recovery = self._session.choice.settings.recovery
         denoised = output.denoised(self._recovery)
         self.results[kind] = self._viewer.add_image(
             by_slices(denoised),
-            name=f"{self.placement.name} {TITLE[kind]}",
+            name=RESULTS[kind].format(self.placement.name),
             contrast_limits=contrast_limits(denoised),
             **self.placement.beside(COLUMN[kind], denoised.ndim),
         )
         self.appeared.emit()
 
-    def keep_result(self, name: str) -> None:
-        """Add the present result once more, hidden: later ones are other arrays and leave it as it is."""
+    def keep_result(self, number: int) -> None:
+        """Add the result of this attempt, which is shown, once more, hidden: later ones leave it as it is."""
         result = self.results.get("stage2")
         if result is None or self.placement is None:
             return
         active = self._viewer.layers.selection.active
         self._viewer.add_image(
             result.data,
-            name=name,
+            name=KEPT_RESULT.format(self.placement.name, number),
             contrast_limits=result.contrast_limits,
             visible=False,
             **self.placement.beside(COLUMN["stage2"], result.ndim),

@@ -5,29 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from napari.utils.colormaps import Colormap, DirectLabelColormap
+from napari.utils.colormaps import DirectLabelColormap
 
+from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari.canvas.layer_names import (
+    KERNEL,
+    KERNEL_GRID,
+    KERNEL_SLICES,
+    LAGS,
+    PEAK_OUTLINES,
+    PEAKS,
+    SPECTRUM,
+)
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
 from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
 from napari_autostructn2v._napari.review import peak_marks
 
-SPECTRUM, PEAKS, LAGS, KERNEL, GRID = "spectrum", "peaks", "autocorrelation", "kernel", "kernel grid"
-
-OUTLINES, SLICES = "peak outlines", "kernel slices"
-
-# Blue against orange is told apart by every kind of colour vision; no correlation is black.
-SIGNED = Colormap([[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation")
-
-PLAIN = Colormap([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]], name="plain")
-
-KERNEL_COLOUR = (1.0, 1.0, 1.0, 0.85)
-
-GRID_COLOUR = "#50505c"
-
 GRID_WIDTH = 0.2
-
-SLICE_COLOUR = "#c46a00"
-"""Seen on the dark and on the light canvas."""
 
 
 def side_by_side(slices: np.ndarray, gap: float) -> np.ndarray:
@@ -76,19 +70,19 @@ def slice_names(shape: tuple[int, ...]) -> LayerData:
     places = [(rows, columns - 1 - aside), (rows, step + columns // 2), (rows, 2 * step + aside)]
     text = {
         "string": ["z-1", "z", "z+1"],
-        "color": SLICE_COLOUR,
+        "color": colours.KERNEL_SLICE_NAMES,
         "size": 11,
         "anchor": "lower_left",
     }
-    points = {"size": 0.01, "face_color": "transparent", "border_color": "transparent", "text": text}
-    return np.array(places, dtype=float), {"name": SLICES, **points}, "points"
+    hidden = {"size": 0.01, "face_color": colours.TRANSPARENT, "border_color": colours.TRANSPARENT}
+    return np.array(places, dtype=float), {"name": KERNEL_SLICES, "text": text, **hidden}, "points"
 
 
 def mark_lines(marks: np.ndarray, **meta: Any) -> LayerData:
     """Outlines of the marked peaks, (T, T)."""
-    drawn, colours = peak_marks.lines(marks)
+    drawn, each_colour = peak_marks.lines(marks)
     width = peak_marks.LINE_WIDTH
-    meta |= {"name": OUTLINES, "edge_width": width, "edge_color": colours, "vector_style": "line"}
+    meta |= {"name": PEAK_OUTLINES, "edge_width": width, "edge_color": each_colour, "vector_style": "line"}
     return drawn, {"opacity": 1.0, **meta}, "vectors"
 
 
@@ -110,23 +104,24 @@ def layer_data(
     def image(data: np.ndarray, **meta: Any) -> LayerData:
         return data, meta, "image"
 
-    def labels(mask: np.ndarray, colours: DirectLabelColormap, **meta: Any) -> LayerData:
-        return mask.astype(np.uint8), {"colormap": colours, "opacity": 1.0, **meta}, "labels"
+    def labels(mask: np.ndarray, colormap: DirectLabelColormap, **meta: Any) -> LayerData:
+        return mask.astype(np.uint8), {"colormap": colormap, "opacity": 1.0, **meta}, "labels"
 
-    # whatever label the brush is set to, it means "yes"
-    hidden = DirectLabelColormap(color_dict={None: KERNEL_COLOUR, 0: (0, 0, 0, 0)})
-    lines = {"edge_width": GRID_WIDTH, "edge_color": GRID_COLOUR, "vector_style": "line", "opacity": 1.0}
+    lines = {"edge_width": GRID_WIDTH, "edge_color": colours.KERNEL_GRID, "vector_style": "line"}
+    grid = {"name": KERNEL_GRID, "opacity": 1.0, **lines, **right}
     data = {
-        SPECTRUM: image(spectrum, name=SPECTRUM, colormap="inferno", contrast_limits=_span(spectrum), **left),
-        PEAKS: labels(peaks, peak_marks.colormap(), name=PEAKS, **left),
-        OUTLINES: mark_lines(peaks, **left),
-        LAGS: image(lags, name=LAGS, colormap=SIGNED, contrast_limits=_reach(lags), **right),
-        KERNEL: labels(side_by_side(kernel, False), hidden, name=KERNEL, **right),
-        GRID: (grid_lines(kernel.shape), {"name": GRID, **lines, **right}, "vectors"),
+        SPECTRUM: image(
+            spectrum, name=SPECTRUM, colormap=colours.SPECTRUM, contrast_limits=_span(spectrum), **left
+        ),
+        PEAKS: labels(peaks, colours.of_peaks(), name=PEAKS, **left),
+        PEAK_OUTLINES: mark_lines(peaks, **left),
+        LAGS: image(lags, name=LAGS, colormap=colours.CORRELATION, contrast_limits=_reach(lags), **right),
+        KERNEL: labels(side_by_side(kernel, False), colours.of_kernel(), name=KERNEL, **right),
+        KERNEL_GRID: (grid_lines(kernel.shape), grid, "vectors"),
     }
     if kernel.ndim == 3:
         points, meta, kind = slice_names(kernel.shape)
-        data[SLICES] = points, {**meta, **right}, kind
+        data[KERNEL_SLICES] = points, {**meta, **right}, kind
     return data
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_autostructn2v._napari.napari_private import forget_last_step, stroke_is_open
+
 if TYPE_CHECKING:
     from napari.layers import Labels
 
@@ -125,9 +127,8 @@ class Mirror:
 
     def _forget_if_void(self, step: list[Any]) -> None:
         """A stroke that changed nothing is no undo step: Ctrl+Z would seem to fail."""
-        history = self._layer._undo_history
-        if self._void and history and history[-1] is step:
-            history.pop()
+        if self._void:
+            forget_last_step(self._layer, step)
 
     def _on_labels_update(self, event: Any) -> None:
         if self._busy:
@@ -157,7 +158,7 @@ class Mirror:
     def _on_set_data(self, event: Any) -> None:
         # Undo, redo and replaced data end here. So does a dab before the first draw, half done: its undo step
         # is still open, and its labels_update follows, as that of a step already committed does.
-        if self._busy or self._step is not None or self._layer._staged_history:
+        if self._busy or self._step is not None or stroke_is_open(self._layer):
             return
         changed = self._changed()
         if not changed.any() or changed[self._protected].any():

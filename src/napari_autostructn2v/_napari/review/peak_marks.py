@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from napari.utils.colormaps import DirectLabelColormap
 
+from napari_autostructn2v._napari.colours import PEAK_MARKS
 from napari_autostructn2v.noise.review import Mark
 
-# None of them is a colour of the spectrum, black over red to yellow; erased bins are crossed out as well.
-COLOURS = {
-    Mark.FOUND: (0.0, 0.9, 0.85, 1.0),
-    Mark.ADDED: (1.0, 1.0, 1.0, 1.0),
-    Mark.ERASED: (0.35, 0.6, 1.0, 1.0),
-}
-FILL = {Mark.FOUND: 0.12, Mark.ADDED: 0.35, Mark.ERASED: 0.45}
-"""Opacity inside the outlines: the spectrum is to be seen through the marks."""
 LINE_WIDTH = 0.25
 NAMES = {Mark.FOUND: "found", Mark.ADDED: "added", Mark.ERASED: "erased"}
-
-
-def colormap() -> DirectLabelColormap:
-    """Colours of the marks; whatever else a brush is set to means "added"."""
-    fills = {int(mark): (*colour[:3], FILL[mark]) for mark, colour in COLOURS.items()}
-    return DirectLabelColormap(color_dict={None: fills[Mark.ADDED], int(Mark.NONE): (0, 0, 0, 0)} | fills)
 
 
 def lines(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -42,10 +28,10 @@ def lines(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if not marks.any():  # napari 0.9.2 takes no colours for no lines
         return np.zeros((1, 2, 2)), np.zeros((1, 4))
-    parts = {mark: [outline(marks == mark)] for mark in COLOURS}
+    parts = {mark: [outline(marks == mark)] for mark in PEAK_MARKS}
     parts[Mark.ERASED].append(_crosses(np.argwhere(marks == Mark.ERASED)))
     drawn = {mark: np.concatenate(each) for mark, each in parts.items()}
-    colours = [np.repeat([COLOURS[mark]], len(each), axis=0) for mark, each in drawn.items()]
+    colours = [np.repeat([PEAK_MARKS[mark]], len(each), axis=0) for mark, each in drawn.items()]
     return np.concatenate(list(drawn.values())), np.concatenate(colours)
 
 

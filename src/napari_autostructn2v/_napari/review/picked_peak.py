@@ -9,8 +9,9 @@ import numpy as np
 from psygnal import Signal
 from scipy import ndimage
 
+from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari.canvas.layer_names import PEAKS, PICKED_PEAK
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER
-from napari_autostructn2v._napari.review.layer_data import PEAKS
 from napari_autostructn2v._napari.review.peak_marks import outline
 from napari_autostructn2v.noise.peak_list import Peak, list_peaks
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.session import Session
     from napari_autostructn2v.noise.review import Review
 
-OUTLINE = "picked peak"
-OUTLINE_COLOUR = "#ffe14d"
 OUTLINE_WIDTH = 0.3
 AROUND = 6
 """Bins of the surroundings that are shown when zooming to a peak."""
@@ -140,9 +139,16 @@ class PickedPeak:
             viewer.layers.remove(shown)
         active = viewer.layers.selection.active
         self._outline = viewer.add_vectors(
-            lines, name=OUTLINE, edge_width=OUTLINE_WIDTH, edge_color=OUTLINE_COLOUR, vector_style="line",
-            opacity=1.0, metadata=dict(DERIVED_LAYER), units=layer.units, **place,
-        )  # fmt: skip
+            lines,
+            name=PICKED_PEAK,
+            edge_width=OUTLINE_WIDTH,
+            edge_color=colours.PICKED_PEAK,
+            vector_style="line",
+            opacity=1.0,
+            metadata=dict(DERIVED_LAYER),
+            units=layer.units,
+            **place,
+        )
         viewer.layers.selection.active = active
 
     def _on_press(self, viewer: Viewer, event: Any) -> Generator[None, None, None]:

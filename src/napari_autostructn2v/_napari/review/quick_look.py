@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psygnal import Signal
 
-from napari_autostructn2v._napari.session.jobs import Cancelled, Failure, Job, quick_look
+from napari_autostructn2v._napari.session.job_runner import JobRunner
+from napari_autostructn2v._napari.session.jobs import Failure, Job, quick_look
 from napari_autostructn2v.config import QUICK_LOOK
-from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event, Preview, Step
 from napari_autostructn2v.stack import Box
 
@@ -21,17 +21,13 @@ GAP = 2
 
 
 class QuickLook:
-    """Trains with the session's kernel as it is; another kernel or another place begins anew.
-
-    A job is started by emitting it, as the session does it.
-    """
+    """Trains with the kernel of the session. After a change of kernel or place it starts again."""
 
     changed = Signal()
-    job_started = Signal(Job)
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.job: Job | None = None
+        self.runner = JobRunner(self._on_event, self._on_end)
         self.box: Box | None = None
         self.step = 0
         self.picture: np.ndarray | None = None
@@ -42,43 +38,38 @@ class QuickLook:
 
     @property
     def on(self) -> bool:
-        """Whether a quick look is wanted."""
+        """Whether the person has switched the quick look on."""
         return self.box is not None
 
     @property
     def possible(self) -> bool:
-        """Whether there is a kernel to look at and nothing else at work."""
-        return self._session.review is not None and self._session.job is None
+        """Whether there is a kernel, and no job of the session is running."""
+        return self._session.review is not None and self._session.runner.job is None
 
     @property
     def status(self) -> str:
-        """How far it is, in words; nothing when it is off."""
+        """Its progress as a text; empty while it is off."""
         if not self.on:
             return ""
-        if self.job is None:
+        if self.runner.job is None:
             return "Quick look: stage 1 on the left, this kernel on the right."
         return f"Quick look: step {self.step} / {QUICK_LOOK.steps}"
 
     def start(self, box: Box, z: int) -> None:
-        """Look at slice ``z`` of a part of the stack, with the kernel as it is."""
-        self._drop_job()
+        """Look at slice ``z`` of a part of the stack, with the present kernel."""
+        self.runner.drop()
         run, review = self._session.run, self._session.review
         if not self.possible or run is None or review is None or run.stage1 is None:
             return
         analysis = review.analysis
         self.box, self._z, self.step = box.within(run.stack.shape), z, 0
         self._kernel = analysis.kernel.tobytes()
-        try:
-            self.job = Job("quick_look", quick_look(run.stack, analysis.kernel, analysis.notch, self.box, z))
-        except AutoStructN2VError as error:
-            self.stop()
-            self._session.tell("", str(error))
-            return
+        stream = quick_look(run.stack, analysis.kernel, analysis.notch, self.box, z)
+        self.runner.start("quick_look", stream)
         self.changed.emit()
-        self.job_started.emit(self.job)
 
     def restart(self) -> None:
-        """Look again at the same place if the kernel is another one by now."""
+        """Look again at the same place if the kernel has changed."""
         review = self._session.review
         if review is None:
             self.stop()
@@ -86,16 +77,15 @@ class QuickLook:
             self.start(self.box, self._z)
 
     def stop(self) -> None:
-        """No quick look any more."""
-        self._drop_job()
+        """Switch the quick look off."""
+        self.runner.drop()
         if self.on or self.picture is not None:
             self.box = self.picture = None
             self.changed.emit()
 
-    def receive(self, job: Job, event: Event) -> None:
-        """Take in an event of ``job``."""
+    def _on_event(self, event: Event) -> None:
         run = self._session.run
-        if job is not self.job or self.box is None or run is None or run.stage1 is None:
+        if self.box is None or run is None or run.stage1 is None:
             return
         if isinstance(event, Step):
             self.step = event.step
@@ -106,24 +96,11 @@ class QuickLook:
             self.picture = np.hstack([left, between, event.denoised])
             self.changed.emit()
 
-    def complete(self, job: Job, outcome: object) -> None:
-        """Take in what ``job`` ended with."""
-        if job is not self.job or isinstance(outcome, Cancelled):
-            return
-        self.job = None
+    def _on_end(self, job: Job, outcome: object) -> None:
         if isinstance(outcome, Failure):
             self.stop()
-            self._session.tell("", f"Quick look: {outcome.message}")
+            self._session.messages.fail(f"Quick look: {outcome.message}")
         self.changed.emit()
-
-    def crash(self, job: Job, error: BaseException) -> None:
-        """Take in that ``job`` broke in a way nobody foresaw."""
-        self.complete(job, Failure.of(error))
-
-    def _drop_job(self) -> None:
-        if self.job is not None:
-            self.job.control.cancelled.set()
-            self.job = None
 
     def _on_changed(self) -> None:
         if self.on and not self.possible:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
-from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from napari_autostructn2v._napari import worker
+from napari_autostructn2v._napari.canvas.layer_names import QUICK_LOOK
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, slice_shown
 from napari_autostructn2v._napari.review.quick_look import QuickLook
 from napari_autostructn2v.stack import Box
@@ -40,15 +41,10 @@ class QuickLookLayer:
         self._viewer, self._session, self._placement = viewer, session, placement
         self.look = QuickLook(session)
         self.layer: Image | None = None
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(SETTLED_MS)
-        self._timer.timeout.connect(self.look.restart)
+        self._restart_soon = qdebounced(self.look.restart, timeout=SETTLED_MS)
         session.reviewed.connect(self._on_reviewed)
         self.look.changed.connect(self._show)
-        self.look.job_started.connect(
-            lambda job: worker.start(job, self.look.receive, self.look.complete, self.look.crash)
-        )
+        worker.serve(self.look.runner)
 
     def toggle(self, image: Image) -> None:
         """Begin a quick look at what is seen of the image, or end it."""
@@ -60,12 +56,12 @@ class QuickLookLayer:
 
     def close(self) -> None:
         """The window closes."""
-        self._timer.stop()
+        self._restart_soon.cancel()
         self.look.stop()
 
     def _on_reviewed(self) -> None:
         if self.look.on:
-            self._timer.start()
+            self._restart_soon()
 
     def _show(self) -> None:
         picture, placement, review = self.look.picture, self._placement(), self._session.review
@@ -87,7 +83,7 @@ class QuickLookLayer:
         active = self._viewer.layers.selection.active
         self.layer = self._viewer.add_image(
             picture,
-            name="quick look",
+            name=QUICK_LOOK,
             contrast_limits=limits,
             metadata=dict(DERIVED_LAYER),
             **placement.below(1, picture.shape, span, row=2),

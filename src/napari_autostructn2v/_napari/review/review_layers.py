@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,16 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Layer
 
+from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAK_OUTLINES, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.canvas.placement import Placement
+from napari_autostructn2v._napari.napari_private import add_to_status
 from napari_autostructn2v._napari.review import peak_marks
 from napari_autostructn2v._napari.review.layer_data import (
-    KERNEL,
-    LAGS,
-    OUTLINES,
-    PEAKS,
-    PLAIN,
-    SIGNED,
-    SPECTRUM,
     _centre,
     _fixed,
     _reach,
@@ -127,15 +122,15 @@ class ReviewLayers:
             spectrum.data = shown
             spectrum.contrast_limits = _span(shown)
         self._mirrors[PEAKS].write(review.peak_marks)
-        outlines: Any = self.layers[OUTLINES]
-        drawn, colours = peak_marks.lines(review.peak_marks)
-        if not (np.array_equal(outlines.data, drawn) and np.array_equal(outlines.edge_color, colours)):
+        outlines: Any = self.layers[PEAK_OUTLINES]
+        drawn, each_colour = peak_marks.lines(review.peak_marks)
+        if not (np.array_equal(outlines.data, drawn) and np.array_equal(outlines.edge_color, each_colour)):
             # they stay within the spectrum, so that the viewer's extent need not be found again, and a
             # thumbnail of them takes longer than all the rest
             told = outlines.events
             with told.data.blocker(), told.edge_color.blocker():
                 outlines.data = drawn
-                outlines.edge_color = colours
+                outlines.edge_color = each_colour
             outlines.refresh(thumbnail=False, highlight=False, extent=False)
         self._mirrors[KERNEL].write(side_by_side(review.kernel_grid, False).astype(np.uint8))
 
@@ -190,13 +185,13 @@ class ReviewLayers:
         If not, the ground is dark, not bare: on the light theme's canvas a white kernel would be lost.
         """
         lags: Any = self.layers.get(LAGS)
-        return lags is not None and lags.visible and lags.colormap.name != PLAIN.name
+        return lags is not None and lags.visible and lags.colormap.name != colours.NO_CORRELATION.name
 
     @heat.setter
     def heat(self, shown: bool) -> None:
         lags: Any = self.layers.get(LAGS)
         if lags is not None:
-            lags.colormap = SIGNED if shown else PLAIN
+            lags.colormap = colours.CORRELATION if shown else colours.NO_CORRELATION
             lags.visible = True
 
     def _remove(self) -> None:
@@ -248,18 +243,15 @@ class ReviewLayers:
 
 def _explain(layer: Layer, text: Callable[..., str], placement: Placement, grid: tuple[int, ...]) -> None:
     """Say in the status bar what is under the cursor, in the units of the image."""
-    original = layer.get_status
 
-    def get_status(self: Layer, position: Any = None, **kwargs: Any) -> dict[str, Any]:
-        # napari calls this in another thread: nothing but numbers is read here
-        status: dict[str, Any] = original(position, **kwargs)
-        if position is not None:
-            index = np.round(np.asarray(self.world_to_data(position))[-2:]).astype(int)
-            if (index >= 0).all() and (index < np.array(self.data.shape)).all():
-                status["coordinates"] += "  " + text(index, self.data.shape, placement, grid)
-        return status
+    def of_place(position: Any) -> str:
+        # another thread asks: nothing but numbers is read here
+        index = np.round(np.asarray(layer.world_to_data(position))[-2:]).astype(int)
+        if (index < 0).any() or (index >= np.array(layer.data.shape)).any():
+            return ""
+        return "  " + text(index, layer.data.shape, placement, grid)
 
-    layer.get_status = types.MethodType(get_status, layer)
+    add_to_status(layer, of_place)
 
 
 def _lag(

@@ -116,7 +116,7 @@ class SpectrumChoice:
             return
         self.choice = "background"
         self.changed.emit()
-        self._session.tell("", f"The spectrum cannot be computed: {error}")
+        self._session.messages.fail(f"The spectrum cannot be computed: {error}")
 
 
 def log_power(measured: NoiseMeasurement, output: StageOutput | None, recovery: float) -> np.ndarray:

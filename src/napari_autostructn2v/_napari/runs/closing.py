@@ -7,37 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject
 
+from napari_autostructn2v._napari.batch.queue import State
+from napari_autostructn2v._napari.napari_private import main_window, shows_canvas
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-from typing import TYPE_CHECKING
-
-from napari_autostructn2v._napari.batch.queue import State
-
-if TYPE_CHECKING:
     from napari_autostructn2v._napari.batch.queue import Batch
     from napari_autostructn2v._napari.session.session import Session
 
 INTERRUPTED = {"stage1": "Stage 1", "stage2": "Stage 2", "reopen": "The saved run"}
-"""Jobs whose end somebody waits for. An analysis or a quick look is made again in seconds."""
+"""Jobs that take long. An analysis or a quick look can be repeated in seconds."""
 
 
 def unsaved_work_text(session: Session, batch: Batch) -> str:
-    """What closing would interrupt or lose; nothing if it may close at once."""
+    """What closing the window would interrupt or lose; empty if nothing."""
     paragraphs = []
-    kept, working = session.kept, _work(session)
+    run, working = session.run, _work(session)
+    autosaved = run is not None and run.autosaved
     if working:
         fate = (
             "The run is kept on this computer, and Resume … goes on with it."
-            if kept
+            if autosaved
             else "This run is not kept: what it has done so far is lost."
         )
         paragraphs.append(f"{working} Closing stops it. {fate}")
-    elif not kept and session.only_in_memory:
+    elif not autosaved and session.disk.only_in_memory(run):
         paragraphs.append("The result is in no file of yours, and this run is not kept: closing loses it.")
-    if session.unsaved:
+    if session.disk.unsaved(session.review):
         edits = "Your edits of the peaks and the kernel are in no file of yours."
-        paragraphs.append(f"{edits} Resume … has them on this computer all the same." if kept else edits)
+        paragraphs.append(f"{edits} Resume … has them on this computer all the same." if autosaved else edits)
     if batch.going:
         left = sum(entry.state in (State.WAITING, State.RUNNING) for entry in batch.entries)
         paragraphs.append(
@@ -48,12 +47,12 @@ def unsaved_work_text(session: Session, batch: Batch) -> str:
 
 
 def _work(session: Session) -> str:
-    job, progress = session.job, session.progress
+    job, progress = session.runner.job, session.monitor.progress
     if job is None or progress is None or session.run is None or job.kind not in INTERRUPTED:
         return ""
     so_far = f", {progress.done} of {progress.total}" if progress.total else ""
-    state = "rests" if session.paused else "is at work"
-    what, activity = INTERRUPTED[job.kind], progress.activity
+    state = "rests" if session.runner.paused else "is at work"
+    what, activity = INTERRUPTED[job.kind], progress.activity.value
     return f"{what} of {session.run.source.name} {state} ({activity[0].lower()}{activity[1:]}{so_far})."
 
 
@@ -72,8 +71,7 @@ class _CloseWatch(QObject):
 
     def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
         if event.type() == QEvent.Type.Close:
-            # a script that closes the viewer has hidden the canvas first, and is not asked
-            if watched._qt_viewer.isVisible() and not self._may_close():
+            if shows_canvas(watched) and not self._may_close():  # a script is not asked
                 event.ignore()
                 return True
             self._asked = True
@@ -88,5 +86,4 @@ def watch_closing(
     viewer: Viewer, on_close: Callable[[], None], may_close: Callable[[], bool] = lambda: True
 ) -> None:
     """Ask ``may_close`` before a person closes the viewer's window; call ``on_close`` when it closes."""
-    # the window owns it; napari has no public event
-    _CloseWatch(viewer.window._qt_window, may_close, on_close)
+    _CloseWatch(main_window(viewer), may_close, on_close)  # the window owns it

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 from superqt.utils import create_worker
 
+from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari.canvas.layer_names import TRAINING_FIELD
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
+from napari_autostructn2v._napari.napari_private import main_window
 from napari_autostructn2v._napari.runs.closing import unsaved_work_text
 from napari_autostructn2v._napari.runs.resume_dialog import ResumeDialog
 from napari_autostructn2v._napari.session.run_files import open_run
@@ -56,10 +59,6 @@ class RunDialogs:
         self._answered = False
         """Whether the person has said that the window is to close once the run is saved."""
 
-    @property
-    def _window(self) -> Any:
-        return self._viewer.window._qt_window
-
     def save(self) -> None:
         """Ask where to, and save the run there."""
         path = self._ask_folder()
@@ -68,26 +67,28 @@ class RunDialogs:
 
     def open(self) -> None:
         """Ask for a run folder, and go on with what is in it."""
-        chosen = QFileDialog.getExistingDirectory(self._window, "Open the folder of a run")
+        chosen = QFileDialog.getExistingDirectory(main_window(self._viewer), "Open the folder of a run")
         if chosen:
             self.open_folder(Path(chosen))
 
     def resume(self) -> None:
         """List the runs that are kept on this computer, and go on with the one chosen."""
-        if self._session.store is not None:
-            self.dialog = ResumeDialog(self._window, self._session.store, self.open_folder)
+        if self._session.disk.store is not None:
+            self.dialog = ResumeDialog(main_window(self._viewer), self._session.disk.store, self.open_folder)
             self.dialog.open()
 
     def open_folder(self, folder: Path, instead_of: Sequence[Layer] = ()) -> None:
         """Go on with the run in a folder, in place of layers that only showed it, or say why not."""
-        if self._session.job is not None:
-            self._session.tell("", "Another run is at work. Wait for it or cancel it, then open this one.")
+        if self._session.runner.job is not None:
+            self._session.messages.fail(
+                "Another run is at work. Wait for it or cancel it, then open this one."
+            )
             return
         try:
             saved = open_run(folder)
             array, meta, _ = image_layer(saved.image)
         except AutoStructN2VError as error:
-            self._session.tell("", str(error))
+            self._session.messages.fail(str(error))
             return
         # before others are added: napari 0.9.2 can crash when it draws again what was removed after that
         for layer in instead_of:
@@ -107,12 +108,12 @@ class RunDialogs:
         corners = np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)]) - 0.5
         layer = self._viewer.add_shapes(
             [corners],
-            name="training field",
+            name=TRAINING_FIELD,
             scale=image.scale[-2:],
             translate=image.translate[-2:],
             units=image.units[-2:],
-            face_color="transparent",
-            edge_color="#e8b44c",
+            face_color=colours.TRANSPARENT,
+            edge_color=colours.TRAINING_FIELD,
         )
         self._train_in(layer)
         self._session.changed.emit()
@@ -123,12 +124,14 @@ class RunDialogs:
         lost = unsaved_work_text(session, self._batch)
         if not lost or self._answered:
             return True
-        question = QMessageBox(self._window)
+        question = QMessageBox(main_window(self._viewer))
         question.setWindowTitle("Close the window?")
         question.setIcon(QMessageBox.Icon.Question)
         question.setText(lost)
         save, close = None, "Close"
-        if session.save_to(Path()) is not None and (session.unsaved or not session.kept):
+        run, unsaved = session.run, session.disk.unsaved(session.review)
+        autosaved = run is not None and run.autosaved
+        if session.save_to(Path()) is not None and (unsaved or not autosaved):
             save = question.addButton("Save the run and close", QMessageBox.ButtonRole.AcceptRole)
             close = "Close without saving"
         leave = question.addButton(close, QMessageBox.ButtonRole.DestructiveRole)
@@ -139,16 +142,16 @@ class RunDialogs:
         answer = question.clickedButton()
         question.deleteLater()
         if save is not None and answer is save:
-            path = session.folder or self._ask_folder()
+            path = session.disk.saved_in or self._ask_folder()
             if path is not None:
                 self._save(path, close=True)
         return answer is leave
 
     def _ask_folder(self) -> Path | None:
         name = "run" if self._session.run is None else f"{self._session.run.source.name}_run"
-        suggested = self._session.folder or Path(name)
+        suggested = self._session.disk.saved_in or Path(name)
         chosen, _ = QFileDialog.getSaveFileName(
-            self._window, "Save the run as a folder", str(suggested), "Run folder (*)"
+            main_window(self._viewer), "Save the run as a folder", str(suggested), "Run folder (*)"
         )
         return Path(chosen) if chosen else None
 
@@ -159,15 +162,16 @@ class RunDialogs:
 
         def done(problem: str) -> None:
             if problem:
-                self._session.tell("", problem)
+                self._session.messages.fail(problem)
                 return
-            self._session.saved(path, run, review)
+            self._session.disk.note_saved(path, run, review)
+            self._session.messages.confirm(f"Saved the run in {path}.")
             if close:
                 self._answered = True
-                self._window.close()
+                main_window(self._viewer).close()
                 self._answered = False
 
         worker = create_worker(error_text_of, write, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(done)
-        self._session.tell(f"Saving the run in {path.name} …")
+        self._session.messages.confirm(f"Saving the run in {path.name} …")
         worker.start()

@@ -1,4 +1,4 @@
-"""The engine's work as jobs: one stream of events each, driven in a thread and steered from outside."""
+"""The engine's work as jobs. Each is one stream of events, run in a thread and steered from outside."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from napari_autostructn2v.stack import Box, Stack
 JobKind = Literal[
     "stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply", "appraisal", "export"
 ]
-KEPT_STACKS = 4
-"""What the network made and the detail brought back, of both stages."""
+AUTOSAVED_STACKS = 4
+"""For each of the two stages: what the network made, and the detail that is brought back."""
 
-Stream = Generator[Event, Any, Any]  # what is sent in is the slice to preview, or None
+Stream = Generator[Event, Any, Any]  # the slice to preview is sent in, or None
 
 
 @dataclass
 class Control:
-    """What the window asks of a running job. Set in the GUI thread, read in the worker's."""
+    """What the window asks of a running job. It is set in the GUI thread, and read in the job's thread."""
 
     cancelled: threading.Event = field(default_factory=threading.Event)
     stop_early: threading.Event = field(default_factory=threading.Event)
     resumed: threading.Event = field(default_factory=threading.Event)
-    """Not set while the job is to rest."""
+    """Cleared while the job is paused."""
     preview_slice: int | None = None
-    """Slice the person looks at: the next previews show it."""
+    """The slice that the person looks at; the next previews show it."""
 
     def __post_init__(self) -> None:
         self.resumed.set()
@@ -54,7 +54,7 @@ class Control:
 
 @dataclass(eq=False)
 class Job:
-    """One long operation: its stream of events, and the means to steer it."""
+    """One long operation: its stream of events, and what steers it."""
 
     kind: JobKind
     stream: Stream
@@ -70,7 +70,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """An error in words; it goes into the log as well."""
+        """The failure that an error means, in words. The error is logged as well."""
         return cls(log_and_explain(error), error)
 
 
@@ -79,7 +79,8 @@ class Cancelled:
     """A job ended because it was cancelled."""
 
 
-# torch takes seconds to import: the jobs import what needs it in the worker's thread, not in the window's.
+# torch takes seconds to import. So the jobs import what needs it themselves: they run in their own threads,
+# and the window stays responsive.
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ def stage1(run: Run, request: RunRequest) -> Stream:
 
     folder = run.folder
     if folder is not None:
-        folder = yield from _kept(folder, run.stack, request)
+        folder = yield from _begun(folder, run.stack, request)
     output = yield from run_stage(
         run.stack, "stage1", first_stage(request), request, folder=folder, preview=0
     )
@@ -106,11 +107,11 @@ def stage1(run: Run, request: RunRequest) -> Stream:
     return Examined(output, review)
 
 
-def _kept(folder: RunFolder, stack: Stack, request: RunRequest) -> Generator[Event, Any, RunFolder | None]:
-    """The folder with the record of the run, or None and a notice if it cannot be kept there."""
+def _begun(folder: RunFolder, stack: Stack, request: RunRequest) -> Generator[Event, Any, RunFolder | None]:
+    """Begin the run in its folder. Returns None, after a notice, if it cannot be autosaved there."""
     yield StageStarted("stage1")
     try:
-        needed = KEPT_STACKS * stack.scale.dtype.itemsize * math.prod(stack.input_shape)
+        needed = AUTOSAVED_STACKS * stack.scale.dtype.itemsize * math.prod(stack.input_shape)
         if room(folder.path) < needed:
             raise FileError(
                 f"It takes up to {needed / 1e9:.1f} GB, and {folder.path.parent} has room for "
@@ -142,20 +143,21 @@ def stage2(run: Run, request: RunRequest, spec: StageSpec) -> Stream:
 
 @dataclass(frozen=True, eq=False)
 class Reopened:
-    """The stages of a saved run, and its review with what was edited."""
+    """The stages of a saved run, and its review with the person's edits."""
 
+    saved: SavedRun
     stage1: StageOutput
     stage2: StageOutput | None
     review: Review
     approval: StageSpec | None
-    """What a second stage that was begun and is not done is trained with."""
+    """What to train a second stage with that was begun and is not done; None if there is none."""
 
 
 def reopen(run: Run, saved: SavedRun) -> Stream:
-    """Take what a saved run has made of the stack, or finish its first stage, and look at the noise again.
+    """Read the results of a saved run, or finish its first stage, and analyse the noise again.
 
-    What is no longer there is denoised again with its model. Where the folder cannot be written to, that is
-    done in memory, and a stage that is not done is left as it is.
+    If results are missing, the stack is denoised again with the saved model. If the folder cannot be written
+    to, that happens in memory, and a stage that is not done is left as it is.
     """
     from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
 
@@ -183,11 +185,11 @@ def reopen(run: Run, saved: SavedRun) -> Stream:
     review = yield from examine_noise(
         run.stack, first.predicted, request, saved.peak_edits, saved.kernel_edits
     )
-    return Reopened(first, second, review, None if second else approval)
+    return Reopened(saved, first, second, review, None if second else approval)
 
 
 def _made_again(run: Run, saved: SavedRun, stage: TrainingStage) -> Generator[Event, Any, StageOutput]:
-    """What the model of a stage that is done makes of the stack; slices that are in the folder are taken."""
+    """The result of a stage that is done. Slices that are not in the folder are denoised again."""
     from napari_autostructn2v.learning.model import load_model
     from napari_autostructn2v.runs.stages import apply_stage
 
@@ -204,7 +206,7 @@ def _made_again(run: Run, saved: SavedRun, stage: TrainingStage) -> Generator[Ev
 
 
 def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int) -> Stream:
-    """Train for a moment on a box of the stack, with previews of its slice ``z``."""
+    """Train briefly on a box of the stack, with previews of its slice ``z``."""
     from napari_autostructn2v.learning.training import train
 
     if notch:
@@ -214,13 +216,12 @@ def quick_look(stack: Stack, kernel: np.ndarray, notch: Notch, box: Box, z: int)
 
 
 def drive(job: Job) -> Generator[Event, None, object]:
-    """Run a job's stream to its end, heeding its control at every event.
+    """Run a job's stream to its end, and look at its control after every event.
 
     Returns what the stream returns, or :class:`Failure` or :class:`Cancelled`. napari's ``worker.quit()``
-    does not run a generator's ``finally``, so the control's event is what cancels, and the stream is closed
-    here.
+    does not run a generator's ``finally``. So the control cancels the job, and the stream is closed here.
     """
-    training = False  # only between the first step and the first slice is there something to stop early
+    training = False  # a training can be stopped early between its first step and the first denoised slice
     try:
         event = next(job.stream)
         while True:

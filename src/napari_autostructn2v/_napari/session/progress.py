@@ -1,18 +1,42 @@
-"""How far a job is, and the losses of a training as the window draws them."""
+"""How far the running job is, and the losses of the trainings as the window draws them."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 
+from napari_autostructn2v.events import (
+    Event,
+    SliceDone,
+    StageStarted,
+    Step,
+    TrainingStarted,
+    Validation,
+    Waiting,
+)
 from napari_autostructn2v.runs.losses import Losses as LossTable
+
+
+class Activity(Enum):
+    """What a job does at this moment. The values are the words that are shown."""
+
+    STARTING = "Starting"
+    PREPARING = "Preparing"
+    TRAINING = "Training"
+    DENOISING = "Denoising"
+    RECOVERING = "Bringing detail back"
+    ANALYSING = "Analysing the noise"
+    WAITING = "Waiting for room on the disk"
+    MEASURING = "Measuring"
+    DRAWING = "Drawing"
 
 
 @dataclass
 class Progress:
     """How far the running job is in what it does at this moment."""
 
-    activity: str
+    activity: Activity
     done: int = 0
     total: int = 0
     first: int = 0
@@ -41,3 +65,69 @@ class Losses:
         """The curves of a training that was saved: one point each validation."""
         rows = table.read()
         return cls([(step, loss) for step, loss, _ in rows], [(step, loss) for step, _, loss in rows])
+
+
+class Monitor:
+    """Follows the events of the running job.
+
+    Attributes
+    ----------
+    progress
+        Of the running job; None if none runs.
+    losses
+        The curves of each stage that was trained, by the stage's name.
+    device
+        What computes, in words; empty until that is known.
+    """
+
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+        self.losses: dict[str, Losses] = {}
+        self.device = ""
+        self._stage = ""
+
+    def begin(self, stage: str) -> None:
+        """Follow a job that has just started, and that trains this stage if it trains one."""
+        self.progress, self._stage = Progress(Activity.STARTING), stage
+
+    def end(self) -> None:
+        """The job has ended."""
+        self.progress = None
+
+    def restart_pace(self) -> None:
+        """Measure the pace from now on: the job was paused, and that time was no work."""
+        if self.progress is not None:
+            self.progress = replace(self.progress, first=self.progress.done, since=time.monotonic())
+
+    def receive(self, event: Event) -> None:
+        """Take in an event of the job."""
+        match event:
+            case StageStarted():
+                activities = {"analysis": Activity.ANALYSING, "recovery": Activity.RECOVERING}
+                self.progress = Progress(activities.get(event.stage, Activity.PREPARING))
+            case TrainingStarted():
+                self.device = event.device
+                self.progress = Progress(Activity.TRAINING, event.step, event.steps, first=event.step)
+            case Step():
+                self._curves.training.append((event.step, event.loss))
+                self._advance(Activity.TRAINING, event.step, event.steps)
+            case Validation():
+                self._curves.validation.append((event.step, event.loss))
+                if event.best:
+                    self._curves.best = (event.step, event.loss)
+            case SliceDone():
+                recovering = self.progress is not None and self.progress.activity is Activity.RECOVERING
+                activity = Activity.RECOVERING if recovering else Activity.DENOISING
+                self._advance(activity, event.done, event.total)
+            case Waiting():
+                self._advance(Activity.WAITING, 0, 0)
+
+    @property
+    def _curves(self) -> Losses:
+        return self.losses.setdefault(self._stage, Losses())
+
+    def _advance(self, activity: Activity, done: int, total: int) -> None:
+        if self.progress is None or self.progress.activity is not activity:
+            self.progress = Progress(activity, done, total, first=done)
+            return
+        self.progress.done, self.progress.total = done, total

@@ -1,4 +1,4 @@
-"""A session's run as a run folder, and back: nothing that was trained or painted is lost."""
+"""Writes a run of the session to a run folder, with all that was trained and painted, and opens it again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SavedRun:
-    """What a run folder says of the run, its models aside."""
+    """What a run folder says about the run. The models are loaded later."""
 
     folder: RunFolder
     image: ImageFile
@@ -69,6 +69,24 @@ def save_run(path: Path, run: Run, request: RunRequest, review: Review, losses: 
         folder.analysis.write_edits(review.peak_edits, review.kernel_edits)
         if not own:  # of a run saved here before; its own folder may have attempts that are still looked at
             folder.forget_earlier()
+
+
+def autosave(run: Run, request: RunRequest, review: Review) -> None:
+    """Write edits and settings of a run into the folder that it is autosaved in.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder no longer holds the run.
+    FileError
+        If it cannot be written.
+    """
+    assert run.folder is not None and run.stage1 is not None
+    # the first stage is trained: its settings are those it was trained with, not those chosen by now
+    config = request.config.model_copy(update={"stage1": run.stage1.model.config})
+    run.folder.write_review(
+        run.mode, config, request.region, review.peak_edits, review.kernel_edits, skipped=run.skipped
+    )
 
 
 def write_record(folder: RunFolder, stack: Stack, request: RunRequest) -> None:

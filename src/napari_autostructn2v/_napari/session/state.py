@@ -1,4 +1,4 @@
-"""What a session holds: values that know no window and no layer."""
+"""The values that a session holds. They know no window and no layer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Field = tuple[tuple[int, int], tuple[int, int]]
 
 
 class Phase(IntEnum):
-    """Where the person is. Later phases have everything the earlier ones left."""
+    """How far the person has come. A later phase still has all that the earlier ones made."""
 
     DATA = 0
     STAGE1 = 1
@@ -32,7 +32,7 @@ class Phase(IntEnum):
 
 
 ANALYSIS_SETTINGS = ("sensitivity", "min_excess", "min_correlation", "max_pixels", "notch", "find_kernel")
-"""What of the analysis can be set in the window, by its names in the engine."""
+"""The settings of the analysis that the window offers, by their names in the engine."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Settings:
     mode: Mode = "2d"
     preset: Preset = "balanced"
     training: TrainingConfig = Config().stage1
-    """Of each stage: the preset's, until something in it is changed."""
+    """For both stages: those of the preset, until the person changes one."""
     slices: tuple[int, int] | None = None
     """First slice to train on, and the one after the last; None trains on all of them."""
     sensitivity: float = AnalysisConfig().sensitivity
@@ -52,7 +52,7 @@ class Settings:
     notch: NotchChoice = AnalysisConfig().notch
     find_kernel: bool = AnalysisConfig().find_kernel
     recovery: float = Config().recovery
-    """How much of the detail found in the residual is brought back, 0 to 1."""
+    """How much of the detail in the residual is brought back, 0 to 1."""
     unattended: bool = False
     """Go on after the first stage without waiting for the person."""
 
@@ -66,7 +66,7 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The data as chosen: a name and an array, never computed whole."""
+    """The chosen data: a name and an array. The array is read by slices, never as a whole."""
 
     name: str
     array: Any
@@ -77,7 +77,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A stack on its way through both stages. Fixed when stage 1 starts, whatever is chosen afterwards."""
+    """A stack on its way through both stages. What is chosen after stage 1 has started does not change it."""
 
     source: Source
     stack: Stack
@@ -88,31 +88,44 @@ class Run:
     skipped: bool = False
     recovery: float = Config().recovery
     folder: RunFolder | None = None
-    """Where it is kept while it goes on, in case the program ends; None if nowhere."""
+    """Where it is autosaved while it goes on, in case the program ends; None if nowhere."""
+
+    @property
+    def output(self) -> StageOutput | None:
+        """What the last stage that is done has made."""
+        return self.stage2 or self.stage1
 
     @property
     def denoised(self) -> ComputedArray | None:
         """The best result so far, shape of the input."""
-        output = self.stage2 or self.stage1
-        return None if output is None else output.denoised(self.recovery)
+        return None if self.output is None else self.output.denoised(self.recovery)
 
     @property
     def model(self) -> Model | None:
         """The model that made :attr:`denoised`."""
-        output = self.stage2 or self.stage1
-        return None if output is None else output.model
+        return None if self.output is None else self.output.model
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to do: stage 2 is done or skipped."""
+        return self.stage2 is not None or self.skipped
+
+    @property
+    def autosaved(self) -> bool:
+        """Whether the run is on this computer's disk, so that it can be resumed if the program ends now."""
+        return self.folder is not None and self.folder.begun
 
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """A result of the second stage; with another kernel or other settings there is another."""
+    """A result of the second stage. Each training, with its kernel and settings, makes another attempt."""
 
     number: int
     output: StageOutput
 
     @property
     def words(self) -> str:
-        """What it was made with: size of the kernel, its pixels if it is not full, training steps."""
+        """How it was made: size of the kernel, its number of pixels if it is not full, training steps."""
         model = self.output.model
         size, pixels = " × ".join(map(str, model.kernel.shape)), int(model.kernel.sum())
         some = "" if pixels == model.kernel.size else f" ({pixels} px)"

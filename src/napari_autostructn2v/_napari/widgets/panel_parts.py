@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.session.progress import Progress
 from napari_autostructn2v._napari.widgets.elided import MessageLabel
 
@@ -22,8 +23,6 @@ DOCK_WIDTH, DOCK_HEIGHT = 300, 340
 REDRAW_MS = 400
 """Time between two looks at a running training. Every redraw of a dock composes the whole window anew, canvas
 included; done at each step, that takes the processor from the training where there is no graphics card."""
-# on light and on dark; napari's own error red is too dark to read as text on its dark theme
-COLOURS = {"error": ("#b00020", "#ff7b72"), "warning": ("#8a5a00", "#e8b44c"), "text": ("#3b3a39", "#f0f1f2")}
 
 
 def message_label() -> QLabel:
@@ -54,7 +53,7 @@ def show_message(label: QLabel, text: str, kind: str, theme: str) -> None:
     """Show a text as an ``"error"``, a ``"warning"`` or plain ``"text"``; hide the label if there is none."""
     label.setText(text)
     label.setVisible(bool(text))
-    label.setStyleSheet(f"color: {COLOURS[kind][is_dark(theme)]};")
+    label.setStyleSheet(f"color: {colours.MESSAGES[kind][is_dark(theme)]};")
 
 
 def is_dark(theme: str) -> bool:
@@ -124,8 +123,8 @@ class Section(QWidget):
 def progress_text(progress: Progress) -> str:
     """The activity, how much of it is done, and the time left."""
     if not progress.total:
-        return f"{progress.activity} …"
-    text = f"{progress.activity} {progress.done} / {progress.total}"
+        return f"{progress.activity.value} …"
+    text = f"{progress.activity.value} {progress.done} / {progress.total}"
     return text + time_left_text(progress.seconds_left)
 
 

@@ -10,6 +10,7 @@ import pyqtgraph as pg
 from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 SMOOTHING = 0.1
 """Weight of a new step in the running mean: single steps scatter too much to read."""
-
-VALIDATION_COLOUR = (255, 140, 30)
 
 
 class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
@@ -46,11 +45,11 @@ class LossPlot(QWidget):
         self.plot.addLegend(offset=(-5, 2), labelTextSize="8pt")
         self._training = self.plot.plot(name="training")
         self._validation = self.plot.plot(
-            name="validation", pen=pg.mkPen(VALIDATION_COLOUR, width=1), symbol="o", symbolSize=4,
-            symbolBrush=VALIDATION_COLOUR, symbolPen=None,
+            name="validation", pen=pg.mkPen(colours.VALIDATION_LOSS, width=1), symbol="o", symbolSize=4,
+            symbolBrush=colours.VALIDATION_LOSS, symbolPen=None,
         )  # fmt: skip
         self._best = self.plot.plot(
-            name="kept", pen=None, symbol="star", symbolSize=12, symbolBrush=VALIDATION_COLOUR,
+            name="kept", pen=None, symbol="star", symbolSize=12, symbolBrush=colours.VALIDATION_LOSS,
         )  # fmt: skip
         self.setToolTip(
             "Mean squared error on hidden pixels. The validation uses the same held-out pixels each time, "

@@ -97,7 +97,7 @@ def drop(target: Any, paths: list[Path]) -> bool:
 
 
 def over(widget: Any) -> bool:
-    return not widget._batch.going and widget._batch._job is None
+    return not widget._batch.going and widget._batch.runner.job is None
 
 
 def test_results_appear_beside_their_layers(
@@ -284,9 +284,9 @@ def test_cancel_one_and_the_next_goes_on(hand: Any, viewer: Any, widget: Any, lo
 
 
 def test_cancel_all_and_start_again_at_once(hand: Any, viewer: Any, widget: Any, long: Entry) -> None:
-    first = widget._batch._job
+    first = widget._batch.runner.job
     at_work: list[str] = []
-    widget._batch.job_started.connect(lambda job: at_work.append(inspect.getgeneratorstate(first.stream)))
+    widget._batch.runner.started.connect(lambda job: at_work.append(inspect.getgeneratorstate(first.stream)))
     hand.click(widget.cancel_all)
     assert states(widget) == [("long", "cancelled"), ("short", "cancelled")]
     select(widget, 0)
@@ -336,7 +336,7 @@ def test_dock_closed_and_opened_again_while_it_works(
 def test_closing_the_window_stops_it(hand: Any, viewer: Any, widget: Any, long: Entry, shown: bool) -> None:
     if shown:
         viewer.window.show()
-    job = widget._batch._job
+    job = widget._batch.runner.job
     viewer.close()
     hand.wait(job.control.cancelled.is_set, 2.0)
 
@@ -349,7 +349,7 @@ def test_model_of_the_session(hand: Any, viewer: Any, widget: Any, noisy: np.nda
     widget.model.value = True
     assert "session has no model" in widget.message.text()
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
     layer = viewer.add_image(noisy[::-1], name="next")
     viewer.layers.selection = {layer}
     hand.click(widget.add_layers)

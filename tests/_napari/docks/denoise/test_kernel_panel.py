@@ -12,8 +12,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox
 
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.widgets.panel_parts import Section
 from napari_autostructn2v.kernel import library, load_kernel, save_kernel, validate_kernel
@@ -155,7 +155,7 @@ def test_a_kernel_may_be_drawn_one_sided(
     np.testing.assert_array_equal(grid_of(dock), found)
     hand.redo()
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
     np.testing.assert_array_equal(dock.session.run.model.kernel, kernel)
 
 
@@ -291,7 +291,7 @@ def test_dialogs_that_are_dismissed_change_nothing(
     storage = dock.kernel.storage
     for each in (storage.load, storage.save, storage.keep):
         hand.click(each)
-    assert dock.session.review is before and not storage.kept.count() and not dock.session.error
+    assert dock.session.review is before and not storage.kept.count() and not dock.session.messages.error
 
 
 def test_the_library(viewer: Any, hand: Any, dock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +311,7 @@ def test_the_library(viewer: Any, hand: Any, dock: Any, monkeypatch: pytest.Monk
     erased = grid_of(dock)
     hand.click(storage.use)
     np.testing.assert_array_equal(grid_of(dock), drawn)
-    assert not dock.session.error
+    assert not dock.session.messages.error
     hand.undo()
     np.testing.assert_array_equal(grid_of(dock), erased)
 

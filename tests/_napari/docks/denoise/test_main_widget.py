@@ -13,10 +13,10 @@ from hands import Gate, open_dock, threads_at_work, through_stage1
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_autostructn2v import load_model, synthetic
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.canvas.placement import is_derived
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import KERNEL, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.session.progress import Progress
+from napari_autostructn2v._napari.session.progress import Activity, Progress
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.learning.training_data import TrainingData
@@ -45,7 +45,12 @@ def slow(hand: Any, dock: StructuredDenoisingWidget) -> StructuredDenoisingWidge
     """A dock whose first stage is at work and will be for long."""
     dock.data.steps.value = 100_000
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.progress is not None and dock.session.progress.activity == "Training")
+    hand.wait(
+        lambda: (
+            dock.session.monitor.progress is not None
+            and dock.session.monitor.progress.activity is Activity.TRAINING
+        )
+    )
     return dock
 
 
@@ -53,7 +58,7 @@ def test_results_stand_beside_the_layer_they_are_of(hand: Any, viewer: Any, imag
     viewer.add_image(np.zeros_like(image.data), name="another", scale=SCALE, translate=(0, 7, 3))
     assert viewer.layers[-1].name == "another", "which now hides the image"
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
     order = [layer.name for layer in viewer.layers]
     assert order.index("tiny") > order.index("another")
 
@@ -74,8 +79,8 @@ def test_the_whole_way(
 
     hand.click(dock.stage1.run)
     assert dock.stage1.cancel.isVisibleTo(dock)
-    hand.wait(lambda: session.phase is Phase.REVIEW or session.error)
-    assert not session.error
+    hand.wait(lambda: session.phase is Phase.REVIEW or session.messages.error)
+    assert not session.messages.error
     assert threads == {threading.main_thread()}
     assert previewed and previewed[0].name == "tiny preview"
     assert {layer.name for layer in viewer.layers} == {
@@ -120,8 +125,8 @@ def test_the_whole_way(
 
     hand.click(dock.review.to_image)
     hand.click(dock.review.approve)
-    hand.wait(lambda: session.phase is Phase.RESULT or session.error)
-    assert not session.error
+    hand.wait(lambda: session.phase is Phase.RESULT or session.messages.error)
+    assert not session.messages.error
     result = viewer.layers["tiny denoised"]
     np.testing.assert_allclose(result.scale, image.scale)
     assert result.units == image.units
@@ -134,9 +139,11 @@ def test_the_whole_way(
             QFileDialog, "getSaveFileName", lambda *args, name=name: (str(tmp_path / name), "")
         )
         hand.click(save)
-        hand.wait(lambda: any(n.startswith("Saved") for n in session.notices) or session.error)
-        assert not session.error
-        session.tell("")
+        hand.wait(
+            lambda: any(n.startswith("Saved") for n in session.messages.notices) or session.messages.error
+        )
+        assert not session.messages.error
+        session.messages.confirm("")
     saved = read_stack(tmp_path / "out.mrc")
     np.testing.assert_allclose(np.asarray(saved.array), result.data, rtol=1e-6)
     assert (saved.voxel_size.z, saved.voxel_size.x, saved.voxel_size.unit) == (2.0, 1.5, "nm")
@@ -150,8 +157,8 @@ def test_a_single_slice(hand: Any, viewer: Any, noisy: np.ndarray) -> None:
     dock.data.steps.value = 2
     dock.data.unattended.value = True
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
+    assert not dock.session.messages.error
     assert dock.workspace.images.results["stage1"].data.shape == noisy[0].shape
 
 
@@ -201,7 +208,7 @@ def test_the_decision_is_always_in_sight(hand: Any, make_napari_viewer: Any, noi
     review, section = dock.review, dock.sections[Phase.REVIEW].button
     assert not review.decision.isVisible(), "there is nothing to decide yet"
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
     for part in dock.parts.values():
         part.button.setChecked(True)
     QApplication.processEvents()
@@ -224,13 +231,13 @@ def test_what_the_verdict_advises_is_a_click_away(hand: Any, viewer: Any) -> Non
     review, session = dock.review, dock.session
     assert not review.advice.isVisibleTo(review)
     hand.click(dock.stage1.run)
-    hand.wait(lambda: session.phase is Phase.REVIEW or session.error)
+    hand.wait(lambda: session.phase is Phase.REVIEW or session.messages.error)
     first = session.run.stage1
     assert "2.5D may do better" in review.verdict.text() and review.advice.text() == "Try 2.5D"
     hand.click(review.to_kernel)
     hand.click(review.advice)
-    hand.wait(lambda: session.job is None)
-    assert not session.error and session.run.stage1 is first
+    hand.wait(lambda: session.runner.job is None)
+    assert not session.messages.error and session.run.stage1 is first
     assert viewer.layers.selection.active is dock.workspace.review.labels(KERNEL)
     assert dock.data.mode.value == "2.5d" and session.review.analysis.kernel.ndim == 3
     assert "kernel slices" in viewer.layers
@@ -243,7 +250,7 @@ def test_a_lattice_is_taken_at_a_click(hand: Any, viewer: Any, in_review: Any) -
     session.review.analysis.__dict__["verdict"] = found  # as of a stack with a lattice
     review.refresh()
     hand.click(review.advice)
-    assert session.settings.notch == "all" and review.notch.value == "all"
+    assert session.choice.settings.notch == "all" and review.notch.value == "all"
 
 
 def test_threshold_keeps_what_was_painted(hand: Any, in_review: Any) -> None:
@@ -279,13 +286,15 @@ def test_cancel_ends_the_training(hand: Any, viewer: Any, slow: Any) -> None:
 def test_stop_keeps_the_network(hand: Any, slow: Any) -> None:
     hand.wait(slow.stage1.stop.isEnabled)
     assert "/ 100000" in slow.stage1.bar.text()
-    slow.session.progress = Progress("Waiting for room")
+    slow.session.monitor.progress = Progress(Activity.WAITING)
     slow.stage1.refresh()
-    assert slow.stage1.bar.text() == "Waiting for room …", "said where nobody knows how long it takes"
+    assert slow.stage1.bar.text() == "Waiting for room on the disk …", (
+        "said where nobody knows how long it takes"
+    )
     hand.wait(slow.stage1.stop.isEnabled)
     hand.click(slow.stage1.stop)
-    hand.wait(lambda: slow.session.phase is Phase.REVIEW or slow.session.error)
-    assert not slow.session.error
+    hand.wait(lambda: slow.session.phase is Phase.REVIEW or slow.session.messages.error)
+    assert not slow.session.messages.error
 
 
 def test_removed_layer_stops_its_training(hand: Any, viewer: Any, image: Any, slow: Any) -> None:
@@ -300,7 +309,7 @@ def test_removed_layer_stops_its_training(hand: Any, viewer: Any, image: Any, sl
 def test_closing_the_window_stops_the_training(hand: Any, viewer: Any, slow: Any, shown: bool) -> None:
     if shown:
         viewer.window.show()
-    job = slow.session.job
+    job = slow.session.runner.job
     viewer.close()
     hand.wait(lambda: not threads_at_work())
     assert job.control.cancelled.is_set()
@@ -342,7 +351,7 @@ def test_engine_errors_are_shown_in_the_dock(hand: Any, viewer: Any, noisy: np.n
     viewer.add_image(bad, contrast_limits=(-3, 3))
     dock = open_dock(viewer)
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.error)
+    hand.wait(lambda: dock.session.messages.error)
     assert "NaN" in dock.message.text()
     assert dock.stage1.run.isEnabled()
 
@@ -380,11 +389,11 @@ def test_fits_a_small_screen(make_napari_viewer: Any, noisy: np.ndarray, theme: 
 def test_every_result_of_stage_2_can_be_had_back(hand: Any, viewer: Any, in_review: Any) -> None:
     session, panel = in_review.session, in_review.result
     hand.click(in_review.review.approve)
-    hand.wait(lambda: session.phase is Phase.RESULT or session.error)
+    hand.wait(lambda: session.phase is Phase.RESULT or session.messages.error)
     first = session.run.stage2
     session.edit_kernel(np.pad(np.ones((1, 1), bool), session.review.kernel_grid.shape[0] // 2))
     hand.click(in_review.review.approve)
-    hand.wait(lambda: len(session.attempts) == 2 or session.error)
+    hand.wait(lambda: len(session.attempts) == 2 or session.messages.error)
     assert panel.attempts.currentIndex() == 1 and "1 × 1" in panel.attempts.currentText()
     hand.click(panel.keep)
     assert not viewer.layers["tiny denoised 2"].visible

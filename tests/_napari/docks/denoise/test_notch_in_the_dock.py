@@ -10,9 +10,9 @@ from hands import open_dock, through_stage1
 
 from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
+from napari_autostructn2v._napari.canvas.layer_names import PEAKS
 from napari_autostructn2v._napari.canvas.outline import outlined_region
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import PEAKS
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.errors import StackError
@@ -69,7 +69,7 @@ def test_what_the_notch_takes_is_a_layer_that_follows_the_peaks(hand: Any, viewe
 
 def test_stage_2_trains_on_what_the_notch_leaves(hand: Any, viewer: Any, dock: Any, tmp_path: Any) -> None:
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
     model = dock.session.run.model
     assert model.notch == dock.session.review.analysis.notch_rule
     assert load_model(model.save(tmp_path / "model.zip")).notch == model.notch
@@ -81,8 +81,8 @@ def test_noise_is_measured_where_a_shape_is_drawn(hand: Any, viewer: Any, dock: 
     viewer.add_shapes([corners], shape_type="polygon", name="background")
     combo = dock.review.background
     combo.setCurrentIndex(combo.findText("background"))
-    hand.wait(lambda: dock.session.review.automatic is not before or dock.session.error)
-    assert not dock.session.error
+    hand.wait(lambda: dock.session.review.automatic is not before or dock.session.messages.error)
+    assert not dock.session.messages.error
     assert dock.session.review.automatic.measured.outlined
     combo.setCurrentIndex(0)
     hand.wait(lambda: not dock.session.review.automatic.measured.outlined)
@@ -97,7 +97,7 @@ def test_an_outline_that_cannot_be_used_is_told(hand: Any, viewer: Any, dock: An
     assert dock.session.review is before, "the review is as it was"
     viewer.add_labels(np.zeros(SHAPE, int), name="empty")
     combo.setCurrentIndex(combo.findText("empty"))
-    hand.wait(lambda: dock.session.job is None)
+    hand.wait(lambda: dock.session.runner.job is None)
     assert "empty" in dock.message.text() and dock.session.review is before
 
 
@@ -121,7 +121,7 @@ def test_shapes_and_labels_as_regions(viewer: Any) -> None:
 def test_the_pattern_makes_room_for_the_result(hand: Any, viewer: Any, dock: Any) -> None:
     hand.click(dock.review.pattern)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
     left, right = (viewer.layers[f"both {name}"].extent.world[:, 2] for name in ("denoised", "pattern"))
     assert left[1] < right[0]
 
@@ -154,6 +154,6 @@ def test_the_slider_brings_detail_back(hand: Any, viewer: Any, dock: Any) -> Non
     dock.result.recovery.value = 50
     np.testing.assert_allclose(layer.data, predicted + 0.5 * detail, rtol=1e-6)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.error)
+    hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
     predicted, detail = both(dock.session.run.stage2)
     np.testing.assert_allclose(viewer.layers["both denoised"].data, predicted + 0.5 * detail, rtol=1e-6)

@@ -11,10 +11,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_autostructn2v import synthetic
+from napari_autostructn2v._napari.canvas.layer_names import PEAK_OUTLINES, PEAKS, PICKED_PEAK, SPECTRUM
+from napari_autostructn2v._napari.colours import PEAK_MARKS
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
-from napari_autostructn2v._napari.review.layer_data import OUTLINES, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.review.peak_marks import COLOURS
-from napari_autostructn2v._napari.review.picked_peak import OUTLINE
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.review import Mark
 
@@ -109,9 +108,9 @@ def test_any_label_brings_back_what_was_erased(hand: Any, dock: Any, label: int)
 def test_undo_after_another_threshold_is_no_new_edit(hand: Any, dock: Any) -> None:
     peaks = dock.workspace.review.labels(PEAKS)
     automatic = dock.session.review.automatic.peaks
-    dock.session.configure(sensitivity=30.0)
+    dock.session.choice.configure(sensitivity=30.0)
     weak = tuple(np.argwhere(automatic & ~dock.session.review.automatic.peaks)[0])
-    dock.session.configure(sensitivity=6.0)
+    dock.session.choice.configure(sensitivity=6.0)
     peaks.mode = "erase"
     hand.stroke(peaks, weak)
     dock.analysis.sensitivity.value = 30
@@ -121,10 +120,10 @@ def test_undo_after_another_threshold_is_no_new_edit(hand: Any, dock: Any) -> No
 
 
 def test_marks_are_outlined_and_erased_bins_crossed_out(hand: Any, dock: Any) -> None:
-    peaks, outlines = (dock.workspace.review.layers[key] for key in (PEAKS, OUTLINES))
+    peaks, outlines = (dock.workspace.review.layers[key] for key in (PEAKS, PEAK_OUTLINES))
 
     def lines_of(mark: Mark) -> int:
-        return int((outlines.edge_color == np.float32(COLOURS[mark])).all(axis=1).sum())
+        return int((outlines.edge_color == np.float32(PEAK_MARKS[mark])).all(axis=1).sum())
 
     assert lines_of(Mark.FOUND) >= 8 and not lines_of(Mark.ADDED) and not lines_of(Mark.ERASED)
     hand.stroke(peaks, FREE)
@@ -132,7 +131,7 @@ def test_marks_are_outlined_and_erased_bins_crossed_out(hand: Any, dock: Any) ->
     peaks.mode = "erase"
     hand.stroke(peaks, found_bin(dock))
     assert lines_of(Mark.ERASED) == 2 * (4 + 2), "with a cross in it"
-    for mark in COLOURS:  # what is below shows through
+    for mark in PEAK_MARKS:  # what is below shows through
         assert peaks.colormap.map(np.array([mark]))[0, 3] < 0.5
     hand.click(dock.review.reset_peaks)
     assert not lines_of(Mark.ADDED) and not lines_of(Mark.ERASED)
@@ -149,10 +148,10 @@ def test_table_and_layer_are_linked(hand: Any, viewer: Any, dock: Any) -> None:
     panel, picked = dock.peaks, dock.workspace.picked
     peaks = dock.workspace.review.labels(PEAKS)
     before = state(dock)
-    assert panel.model.rowCount() == len(picked.peaks) >= 2
-    assert panel.model.index(0, 0).data() == f"{picked.peaks[0].period_px:.3g}"
+    assert panel.table.rowCount() == len(picked.peaks) >= 2
+    assert panel.table.item(0, 0).text() == f"{picked.peaks[0].period_px:.3g}"
     panel.table.selectRow(1)
-    assert picked.row == 1 and OUTLINE in viewer.layers and viewer.layers.selection.active is peaks
+    assert picked.row == 1 and PICKED_PEAK in viewer.layers and viewer.layers.selection.active is peaks
     middle = len(peaks.data) // 2
     peaks.mode = "pan_zoom"
     target = np.rint(np.multiply(picked.peaks[0].frequency, len(peaks.data))).astype(int) + middle
@@ -164,12 +163,12 @@ def test_table_and_layer_are_linked(hand: Any, viewer: Any, dock: Any) -> None:
     assert viewer.scene.camera.zoom > zoom
     mask, count = picked.peaks[0].mask, len(picked.peaks)
     QTest.keyClick(panel.table, Qt.Key.Key_Delete)
-    assert (peaks.data[mask] == Mark.ERASED).all() and panel.model.rowCount() == count - 1
+    assert (peaks.data[mask] == Mark.ERASED).all() and panel.table.rowCount() == count - 1
     assert panel.counts[Mark.ERASED].text() == f"{mask.sum()} erased"
     hand.undo()
-    assert state(dock) == before and panel.model.rowCount() == count
+    assert state(dock) == before and panel.table.rowCount() == count
     hand.stroke(peaks, (1, 1))
-    assert picked.row is None and OUTLINE not in viewer.layers and not panel.delete.isEnabled()
+    assert picked.row is None and PICKED_PEAK not in viewer.layers and not panel.delete.isEnabled()
 
 
 def test_spectra_of_what_the_stages_leave(hand: Any, dock: Any) -> None:
@@ -203,4 +202,4 @@ def test_settings_act_at_once_and_keep_edits(hand: Any, dock: Any) -> None:
     dock.analysis.min_excess.value = 2
     assert (peaks.data == Mark.FOUND).sum() < found and peaks.data[FREE] == Mark.ADDED
     dock.analysis.min_correlation.value = 0.5
-    assert dock.session.settings.config().analysis.min_correlation == 0.5
+    assert dock.session.choice.settings.config().analysis.min_correlation == 0.5

@@ -9,7 +9,7 @@ from hands import Hand, live, open_dock, through_stage1
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_autostructn2v._napari.review.layer_data import SPECTRUM
+from napari_autostructn2v._napari.canvas.layer_names import SPECTRUM
 from napari_autostructn2v._napari.session.state import Phase
 
 
@@ -25,8 +25,8 @@ def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) ->
     layer = dock.workspace.review.layers[SPECTRUM]
     background = np.array(layer.data)
     hand.click(dock.review.approve)
-    hand.wait(lambda: session.phase is Phase.RESULT or session.error)
-    assert not session.error
+    hand.wait(lambda: session.phase is Phase.RESULT or session.messages.error)
+    assert not session.messages.error
     for _ in range(combo.count()):
         combo.setFocus()
         QTest.keyClick(combo, Qt.Key.Key_Down)
@@ -53,13 +53,13 @@ def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) ->
         section.button.setChecked(True)
     live()
     dock.result.open_zoo.parentWidget().setFocus()
-    session.tell("Saved.")
+    session.messages.confirm("Saved.")
     hand.wait(lambda: dock.message.visibleRegion().boundingRect().height() == dock.message.height() > 0)
     told = dock.message.styleSheet()
-    session.notices = ["The kernel was cut to 61 pixels."]
+    session.messages.notices = ["The kernel was cut to 61 pixels."]
     session.changed.emit()
     assert dock.message.styleSheet() != told, "a warning is of another colour than an answer to a click"
-    session.tell("Saved.")
+    session.messages.confirm("Saved.")
     from qtpy.QtWidgets import QScrollArea
 
     bar = dock.findChild(QScrollArea).verticalScrollBar()

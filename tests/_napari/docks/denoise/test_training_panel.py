@@ -40,15 +40,15 @@ def test_an_empty_shapes_layer_is_told_before_anything_starts(hand: Any, viewer:
     dock.data.training.field.choose(viewer.layers["box"])
     hand.click(dock.stage1.run)
     assert "no shape in box" in dock.message.text()
-    assert dock.session.job is None
+    assert dock.session.runner.job is None
 
 
 def test_another_preset_sets_the_training_anew(dock: Any) -> None:
     fields = dock.data.training.fields
     fields["features"].value = 40
-    assert dock.session.settings.config().stage2.features == 40
+    assert dock.session.choice.settings.config().stage2.features == 40
     dock.data.preset.value = "high"
     assert fields["features"].value == 48 and dock.data.steps.value == 2000
     fields["patch_size"].value = 70
     assert "multiple of 4" in dock.message.text()
-    assert dock.session.settings.training.patch_size == 64
+    assert dock.session.choice.settings.training.patch_size == 64

@@ -53,14 +53,18 @@ def test_a_model_is_shared(hand: Any, dock: Any, tmp_path: Path, monkeypatch: py
     dialog.name.setText("Test of the dock")
     dialog.example.setChecked(True)
     hand.click(dialog.export)
-    hand.wait(lambda: any(n.startswith("Saved") for n in dock.session.notices) or dock.session.error)
-    assert not dock.session.error
+    hand.wait(
+        lambda: (
+            any(n.startswith("Saved") for n in dock.session.messages.notices) or dock.session.messages.error
+        )
+    )
+    assert not dock.session.messages.error
     assert zoo.test_model(target, devices=["cpu"]).status == "passed"
     with zipfile.ZipFile(target) as package:
         with package.open("input.npy") as file:
             image = np.load(file)
         assert "Ada Lovelace, Emmy Noether" in package.read("README.md").decode()
-    np.testing.assert_array_equal(image[0, 0], dock.session.source.array[2, :112, :112])
+    np.testing.assert_array_equal(image[0, 0], dock.session.choice.source.array[2, :112, :112])
 
 
 def test_what_the_zoo_refuses_is_told(
@@ -72,7 +76,7 @@ def test_what_the_zoo_refuses_is_told(
     dialog.authors.setText("Ada Lovelace")
     dialog.license.setEditText("all mine")
     hand.click(dialog.export)
-    hand.wait(lambda: dock.session.error)
+    hand.wait(lambda: dock.session.messages.error)
     assert "SPDX" in dock.message.text()
     assert not list(tmp_path.iterdir())
 

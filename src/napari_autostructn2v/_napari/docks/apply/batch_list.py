@@ -9,8 +9,9 @@ from qtpy.QtCore import QMimeData, Qt, Signal
 from qtpy.QtGui import QBrush, QColor, QPainter
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
 
+from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.batch.queue import Entry, State
-from napari_autostructn2v._napari.widgets.panel_parts import COLOURS, is_dark
+from napari_autostructn2v._napari.widgets.panel_parts import is_dark
 
 EMPTY = "Drop files here, or add layers"
 
@@ -57,7 +58,8 @@ class BatchList(QTreeWidget):
             for column in (0, 1):
                 row.setToolTip(column, _tooltip(entry))
             failed = entry.state is State.FAILED
-            row.setForeground(1, QBrush(QColor(COLOURS["error" if failed else "text"][is_dark(theme)])))
+            colour = colours.MESSAGES["error" if failed else "text"][is_dark(theme)]
+            row.setForeground(1, QBrush(QColor(colour)))
         self.viewport().update()
 
     def chosen(self) -> list[Entry]:

@@ -13,6 +13,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_autostructn2v._napari.canvas.camera import Flight
+from napari_autostructn2v._napari.canvas.layer_names import COMPARED
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, GAP, Placement, is_derived
 from napari_autostructn2v._napari.canvas.slices import full_shape, own_limits, shows_slices
 from napari_autostructn2v._napari.docks.compare.swipe import Swipe
@@ -163,7 +164,7 @@ class Comparison:
             copies.append(
                 self._viewer.add_image(
                     layer.data,
-                    name=f"compared: {layer.name}",
+                    name=COMPARED.format(layer.name),
                     multiscale=layer.multiscale,
                     colormap=layer.colormap,
                     gamma=layer.gamma,

@@ -24,6 +24,7 @@ from napari_autostructn2v._napari.docks.compare.panels import AtWork, RemovedPan
 from napari_autostructn2v._napari.docks.compare.profile_panel import ProfilePanel
 from napari_autostructn2v._napari.docks.compare.removed_layer import removed, show_removed
 from napari_autostructn2v._napari.runs.closing import watch_closing
+from napari_autostructn2v._napari.session.progress import Activity
 from napari_autostructn2v._napari.widgets.bindings import Bindings, Connections
 from napari_autostructn2v._napari.widgets.dock_title import DockTitle
 from napari_autostructn2v._napari.widgets.layer_combo import LayerCombo
@@ -219,7 +220,9 @@ class CompareWidget(DockColumn):
         analysis = review.analysis if review is not None and of_this else None
         self._show("")
         self.difference.at_work.start(
-            "appraisal", "Measuring", assess_quality(grey_values(original), grey_values(denoised), analysis)
+            "appraisal",
+            Activity.MEASURING,
+            assess_quality(grey_values(original), grey_values(denoised), analysis),
         )
 
     def _save_png(self) -> None:
@@ -227,13 +230,13 @@ class CompareWidget(DockColumn):
         if path is not None:
             z = slice_at(self._viewer, self._pictures()[0])
             stream = picture_of(path, self._panes(), z, self._voxel_size())
-            self.export_work.start("export", "Drawing", stream)
+            self.export_work.start("export", Activity.DRAWING, stream)
 
     def _save_gif(self) -> None:
         path = self._ask("Save all slices", "gif")
         if path is not None:
             stream = write_gif(path, self._panes(), self._voxel_size(), overwrite=True)
-            self.export_work.start("export", "Drawing", stream)
+            self.export_work.start("export", Activity.DRAWING, stream)
 
     def _ask(self, title: str, kind: str) -> Path | None:
         """A path to write to; the dialog has asked about overwriting."""

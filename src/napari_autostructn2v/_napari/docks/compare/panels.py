@@ -19,10 +19,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari import worker
+from napari_autostructn2v._napari import colours, worker
 from napari_autostructn2v._napari.docks.compare.comparison import SATURATED, Comparison, Way
-from napari_autostructn2v._napari.session.jobs import Cancelled, Failure, Job, JobKind, Stream
-from napari_autostructn2v._napari.session.progress import Progress
+from napari_autostructn2v._napari.session.job_runner import JobRunner
+from napari_autostructn2v._napari.session.jobs import Failure, Job, JobKind, Stream
+from napari_autostructn2v._napari.session.progress import Activity, Progress
 from napari_autostructn2v._napari.widgets.panel_parts import button, message_label, progress_text
 from napari_autostructn2v._napari.widgets.plot import Plot, dress
 from napari_autostructn2v.events import Event, SliceDone
@@ -108,8 +109,9 @@ class AtWork(QWidget):
     def __init__(self, finished: Callable[[Any], None], failed: Callable[[str], None]) -> None:
         super().__init__()
         self._finished, self._failed = finished, failed
-        self.job: Job | None = None
-        self._progress = Progress("")
+        self.runner = JobRunner(self._on_event, self._on_end)
+        worker.serve(self.runner)
+        self._progress = Progress(Activity.STARTING)
         self.bar = QProgressBar()
         self.bar.setToolTip("What is being done, how far it is, and the time left")
         self.cancel = button("Cancel", "Stop this and drop what is done", self.stop)
@@ -117,45 +119,33 @@ class AtWork(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.bar, stretch=1)
         row.addWidget(self.cancel)
-        self.destroyed.connect(lambda: self._let_go())
+        self.destroyed.connect(lambda: self.runner.drop())
         self.hide()
 
-    def start(self, kind: JobKind, activity: str, stream: Stream) -> None:
-        """Run a stream of events to its end, in place of what runs."""
-        self._let_go()
-        self.job, self._progress = Job(kind, stream), Progress(activity)
+    def start(self, kind: JobKind, activity: Activity, stream: Stream) -> None:
+        """Run this job, in place of the one that runs."""
+        self._progress = Progress(activity)
         self._show_progress()
         self.show()
-        worker.start(self.job, self._receive, self._complete, self._crash)
+        self.runner.start(kind, stream)
 
     def stop(self) -> None:
-        """Cancel what runs."""
-        self._let_go()
+        """Cancel the job."""
+        self.runner.drop()
         self.hide()
         self._failed("Cancelled.")
 
-    def _let_go(self) -> None:
-        job, self.job = self.job, None
-        if job is not None:
-            job.control.cancelled.set()
-
-    def _receive(self, job: Job, event: Event) -> None:
-        if job is self.job and isinstance(event, SliceDone):
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, SliceDone):
             self._progress.done, self._progress.total = event.done, event.total
             self._show_progress()
 
-    def _complete(self, job: Job, outcome: Any) -> None:
-        if job is not self.job or isinstance(outcome, Cancelled):
-            return
-        self.job = None
+    def _on_end(self, job: Job, outcome: object) -> None:
         self.hide()
         if isinstance(outcome, Failure):
             self._failed(outcome.message)
         else:
             self._finished(outcome)
-
-    def _crash(self, job: Job, error: BaseException) -> None:
-        self._complete(job, Failure.of(error))
 
     def _show_progress(self) -> None:
         self.bar.setRange(0, self._progress.total)
@@ -199,7 +189,7 @@ class RemovedPanel(QWidget):
             "a bright centre is the image"
         )
         self._picture = pg.ImageItem(axisOrder="row-major")
-        self._picture.setColorMap(pg.colormap.get("inferno"))
+        self._picture.setColorMap(pg.colormap.get(colours.SPECTRUM))
         self.spectrum.addItem(self._picture)
         layout = QVBoxLayout(self)
         row = QHBoxLayout()

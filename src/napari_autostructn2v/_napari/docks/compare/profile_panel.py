@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt.utils import qdebounced
 
+from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari.canvas.layer_names import PROFILE_LINE
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
 from napari_autostructn2v._napari.canvas.slices import full_shape, shown_slice, slice_at
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
     from napari.viewer import Viewer
 
-COLOURS = ((150, 150, 150), (255, 140, 30), (60, 170, 255), (200, 110, 220))
-LINE_COLOUR = "#00d0c0"
 LEGEND_ROOM = 0.15
 """Height of a line of the legend as a share of that of the curves."""
 REDRAW_MS = 40
@@ -66,10 +66,7 @@ class ProfilePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self.draw)
         layout.addWidget(self.plot)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(REDRAW_MS)
-        self._timer.timeout.connect(self.redraw)
+        self._redraw_soon = qdebounced(self.redraw, timeout=REDRAW_MS, parent=self)
         bindings = Bindings(self)
         bindings.connect(viewer.dims.events.current_step, self._soon)
         bindings.connect(viewer.events.theme, self._take_theme)
@@ -97,10 +94,10 @@ class ProfilePanel(QWidget):
         self.line = self._viewer.add_shapes(
             [ends],
             shape_type="line",
-            edge_color=LINE_COLOUR,
+            edge_color=colours.PROFILE_LINE,
             opacity=1.0,
             edge_width=max(rows, columns) / 100,
-            name="profile line",
+            name=PROFILE_LINE,
             metadata=dict(DERIVED_LAYER),
             **Placement.of(first).beside(0, 2),
         )
@@ -137,7 +134,7 @@ class ProfilePanel(QWidget):
 
     def _soon(self, event: Any = None) -> None:
         if self.line is not None:
-            self._timer.start()
+            self._redraw_soon()
 
     def redraw(self) -> None:
         """Plot the values under the line now."""
@@ -155,7 +152,7 @@ class ProfilePanel(QWidget):
         # points of the world, since the line's layer may have been moved meanwhile
         start, end = (self._on_image(layers[0], self.line.data[0][end]) for end in (0, -1))
         seen = []
-        for layer, colour in zip(layers, COLOURS, strict=False):
+        for layer, colour in zip(layers, colours.PROFILES, strict=False):
             distance, values = line_profile(shown_slice(layer, z), start, end, pixel)
             self.plot.plot(
                 distance, values, name=elided(layer.name), pen=pg.mkPen(colour, width=1), connect="finite"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_autostructn2v._napari.canvas.layer_names import REMOVED
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, free_column
 from napari_autostructn2v._napari.canvas.slices import by_slices, grey_values
 from napari_autostructn2v.stack import as_stack, residual_of
@@ -35,7 +36,7 @@ def show_removed(viewer: Viewer, original: Image, denoised: Image) -> Image:
     active = viewer.layers.selection.active
     layer = viewer.add_image(
         array,
-        name=f"{original.name} removed",
+        name=REMOVED.format(original.name),
         contrast_limits=(-spread, spread),
         metadata=dict(DERIVED_LAYER),
         **placement.beside(free_column(viewer, placement), array.ndim),

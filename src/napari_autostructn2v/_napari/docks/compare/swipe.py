@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari.canvas.layer_names import COMPARED, DIVIDER
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER
 from napari_autostructn2v._napari.canvas.slices import full_shape, shown_slice, shows_slices, slice_at
 from napari_autostructn2v._napari.widgets.bindings import Connections
@@ -20,8 +22,6 @@ GRAB = 10.0
 
 WIDTH = 1 / 250
 """Of the divider, as a share of the image's longer side."""
-
-COLOUR = "#ffb000"
 
 
 class Swipe:
@@ -49,7 +49,7 @@ class Swipe:
         self._slice = np.zeros((rows, self._columns))
         self.top = viewer.add_image(
             self._slice.copy(),
-            name=f"compared: {source.name}",
+            name=COMPARED.format(source.name),
             colormap=source.colormap,
             gamma=source.gamma,
             contrast_limits=tuple(source.contrast_limits),
@@ -59,10 +59,10 @@ class Swipe:
         self.divider = viewer.add_shapes(
             [np.array([[-0.5, -0.5], [rows - 0.5, -0.5]])],
             shape_type="line",
-            edge_color=COLOUR,
+            edge_color=colours.DIVIDER,
             opacity=1.0,
             edge_width=WIDTH * max(rows, self._columns),
-            name="divider",
+            name=DIVIDER,
             metadata=dict(DERIVED_LAYER),
             **place,
         )

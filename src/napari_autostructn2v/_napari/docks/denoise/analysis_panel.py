@@ -50,15 +50,15 @@ class AnalysisPanel(QWidget):
         titles = ("Peak certainty", "Peak height", "Correlation", "Kernel pixels")
         for title, (name, slider) in zip(titles, self.sliders.items(), strict=True):
             explain_slider(slider)
-            slider.changed.connect(lambda value, name=name: self._session.configure(**{name: value}))
+            slider.changed.connect(lambda value, name=name: self._session.choice.configure(**{name: value}))
             form.addRow(title, slider.native)
 
     def refresh(self) -> None:
         """Show the session."""
         session = self._session
-        analysing = session.job is not None and session.job.kind == "analysis"
-        free = session.review is not None and (session.job is None or analysing)
+        analysing = session.runner.job is not None and session.runner.job.kind == "analysis"
+        free = session.review is not None and (session.runner.job is None or analysing)
         for name, slider in self.sliders.items():
             with slider.changed.blocked():
-                slider.value = min(max(getattr(session.settings, name), slider.min), slider.max)
+                slider.value = min(max(getattr(session.choice.settings, name), slider.min), slider.max)
             slider.enabled = free

@@ -91,7 +91,7 @@ class DataPanel(QWidget):
         self.layer.chosen.connect(workspace.choose)
         if self.layer.layer() is not workspace.chosen:
             workspace.choose(self.layer.layer())
-        configure = self._session.configure
+        configure = self._session.choice.configure
         self.mode.changed.connect(lambda mode: configure(mode=mode))
         self.preset.changed.connect(lambda preset: configure(preset=preset))
         self.steps.changed.connect(lambda steps: self._session.configure_training(steps=steps))
@@ -99,7 +99,7 @@ class DataPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the session."""
-        session, settings = self._session, self._session.settings
+        session, settings = self._session, self._session.choice.settings
         for widget, value in (
             (self.mode, settings.mode),
             (self.preset, settings.preset),
@@ -108,14 +108,16 @@ class DataPanel(QWidget):
         ):
             with widget.changed.blocked():
                 widget.value = value
-            widget.enabled = session.job is None
-        self.layer.setEnabled(session.job is None)
-        self.open_run.setEnabled(session.job is None)
-        self.resume.setEnabled(session.job is None)
+            widget.enabled = session.runner.job is None
+        self.layer.setEnabled(session.runner.job is None)
+        self.open_run.setEnabled(session.runner.job is None)
+        self.resume.setEnabled(session.runner.job is None)
         self.training.refresh()
-        if session.device:
-            self.device.setText(f"Device: {session.device}")
-        text, kind = (session.problem, "error") if session.problem else (session.hint, "warning")
-        if session.source is None:
+        if session.monitor.device:
+            self.device.setText(f"Device: {session.monitor.device}")
+        text, kind = (
+            (session.choice.problem, "error") if session.choice.problem else (session.choice.hint, "warning")
+        )
+        if session.choice.source is None:
             text, kind = "Open a stack, or one of File ▸ Open Sample ▸ napari-autostructn2v.", "text"
         show_message(self.message, text, kind, self._workspace.viewer.theme)

@@ -6,19 +6,23 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.widgets.panel_parts import button
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
 
-# the same blue in every theme: what the eye goes to
-MAIN = (
-    "QPushButton:enabled { background-color: #2f5fd0; color: white; padding: 6px; }"
-    "QPushButton:enabled:hover { background-color: #3f72ea; }"
-    "QPushButton:enabled:pressed { background-color: #264eae; }"
-)
-ASIDE = "QPushButton:enabled { background-color: transparent; text-decoration: underline; }"
+MAIN = f"""
+QPushButton:enabled {{
+    background-color: {colours.MAIN_BUTTON}; color: {colours.MAIN_BUTTON_TEXT}; padding: 6px;
+}}
+QPushButton:enabled:hover {{ background-color: {colours.MAIN_BUTTON_UNDER_POINTER}; }}
+QPushButton:enabled:pressed {{ background-color: {colours.MAIN_BUTTON_PRESSED}; }}
+"""
+ASIDE = f"""
+QPushButton:enabled {{ background-color: {colours.TRANSPARENT}; text-decoration: underline; }}
+"""
 
 
 class DecisionBar(QWidget):
@@ -55,6 +59,6 @@ class DecisionBar(QWidget):
         reviewing = session.phase is Phase.REVIEW or (session.phase is Phase.RESULT and opened)
         self.setVisible(session.review is not None and reviewing)
         for each in (self.approve, self.regenerate, self.skip):
-            each.setEnabled(session.review is not None and session.job is None)
+            each.setEnabled(session.review is not None and session.runner.job is None)
         again = session.run is not None and session.run.stage2 is not None
         self.approve.setText("Run stage 2 again" if again else "Approve and run stage 2")

@@ -33,6 +33,7 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
 )
 from napari_autostructn2v._napari.worker import error_text_of, with_lock
 from napari_autostructn2v._napari.workspace import workspace_of
+from napari_autostructn2v.error_report import problem_report
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.io.formats import FORMATS
@@ -122,12 +123,16 @@ class StructuredDenoisingWidget(DockColumn):
 
     def _refresh(self, event: Any = None) -> None:
         session = self.session
-        text, kind = (session.error, "error") if session.error else ("\n".join(session.notices), "warning")
-        if text == session.told:
+        text, kind = (
+            (session.messages.error, "error")
+            if session.messages.error
+            else ("\n".join(session.messages.notices), "warning")
+        )
+        if text == session.messages.confirmation:
             kind = "text"
         show_message(self.message, text, kind, self.workspace.viewer.theme)
-        self.copy_report.setVisible(bool(session.error) and session.failed is not None)
-        if session.failed is not self._copied:
+        self.copy_report.setVisible(bool(session.messages.error) and session.messages.cause is not None)
+        if session.messages.cause is not self._copied:
             self.copy_report.setText("Copy report")
         for panel in (
             self.data, self.stage1, self.review, self.peaks, self.analysis, self.stage2, self.result,
@@ -138,8 +143,11 @@ class StructuredDenoisingWidget(DockColumn):
         self.review.decision.refresh(self.sections[Phase.REVIEW].button.isChecked())
 
     def _copy_report(self) -> None:
-        QApplication.clipboard().setText(self.session.report())
-        self._copied = self.session.failed
+        cause = self.session.messages.cause
+        if cause is None:
+            return
+        QApplication.clipboard().setText(problem_report(cause, self.session.choice.facts))
+        self._copied = cause
         self.copy_report.setText("Copied: paste it into an issue")
 
     def _enter(self, phase: Phase) -> None:
@@ -149,10 +157,16 @@ class StructuredDenoisingWidget(DockColumn):
 
     def _find_device(self) -> None:
         """Say which device will be used; importing PyTorch for that takes seconds, so in a thread."""
-        if self.session.device:
+        session = self.session
+        if session.monitor.device:
             return
+
+        def know(name: str) -> None:
+            session.monitor.device = name
+            session.changed.emit()
+
         worker = create_worker(device_name, _start_thread=False, _ignore_errors=True)
-        worker.returned.connect(self.session.know_device)
+        worker.returned.connect(know)
         worker.start()
 
     def _save_result(self) -> None:
@@ -163,7 +177,7 @@ class StructuredDenoisingWidget(DockColumn):
         if path is not None:
             voxels = None if layer is None else voxel_size(layer)
             write = partial(write_stack, path, run.denoised, voxel_size=voxels, overwrite=True)
-            self._save(path, write, then=partial(self.session.saved_result, run))
+            self._save(path, write, then=partial(self.session.disk.note_result_saved, run))
 
     def _save_model(self) -> None:
         run = self.session.run
@@ -180,7 +194,7 @@ class StructuredDenoisingWidget(DockColumn):
         try:
             check_zoo_library()
         except AutoStructN2VError as error:
-            self.session.tell("", str(error))
+            self.session.messages.fail(str(error))
             return
         dialog = ZooDialog(self, run.source.name, run.model, run.source.array)
         dialog.accepted.connect(lambda: self._export_zoo(dialog))
@@ -204,15 +218,17 @@ class StructuredDenoisingWidget(DockColumn):
         """Write in a thread: a large stack takes a while, and the window stays alive."""
 
         def done(problem: str) -> None:
-            if not problem:
-                then()
-            self.session.tell(f"Saved {path}.", problem)
+            if problem:
+                self.session.messages.fail(problem)
+                return
+            then()
+            self.session.messages.confirm(f"Saved {path}.")
 
         worker = create_worker(
             error_text_of, with_lock, path, write, _start_thread=False, _ignore_errors=True
         )
         worker.returned.connect(done)
-        self.session.tell(f"Saving {path.name} …")
+        self.session.messages.confirm(f"Saving {path.name} …")
         worker.start()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, Slider
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QGridLayout, QSpinBox, QVBoxLayout, QWidget
 
-from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.panel_parts import button, explain_slider, message_label
 from napari_autostructn2v.errors import plural

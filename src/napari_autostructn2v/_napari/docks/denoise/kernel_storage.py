@@ -117,6 +117,6 @@ class KernelStorage(QWidget):
         try:
             action()
         except AutoStructN2VError as error:
-            self._session.tell("", str(error))
+            self._session.messages.fail(str(error))
         else:
-            self._session.tell(notice)
+            self._session.messages.confirm(notice)

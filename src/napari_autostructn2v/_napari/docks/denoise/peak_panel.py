@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import (
-    QAbstractTableModel,
-    QItemSelectionModel,
-    QModelIndex,
-    QPersistentModelIndex,
+    QSignalBlocker,
     QSize,
     Qt,
 )
@@ -22,12 +18,14 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QTableView,
+    QTableWidget,
+    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_autostructn2v._napari.review.peak_marks import COLOURS, FILL, NAMES
+from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari.review.peak_marks import NAMES
 from napari_autostructn2v._napari.review.spectrum_choice import SpectrumOf
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.panel_parts import button
@@ -39,44 +37,36 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 6
 SWATCH = 14
-UNDER_MARKS = "#5a1060"
-"""A colour from the middle of the spectrum's: what the marks are seen on."""
 SPECTRA: dict[SpectrumOf, str] = {
     "background": "background as it is",
     "residual": "residual of stage 1",
     "stage1": "result of stage 1",
     "stage2": "result of stage 2",
 }
-Index = QModelIndex | QPersistentModelIndex
 ORIGINS = {Mark.FOUND: "found", Mark.ADDED: "hand", Mark.NONE: "both"}
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of the table: its title and what that means."""
-
-    title: str
-    tooltip: str
-
-
-COLUMNS = (
-    Column("px", "Period in pixels"),
-    Column("nm", "Period in nanometres, if the voxel size is known"),
-    Column("angle", "Direction in which it repeats, in degrees from X upwards"),
-    Column("1/px", "Frequency in cycles per pixel"),
-    Column("dB", "Power over that of its ring, in decibels; negative for a gap"),
-    Column("from", "Found by the analysis, painted by hand, or partly each"),
-)
+COLUMNS = {
+    "px": "Period in pixels",
+    "nm": "Period in nanometres, if the voxel size is known",
+    "angle": "Direction in which it repeats, in degrees from X upwards",
+    "1/px": "Frequency in cycles per pixel",
+    "dB": "Power over that of its ring, in decibels; negative for a gap",
+    "from": "Found by the analysis, painted by hand, or partly each",
+}
+WIDEST = ("dB", "from")
+"""Columns of the widest texts, which must not be cut beside a scroll bar."""
 
 
 def swatch(mark: Mark) -> QPixmap:
     """A small square as the mark looks on the spectrum, framed so that it shows in any theme."""
     picture = QPixmap(SWATCH, SWATCH)
-    picture.fill(QColor(UNDER_MARKS))
+    picture.fill(QColor(colours.UNDER_SWATCH))
     painter = QPainter(picture)
-    painter.setPen(QColor("#808080"))
+    painter.setPen(QColor(colours.SWATCH_FRAME))
     painter.drawRect(0, 0, SWATCH - 1, SWATCH - 1)
-    line, fill = (QColor.fromRgbF(*COLOURS[mark][:3], opacity) for opacity in (1.0, FILL[mark]))
+    line = QColor.fromRgbF(*colours.PEAK_MARKS[mark])
+    fill = QColor.fromRgbF(*colours.PEAK_MARKS[mark][:3], colours.PEAK_FILL[mark])
     painter.fillRect(3, 3, SWATCH - 6, SWATCH - 6, fill)
     painter.setPen(line)
     low, high = 3, SWATCH - 4
@@ -94,46 +84,6 @@ def origin(peak: Peak, review: Review) -> str:
     return ORIGINS[Mark.FOUND if found.all() else Mark.NONE if found.any() else Mark.ADDED]
 
 
-class PeakTable(QAbstractTableModel):
-    """A row for each peak."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._rows: list[tuple[str, ...]] = []
-
-    def show(self, peaks: list[Peak], review: Review | None) -> None:
-        """Take these peaks of a review."""
-        self.beginResetModel()
-        self._rows = [] if review is None else [_texts(peak, review) for peak in peaks]
-        self.endResetModel()
-
-    def rowCount(self, parent: Index | None = None) -> int:  # noqa: N802
-        """One for each peak."""
-        return len(self._rows)
-
-    def columnCount(self, parent: Index | None = None) -> int:  # noqa: N802
-        """As many as there are :data:`COLUMNS`."""
-        return len(COLUMNS)
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Text and alignment of a cell."""
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self._rows[index.row()][index.column()]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        return None
-
-    def headerData(  # noqa: N802
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """Title of a column and what it means."""
-        if orientation == Qt.Orientation.Vertical:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section].title
-        return COLUMNS[section].tooltip if role == Qt.ItemDataRole.ToolTipRole else None
-
-
 def _texts(peak: Peak, review: Review) -> tuple[str, ...]:
     frequency = 1 / peak.period_px
     nanometres = "" if peak.period_nm is None else f"{peak.period_nm:.3g}"
@@ -141,23 +91,57 @@ def _texts(peak: Peak, review: Review) -> tuple[str, ...]:
     return f"{peak.period_px:.3g}", nanometres, angle, f"{frequency:.3f}", strength, origin(peak, review)
 
 
-class _Table(QTableView):
-    """As high as its first rows; the Delete key is for the row picked."""
+class PeakTable(QTableWidget):
+    """A row for each peak, as high as its first rows; the Delete key is for the row picked."""
 
     def __init__(self, on_delete: Callable[[], None]) -> None:
-        super().__init__()
+        super().__init__(0, len(COLUMNS))
         self._on_delete = on_delete
+        self.setToolTip(
+            "Peaks by strength; a region of many bins is listed in parts. A click outlines one on the "
+            "spectrum; a click on one there, in pan/zoom mode, picks its row"
+        )
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setWordWrap(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
+        header = self.horizontalHeader()
+        header.setMinimumSectionSize(20)
+        header.setHighlightSections(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        for column, (title, tooltip) in enumerate(COLUMNS.items()):
+            head = QTableWidgetItem(title)
+            head.setToolTip(tooltip)
+            self.setHorizontalHeaderItem(column, head)
+            if title in WIDEST:
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+
+    def show_rows(self, rows: list[tuple[str, ...]]) -> None:
+        """Show these texts of peaks; none of them is selected."""
+        self.setRowCount(0)
+        self.setRowCount(len(rows))
+        for row, texts in enumerate(rows):
+            for column, text in enumerate(texts):
+                cell = QTableWidgetItem(text)
+                cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                self.setItem(row, column, cell)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Erase the peak of the selected row."""
         if event.key() == Qt.Key.Key_Delete:
             self._on_delete()
         else:
             super().keyPressEvent(event)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Of the usual width."""
         return QSize(200, self._height(ROWS_SHOWN))
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Of the least width."""
         return QSize(100, self._height(ROWS_SHOWN))
 
     def _height(self, rows: int) -> int:
@@ -176,7 +160,7 @@ class PeakPanel(QWidget):
         self._session, self._picked = workspace.session, workspace.picked
         self._spectrum = workspace.spectrum
         self._shown: Review | None = None
-        self.counts = {mark: QLabel() for mark in COLOURS}
+        self.counts = {mark: QLabel() for mark in colours.PEAK_MARKS}
         self.spectrum = QComboBox()
         self.spectrum.setToolTip(
             "What the spectrum under the peaks is of: the background as it is, the residual of stage 1, or "
@@ -185,10 +169,8 @@ class PeakPanel(QWidget):
         for choice, text in SPECTRA.items():
             self.spectrum.addItem(text, choice)
         self.spectrum.activated.connect(lambda row: self._spectrum.choose(self.spectrum.itemData(row)))
-        self.model = PeakTable(self)
-        self.table = _Table(self._picked.delete)
-        self.table.setModel(self.model)
-        self._dress_table()
+        self.table = PeakTable(self._picked.delete)
+        self.table.itemSelectionChanged.connect(lambda: self._picked.pick(self._selected_row()))
         self.zoom = button("Zoom to", "Fly to the picked peak on the spectrum", self._picked.zoom)
         self.delete = button(
             "Delete", "Erase the picked peak (Delete key); Ctrl+Z on the picture brings it back",
@@ -198,27 +180,6 @@ class PeakPanel(QWidget):
         bindings = Bindings(self)
         bindings.connect(self._picked.changed, self.refresh)
         bindings.connect(self._spectrum.changed, self.refresh)
-
-    def _dress_table(self) -> None:
-        table = self.table
-        table.setToolTip(
-            "Peaks by strength; a region of many bins is listed in parts. A click outlines one on the "
-            "spectrum; a click on one there, in pan/zoom mode, picks its row"
-        )
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setWordWrap(False)
-        table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 6)
-        header = table.horizontalHeader()
-        header.setMinimumSectionSize(20)
-        header.setHighlightSections(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        for column, each in enumerate(COLUMNS):
-            if each.title in ("dB", "from"):  # the widest texts, which must not be cut beside a scroll bar
-                header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        table.selectionModel().selectionChanged.connect(self._pick)
 
     def _lay_out(self) -> None:
         legend = QHBoxLayout()
@@ -259,13 +220,12 @@ class PeakPanel(QWidget):
         for mark, label in self.counts.items():
             number = 0 if review is None else int((review.peak_marks == mark).sum())
             label.setText(f"{number} {NAMES[mark]}")
-        selection = self.table.selectionModel()
-        selection.blockSignals(True)
-        self.model.show(self._picked.peaks, review)
-        selection.blockSignals(False)
+        rows = [] if review is None else [_texts(peak, review) for peak in self._picked.peaks]
+        with QSignalBlocker(self.table):
+            self.table.show_rows(rows)
 
     def _show_pick(self) -> None:
-        row, selection = self._picked.row, self.table.selectionModel()
+        row = self._picked.row
         picked = row is not None
         self.zoom.setEnabled(picked)
         self.delete.setEnabled(picked)
@@ -273,15 +233,12 @@ class PeakPanel(QWidget):
         self.delete.setText(f"Delete {bins} bins" if picked else "Delete")
         if row == self._selected_row():
             return
-        selection.blockSignals(True)
-        if row is None:
-            selection.clear()
-        else:
-            how = QItemSelectionModel.SelectionFlag
-            selection.setCurrentIndex(self.model.index(row, 0), how.ClearAndSelect | how.Rows)
-            self.table.scrollTo(self.model.index(row, 0))
-        selection.blockSignals(False)
-        self.table.viewport().update()
+        with QSignalBlocker(self.table):
+            if row is None:
+                self.table.selectionModel().clear()
+            else:
+                self.table.selectRow(row)
+                self.table.scrollTo(self.table.model().index(row, 0))  # rows just shown are not by themselves
 
     def _show_spectrum(self) -> None:
         entries = self.spectrum.model()
@@ -296,6 +253,3 @@ class PeakPanel(QWidget):
     def _selected_row(self) -> int | None:
         rows = self.table.selectionModel().selectedRows()
         return rows[0].row() if rows else None
-
-    def _pick(self, *_: Any) -> None:
-        self._picked.pick(self._selected_row())

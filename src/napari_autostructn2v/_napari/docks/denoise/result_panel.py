@@ -41,7 +41,7 @@ class ResultPanel(QWidget):
             "percent: where there is more in it than noise. 0 shows what the network made",
         )  # fmt: skip
         explain_slider(self.recovery)
-        self.recovery.changed.connect(lambda percent: self._session.configure(recovery=percent / 100))
+        self.recovery.changed.connect(lambda percent: self._session.choice.configure(recovery=percent / 100))
         self.save_result = button(
             "Save result …",
             f"Write the denoised stack as {', '.join(known.name for known in FORMATS)} with its voxel size",
@@ -99,7 +99,7 @@ class ResultPanel(QWidget):
         run = self._session.run
         there = run is not None and run.stage1 is not None
         with self.recovery.changed.blocked():
-            self.recovery.value = round(100 * self._session.settings.recovery)
+            self.recovery.value = round(100 * self._session.choice.settings.recovery)
         self.recovery.enabled = there
         attempts = self._session.attempts
         with QSignalBlocker(self.attempts):
@@ -108,7 +108,7 @@ class ResultPanel(QWidget):
             present = [attempt.output for attempt in attempts]
             if run is not None and run.stage2 in present:
                 self.attempts.setCurrentIndex(present.index(run.stage2))
-        free = self._session.job is None
+        free = self._session.runner.job is None
         self.attempts.setEnabled(free and len(attempts) > 1)
         self.keep.setEnabled(free and run is not None and run.stage2 is not None)
         self.forget.setEnabled(free and len(attempts) > 1)
@@ -133,7 +133,7 @@ class ResultPanel(QWidget):
             (a for a in self._session.attempts if run is not None and a.output is run.stage2), None
         )
         if run is not None and attempt is not None:
-            self._workspace.images.keep_result(f"{run.source.name} denoised {attempt.number}")
+            self._workspace.images.keep_result(attempt.number)
 
     def _forget(self) -> None:
         for attempt in self._session.attempts:

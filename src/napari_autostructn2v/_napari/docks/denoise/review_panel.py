@@ -13,8 +13,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.docks.denoise.decision_bar import DecisionBar
-from napari_autostructn2v._napari.review.layer_data import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.layer_combo import LayerCombo
 from napari_autostructn2v._napari.widgets.panel_parts import (
@@ -95,12 +95,12 @@ class ReviewPanel(QWidget):
             tooltip="Which patterns that reach across the field are taken away before stage 2: those that "
             "are surely the detector's, those that look like a lattice of the sample as well, or none",
         )
-        self.notch.changed.connect(lambda choice: session.configure(notch=choice))
+        self.notch.changed.connect(lambda choice: session.choice.configure(notch=choice))
         self.find_kernel = CheckBox(
             text="Hide neighbours that share noise",
             tooltip="Let the peaks make a kernel; if not, a single pixel is blind, and what you paint",
         )
-        self.find_kernel.changed.connect(lambda on: session.configure(find_kernel=on))
+        self.find_kernel.changed.connect(lambda on: session.choice.configure(find_kernel=on))
         self.background = LayerCombo(workspace.viewer, Shapes, Labels, nothing="flattest parts")
         self.background.setToolTip(
             "Where noise is measured: in the flattest parts of the stack, or inside what you have outlined "
@@ -151,14 +151,14 @@ class ReviewPanel(QWidget):
     def refresh(self) -> None:
         """Show the session."""
         session, review = self._session, self._session.review
-        free = review is not None and session.job is None
+        free = review is not None and session.runner.job is None
         for widget in (self.to_spectrum, self.to_kernel):
             widget.setEnabled(review is not None)
         self.to_image.setEnabled(self._workspace.images.placement is not None)
-        analysing = session.job is not None and session.job.kind == "analysis"
+        analysing = session.runner.job is not None and session.runner.job.kind == "analysis"
         for choice, value in (
-            (self.notch, session.settings.notch),
-            (self.find_kernel, session.settings.find_kernel),
+            (self.notch, session.choice.settings.notch),
+            (self.find_kernel, session.choice.settings.find_kernel),
         ):
             with choice.changed.blocked():
                 choice.value = value
@@ -188,7 +188,7 @@ class ReviewPanel(QWidget):
                 + (" Edited by hand." if review.edited else "")
             )
             self.numbers.show()
-        self._show_advice(review is not None and session.job is None)
+        self._show_advice(review is not None and session.runner.job is None)
         self._show_quick_look()
         for reset, edits in (
             (self.reset_peaks, review and review.peak_edits),
@@ -213,7 +213,7 @@ class ReviewPanel(QWidget):
             case "2.5d":
                 self._workspace.regenerate("2.5d")
             case "all_patterns":
-                self._session.configure(notch="all")
+                self._session.choice.configure(notch="all")
             case "quick_look" if look.possible and not look.on:
                 self._workspace.toggle_quick_look()
 

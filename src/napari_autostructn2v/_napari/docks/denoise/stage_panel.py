@@ -1,4 +1,4 @@
-"""A stage at work."""
+"""A stage that is running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari.session.progress import Losses
+from napari_autostructn2v._napari.session.progress import Activity, Losses
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.widgets.panel_parts import (
     REDRAW_MS,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class StagePanel(QWidget):
-    """A stage at work: progress, curves, stop and cancel."""
+    """A running stage: progress, curves, stop and cancel."""
 
     def __init__(self, workspace: Workspace, kind: str) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class StagePanel(QWidget):
         self.stop = button(
             "Stop and keep",
             "End the training now, keep the best network so far, and go on with it",
-            self._session.stop_early,
+            self._session.runner.stop_early,
         )
         self.pause = button(
-            "Pause", "Let the training rest, to have the computer for something else, or go on", self._pause
+            "Pause", "Pause the training, to have the computer for something else, or go on", self._pause
         )
         self.cancel = button("Cancel", "Drop this stage and go back", self._session.cancel)
         layout = QVBoxLayout(self)
@@ -65,7 +65,7 @@ class StagePanel(QWidget):
 
     @property
     def _running(self) -> bool:
-        job = self._session.job
+        job = self._session.runner.job
         kinds = ("stage1", "reopen") if self._kind == "stage1" else ("stage2",)
         return job is not None and job.kind in kinds
 
@@ -76,7 +76,7 @@ class StagePanel(QWidget):
         self.run.setText("Run stage 1 again" if session.phase > Phase.STAGE1 else "Run stage 1")
         self.stop.setVisible(self._running)
         self.pause.setVisible(self._running)
-        self.pause.setText("Continue" if session.paused else "Pause")
+        self.pause.setText("Continue" if session.runner.paused else "Pause")
         self.cancel.setVisible(self._running)
         self.bar.setVisible(self._running)
         if self._running:
@@ -86,19 +86,19 @@ class StagePanel(QWidget):
         self._redraw()
 
     def _redraw(self) -> None:
-        losses = self._session.losses.get(self._kind)
+        losses = self._session.monitor.losses.get(self._kind)
         self.plot.setVisible(losses is not None)
         self.plot.show_losses(losses or Losses())
-        progress = self._session.progress
+        progress = self._session.monitor.progress
         if not self._running or progress is None:
             return
         self.bar.setRange(0, max(progress.total, 1))  # 0 of 0 is a bar that moves and says nothing
         self.bar.setValue(progress.done)
-        self.bar.setFormat("Paused · " * self._session.paused + progress_text(progress))
-        self.stop.setEnabled(progress.activity == "Training" and progress.done < progress.total)
+        self.bar.setFormat("Paused · " * self._session.runner.paused + progress_text(progress))
+        self.stop.setEnabled(progress.activity is Activity.TRAINING and progress.done < progress.total)
 
     def _pause(self) -> None:
-        if self._session.paused:
-            self._session.proceed()
+        if self._session.runner.paused:
+            self._session.runner.proceed()
         else:
-            self._session.pause()
+            self._session.runner.pause()

@@ -77,31 +77,35 @@ class TrainingPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the session."""
-        session, free = self._session, self._session.job is None
+        session, free = self._session, self._session.runner.job is None
         for key, widget in self.fields.items():
             with widget.changed.blocked():
-                widget.value = getattr(session.settings.training, key)
+                widget.value = getattr(session.choice.settings.training, key)
             widget.enabled = free
         self.field.choose(self._workspace.training_outline)
         self.field.setEnabled(free)
-        usable = session.source is not None and not session.problem
-        depth = as_stack(session.source.array).shape[0] if session.source is not None and usable else 1
-        first, end = session.settings.slices or (0, depth)
+        usable = session.choice.source is not None and not session.choice.problem
+        depth = (
+            as_stack(session.choice.source.array).shape[0]
+            if session.choice.source is not None and usable
+            else 1
+        )
+        first, end = session.choice.settings.slices or (0, depth)
         for widget, value in ((self.first, first), (self.last, end - 1)):
             with QSignalBlocker(widget):
                 widget.setRange(0, max(depth - 1, 0))
                 widget.setValue(value)
-            widget.setEnabled(free and session.settings.slices is not None)
+            widget.setEnabled(free and session.choice.settings.slices is not None)
         with QSignalBlocker(self.some_slices):
-            self.some_slices.setChecked(session.settings.slices is not None)
+            self.some_slices.setChecked(session.choice.settings.slices is not None)
         self.some_slices.setEnabled(free and depth > 1)
 
     def _choose_slices(self) -> None:
         if not self.some_slices.isChecked():
-            self._session.configure(slices=None)
+            self._session.choice.configure(slices=None)
             return
         first, last = sorted((self.first.value(), self.last.value()))
-        self._session.configure(slices=(first, last + 1))
+        self._session.choice.configure(slices=(first, last + 1))
 
 
 def _slice_box(tooltip: str) -> QSpinBox:

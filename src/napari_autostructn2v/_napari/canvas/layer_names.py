@@ -1,0 +1,40 @@
+"""The names that the plugin gives to layers."""
+
+from __future__ import annotations
+
+SPECTRUM, PEAKS, LAGS, KERNEL = "spectrum", "peaks", "autocorrelation", "kernel"
+"""Of the review; its layers are looked up by these names as well."""
+
+PEAK_OUTLINES, PICKED_PEAK = "peak outlines", "picked peak"
+
+KERNEL_GRID, KERNEL_SLICES = "kernel grid", "kernel slices"
+
+QUICK_LOOK = "quick look"
+
+TRAINING_FIELD = "training field"
+
+PROFILE_LINE = "profile line"
+
+DIVIDER = "divider"
+
+# --------------------------------------------------------------------------- of what is made of an image {}
+
+RESULTS = {"stage1": "{} stage 1", "stage2": "{} denoised"}
+"""Of each stage."""
+
+KEPT_RESULT = "{} denoised {}"
+"""A result that stays when there are others; with the number of the attempt."""
+
+PREVIEW = "{} preview"
+
+PATTERN = "{} pattern"
+"""What the notch takes away."""
+
+REMOVED = "{} removed"
+"""What denoising took away."""
+
+COMPARED = "compared: {}"
+"""A copy that stands in for the image while it is compared with others."""
+
+SHOWN_AGAIN = "{} (source)"
+"""A copy in a row of its own, beside which its result stands."""

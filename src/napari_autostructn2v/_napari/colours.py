@@ -1,0 +1,97 @@
+"""Every colour that layers, plots and widgets take, named by what it means.
+
+All else has the colours of napari's theme: backgrounds, texts, axes, the curve of the training loss.
+"""
+
+from __future__ import annotations
+
+from napari.utils.colormaps import Colormap, DirectLabelColormap
+
+from napari_autostructn2v.noise.review import Mark
+
+TRANSPARENT = "transparent"
+
+# --------------------------------------------------------------------------- images
+
+IMAGE = "gray"
+"""Colormap of the samples; other images keep the one that they have."""
+
+SPECTRUM = "inferno"
+"""Colormap of power spectra, in layers and in plots."""
+
+# Blue against orange is told apart by every kind of colour vision; no correlation is black.
+CORRELATION = Colormap(
+    [[0.25, 0.65, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 0.6, 0.15, 1.0]], name="correlation"
+)
+"""Negative, none, positive."""
+
+NO_CORRELATION = Colormap([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]], name="plain")
+"""The ground under the kernel while the correlation is not shown."""
+
+# --------------------------------------------------------------------------- the review
+
+# None of them is a colour of the spectrum, black over red to yellow; erased bins are crossed out as well.
+PEAK_MARKS = {
+    Mark.FOUND: (0.0, 0.9, 0.85, 1.0),
+    Mark.ADDED: (1.0, 1.0, 1.0, 1.0),
+    Mark.ERASED: (0.35, 0.6, 1.0, 1.0),
+}
+"""Lines around the bins of peaks."""
+
+PEAK_FILL = {Mark.FOUND: 0.12, Mark.ADDED: 0.35, Mark.ERASED: 0.45}
+"""Opacity inside these lines: the spectrum is to be seen through the marks."""
+
+PICKED_PEAK = "#ffe14d"
+
+UNDER_SWATCH = "#5a1060"
+"""From the middle of the spectrum's colours: what the marks are seen on, in the legend as well."""
+
+SWATCH_FRAME = "#808080"
+
+KERNEL = (1.0, 1.0, 1.0, 0.85)
+
+KERNEL_GRID = "#50505c"
+
+KERNEL_SLICE_NAMES = "#c46a00"
+"""Seen on the dark and on the light canvas."""
+
+
+def of_peaks() -> DirectLabelColormap:
+    """Colours of the marks; whatever else a brush is set to means "added"."""
+    # each layer gets one of its own, as napari notes in it which label is selected
+    fills = {int(mark): (*colour[:3], PEAK_FILL[mark]) for mark, colour in PEAK_MARKS.items()}
+    return DirectLabelColormap(color_dict={None: fills[Mark.ADDED], int(Mark.NONE): TRANSPARENT} | fills)
+
+
+def of_kernel() -> DirectLabelColormap:
+    """Colour of the kernel: whatever label the brush is set to, it means "yes"."""
+    return DirectLabelColormap(color_dict={None: KERNEL, 0: TRANSPARENT})
+
+
+# --------------------------------------------------------------------------- what is drawn over images
+
+TRAINING_FIELD = "#e8b44c"
+
+DIVIDER = "#ffb000"
+
+PROFILE_LINE = "#00d0c0"
+
+# --------------------------------------------------------------------------- plots
+
+PROFILES = ((150, 150, 150), (255, 140, 30), (60, 170, 255), (200, 110, 220))
+"""Of the layers that are compared, in their order."""
+
+VALIDATION_LOSS = (255, 140, 30)
+
+# --------------------------------------------------------------------------- widgets
+
+# on light and on dark; napari's own error red is too dark to read as text on its dark theme
+MESSAGES = {
+    "error": ("#b00020", "#ff7b72"),
+    "warning": ("#8a5a00", "#e8b44c"),
+    "text": ("#3b3a39", "#f0f1f2"),
+}
+
+# the same blue in every theme: what the eye goes to
+MAIN_BUTTON, MAIN_BUTTON_UNDER_POINTER, MAIN_BUTTON_PRESSED = "#2f5fd0", "#3f72ea", "#264eae"
+MAIN_BUTTON_TEXT = "white"

@@ -1,0 +1,78 @@
+"""All that the plugin takes from napari without napari promising it, with the reason for each.
+
+There is a test for each, which fails if another napari does it in another way.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.layers import Labels, Layer
+    from napari.viewer import Viewer
+    from qtpy.QtWidgets import QMainWindow
+
+
+def unwrapped(viewer: Any) -> Viewer:
+    """The viewer itself. napari hands plugins a proxy, a new one each time and no key to remember by."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
+def main_window(viewer: Viewer) -> QMainWindow:
+    """The window of a viewer: dialogs stand before it, and nothing public tells that it closes."""
+    window: QMainWindow = viewer.window._qt_window
+    return window
+
+
+def shows_canvas(window: Any) -> bool:
+    """Whether the canvas in a main window is seen.
+
+    A script that closes the viewer hides the canvas first, a person who closes the window does not: nothing
+    else tells the two apart, and only a person can be asked.
+    """
+    return bool(window._qt_viewer.isVisible())
+
+
+def canvas_size(viewer: Any) -> tuple[int, int]:
+    """Height and width of the canvas in pixels, which napari before 0.9 has in no public place."""
+    size: tuple[int, int] = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
+    return size
+
+
+def forget_last_step(layer: Labels, step: list[Any]) -> None:
+    """Take a step off the end of a layer's undo history, if it is there.
+
+    A stroke that changes nothing is a step for napari all the same, and Ctrl+Z would seem to fail.
+    """
+    history = layer._undo_history
+    if history and history[-1] is step:
+        history.pop()
+
+
+def stroke_is_open(layer: Labels) -> bool:
+    """Whether a stroke has painted and goes on: no event says which changes of the data are half done."""
+    return bool(layer._staged_history)
+
+
+def add_to_status(layer: Layer, text: Callable[[Any], str]) -> None:
+    """Let the status bar say more about what is under the cursor of a layer.
+
+    Parameters
+    ----------
+    layer
+        It gets a ``get_status`` of its own: napari overwrites ``viewer.status`` at each move of the mouse,
+        and a layer of a type of its own could be neither saved nor duplicated.
+    text
+        What to add for a position in the world. napari calls it in another thread.
+    """
+    original = layer.get_status
+
+    def get_status(self: Layer, position: Any = None, **options: Any) -> dict[str, Any]:
+        status: dict[str, Any] = original(position, **options)
+        if position is not None:
+            status["coordinates"] += text(position)
+        return status
+
+    layer.get_status = types.MethodType(get_status, layer)

@@ -1,0 +1,126 @@
+"""What the person has chosen: the data, the settings, where to train and where to measure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_autostructn2v._napari.session.state import ANALYSIS_SETTINGS, Field, Run, Settings, Source
+from napari_autostructn2v.config import Config, Mode
+from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.runs.request import RunRequest
+from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
+
+
+class Choice:
+    """Data, settings, and the parts of the data that were outlined. A run takes them when it starts."""
+
+    changed = Signal(Settings)
+    """Other data or other settings are chosen. With it come the settings as they were before."""
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.source: Source | None = None
+        self.problem = ""
+        """Why the chosen data cannot be denoised as they are."""
+        self.field: Field | None = None
+        """Part of each slice to train on; None trains on whole slices."""
+        self.region: np.ndarray | None = None
+        """Where to measure noise, bool (Y, X) or (Z, Y, X); None measures in the flattest parts."""
+        self._problem_of_layer = ""
+
+    def choose(self, source: Source | None, problem: str = "") -> None:
+        """Take these data, or none.
+
+        ``problem`` is why they cannot be used, where only the window can know it (colours, for example).
+        """
+        before = self.settings
+        if source is None or self.source is None or source.array.shape != self.source.array.shape:
+            self.settings = replace(self.settings, slices=None)
+        self.source, self._problem_of_layer = source, problem
+        self._check()
+        self.changed.emit(before)
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings by name. Another preset brings its own training settings."""
+        if changes.get("preset", self.settings.preset) != self.settings.preset:
+            changes = {"training": Config.from_preset(changes["preset"]).stage1, **changes}
+        before, self.settings = self.settings, replace(self.settings, **changes)
+        if self.settings == before:
+            return
+        if self.source is not None and "mode" in changes:
+            self._check()
+        self.changed.emit(before)
+
+    def take_mode(self, mode: Mode) -> None:
+        """Use the mode of the present run, without :attr:`changed`: the session tells the views itself."""
+        self.settings = replace(self.settings, mode=mode)
+        self._check()
+
+    def take_request(self, request: RunRequest, stack: Stack) -> None:
+        """Use what a saved run was asked for, without :attr:`changed`."""
+        config, box = request.config, request.box
+        depth, height, width = stack.shape
+        self.settings = replace(
+            self.settings,
+            training=config.stage1,
+            slices=None if box is None or box.z == (0, depth) else box.z,
+            **{name: getattr(config.analysis, name) for name in ANALYSIS_SETTINGS},
+            recovery=config.recovery,
+        )
+        self.field = None if box is None or (box.y, box.x) == ((0, height), (0, width)) else (box.y, box.x)
+        self.region = request.region
+
+    @property
+    def usable(self) -> bool:
+        """Whether there are data, and they can be denoised."""
+        return self.source is not None and not self.problem
+
+    @property
+    def hint(self) -> str:
+        """A warning about the chosen data in the chosen mode, or nothing."""
+        if self.source is None or self.problem:
+            return ""
+        return few_slices_notice(as_stack(self.source.array), self.settings.mode) or ""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a report of a problem may say of the choice: settings, shape and type of the data."""
+        facts = {"mode": self.settings.mode, **self.settings.config().model_dump()}
+        if self.source is not None:
+            facts |= {"shape": list(self.source.array.shape), "dtype": str(self.source.array.dtype)}
+        return facts
+
+    def request(self, run: Run) -> RunRequest:
+        """What is asked of the run with the present settings."""
+        region = self.region
+        if region is not None and region.shape not in (run.stack.shape, run.stack.shape[1:]):
+            region = None  # it was drawn on other data, and must not end a training in an error
+        return RunRequest(
+            run.mode,
+            self.settings.config(),
+            region=region,
+            box=self.box(run.stack),
+            seed=run.seed,
+            source=run.source,
+        )
+
+    def box(self, stack: Stack) -> Box | None:
+        """The part of the stack to train on; None for all of it."""
+        if self.field is None and self.settings.slices is None:
+            return None
+        depth, height, width = stack.shape
+        y, x = self.field or ((0, height), (0, width))
+        return Box(self.settings.slices or (0, depth), y, x)
+
+    def _check(self) -> None:
+        self.problem = self._problem_of_layer
+        if self.source is None or self.problem:
+            return
+        try:
+            as_stack(self.source.array, self.settings.mode)
+        except StackError as error:
+            self.problem = str(error)
