@@ -37,8 +37,8 @@ from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.learning.training import train
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
+from napari_autostructn2v.noise.detail import recover
 from napari_autostructn2v.noise.notch import NotchRule
-from napari_autostructn2v.noise.recovery import recover
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import NOISE_FAMILIES, Sample, degraded, sample
 

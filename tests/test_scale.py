@@ -10,6 +10,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from napari_autostructn2v.apply.tasks import Task, denoise_unit
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.cli import app
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import FileError, ModelError, StackError
@@ -18,11 +19,11 @@ from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.metrics import assess_quality, psnr
 from napari_autostructn2v.model_zoo import export_model_zoo
 from napari_autostructn2v.noise.analysis import analyze
-from napari_autostructn2v.noise.recovery import recover
+from napari_autostructn2v.noise.detail import recover
 from napari_autostructn2v.pipeline import denoise, denoise_with, run
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.scale import Normalisation, Scale
-from napari_autostructn2v.stack import Box, as_stack
+from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import sample
 
 TINY = TrainingConfig(

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import zarr
 
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.errors import ConfigError, StackError
 from napari_autostructn2v.scale import Scale
-from napari_autostructn2v.stack import Box, as_stack, few_slices_notice
+from napari_autostructn2v.stack import as_stack, few_slices_notice
 
 GOOD = np.random.default_rng(0).normal(100, 5, (4, 20, 24))
 

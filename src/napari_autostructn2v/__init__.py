@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from napari_autostructn2v._version import __version__
 
 if TYPE_CHECKING:
+    from napari_autostructn2v.box import Box
     from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
     from napari_autostructn2v.learning.model import Model, load_model
     from napari_autostructn2v.learning.prediction import predict
     from napari_autostructn2v.learning.training import train
     from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
     from napari_autostructn2v.pipeline import Result, denoise
-    from napari_autostructn2v.stack import Box
 
 _HOMES = {
     "AnalysisConfig": "config",

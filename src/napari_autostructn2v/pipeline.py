@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, Mode, Preset
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.errors import StackError
@@ -20,7 +21,7 @@ from napari_autostructn2v.learning.device import choose_device
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.noise.analysis import NoiseAnalysis
-from napari_autostructn2v.noise.recovery import bring_back
+from napari_autostructn2v.noise.detail import bring_back
 from napari_autostructn2v.noise.tiles import check_region, choose_tiles
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
@@ -28,7 +29,7 @@ from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
-from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
+from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
 
 
 @dataclass(eq=False, repr=False)

@@ -8,13 +8,15 @@ noise that is near 1. Most stacks are so as they come. Those that are not are re
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
 
 import numpy as np
 
+from napari_autostructn2v.box import Box
+from napari_autostructn2v.computed import DerivedArray
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError, StackError
 from napari_autostructn2v.scale import Normalisation, Scale, measured_scale
@@ -30,46 +32,6 @@ MIN_SIDE = 16
 
 FEW_SLICES = 20
 """Below this many slices 2.5D has little to learn from and is usually no better than 2D."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """Part of a stack: from the first index of each axis up to, but without, the last.
-
-    Attributes
-    ----------
-    z, y, x
-        First and last index in pixels.
-    """
-
-    z: tuple[int, int]
-    y: tuple[int, int]
-    x: tuple[int, int]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Slices, rows, columns."""
-        depth, height, width = (end - start for start, end in (self.z, self.y, self.x))
-        return depth, height, width
-
-    @property
-    def field(self) -> tuple[slice, slice]:
-        """What it takes of a slice (Y, X)."""
-        return slice(*self.y), slice(*self.x)
-
-    def within(self, shape: tuple[int, int, int]) -> Box:
-        """The part of it that lies in a stack of that shape.
-
-        Parameters
-        ----------
-        shape
-            Slices, rows and columns of the stack.
-        """
-        (z, y, x) = (
-            (max(0, start), min(end, size))
-            for (start, end), size in zip((self.z, self.y, self.x), shape, strict=True)
-        )
-        return Box(z, y, x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -347,75 +309,6 @@ class Stack:
         return values
 
 
-class ComputedArray:
-    """A stack whose slices are computed, or read, as they are asked for.
-
-    Parameters
-    ----------
-    shape
-        (Z, Y, X) or (Y, X).
-    compute
-        Returns slice z, shape (Y, X); of a single slice, z is 0.
-    dtype
-        Of its values.
-    """
-
-    def __init__(
-        self, shape: tuple[int, ...], compute: Callable[[int], np.ndarray], dtype: Any = np.float32
-    ) -> None:
-        self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(dtype)
-        self._compute = compute
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        """A slice (Y, X), or what NumPy would give for any other index."""
-        if self.ndim == 2:
-            return self._compute(0)[index]
-        z, *rest = index if isinstance(index, tuple) else (index,)
-        if z is Ellipsis:
-            z, rest = slice(None), [Ellipsis, *rest]
-        planes = np.arange(self.shape[0])[z]
-        if np.ndim(planes) == 0:
-            return self._compute(int(planes))[tuple(rest)]
-        return np.stack([self._compute(int(p)) for p in planes])[(slice(None), *rest)]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[...], dtype=dtype)
-
-
-class DerivedArray(ComputedArray):
-    """What is computed from the slices of a stack: an array of values like those of the stack.
-
-    A :class:`Stack` of it takes the slices as the engine has them, without the way to values and back.
-
-    Parameters
-    ----------
-    origin
-        The stack.
-    plane
-        Returns slice z as the engine has it, float32 (Y, X).
-    shape
-        (Z, Y, X) or (Y, X); that of the stack if None.
-    difference
-        Whether its values are differences of values of the stack, which have no level.
-    unmeasured
-        Returns the pixels of slice z that were never measured; those of the stack if None.
-    """
-
-    def __init__(
-        self,
-        origin: Stack,
-        plane: Callable[[int], np.ndarray],
-        shape: tuple[int, ...] | None = None,
-        *,
-        difference: bool = False,
-        unmeasured: Callable[[int], Unmeasured | None] | None = None,
-    ) -> None:
-        self.scale, self.plane = origin.scale, plane
-        self.unmeasured = unmeasured or origin.unmeasured
-        outer = self.scale.outer_difference if difference else self.scale.outer
-        super().__init__(shape or origin.input_shape, lambda z: outer(plane(z)), self.scale.dtype)
-
-
 def residual_of(original: Stack, denoised: Stack) -> Stack:
     """Original minus denoised, computed slice by slice as it is read.
 
@@ -425,7 +318,13 @@ def residual_of(original: Stack, denoised: Stack) -> Stack:
         Of one shape.
     """
     denoised = as_stack(denoised, like=original)
-    return Stack(DerivedArray(original, lambda z: original.plane(z) - denoised.plane(z), difference=True))
+
+    def plane(z: int) -> np.ndarray:
+        residual = original.plane(z)
+        residual -= denoised.plane(z)
+        return residual
+
+    return Stack(DerivedArray(original, plane, difference=True))
 
 
 def as_stack(array: Any, mode: Mode = "2d", depth: int = 0, *, like: Stack | None = None) -> Stack:

@@ -207,6 +207,7 @@ def _of_run(part: str) -> Callable[[Path], object]:
     """Writes one file of a run that has had everything decided by hand."""
 
     def write(path: Path) -> object:
+        from napari_autostructn2v.box import Box
         from napari_autostructn2v.config import Config, TrainingConfig
         from napari_autostructn2v.kernel import Edits
         from napari_autostructn2v.learning.checkpoint import write_checkpoint
@@ -215,7 +216,7 @@ def _of_run(part: str) -> Callable[[Path], object]:
         from napari_autostructn2v.runs.folder import RunFolder
         from napari_autostructn2v.runs.request import RunRequest
         from napari_autostructn2v.runs.stage_spec import StageSpec
-        from napari_autostructn2v.stack import Box, as_stack
+        from napari_autostructn2v.stack import as_stack
 
         run = RunFolder(path.parents[len(Path(part).parts) - 1])
         line, box = np.ones((1, 5), dtype=bool), Box((0, 3), (0, 24), (2, 20))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.errors import DeviceError, KernelError, RunFolderError, StackError
 from napari_autostructn2v.events import (
@@ -37,7 +38,7 @@ from napari_autostructn2v.learning.training_data import TrainingData
 from napari_autostructn2v.learning.training_state import TrainingState, one_cycle
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.runs.request import RunRequest
-from napari_autostructn2v.stack import Box, as_stack
+from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.tiling import best_tile_size, tiles
 
 TINY = TrainingConfig(

@@ -9,7 +9,8 @@ from scipy import fft, ndimage
 from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.events import SliceDone, finish
 from napari_autostructn2v.metrics import psnr
-from napari_autostructn2v.noise.recovery import Recovery, find_recovery, recover
+from napari_autostructn2v.noise.detail import recover
+from napari_autostructn2v.noise.recovery import Recovery, find_recovery
 from napari_autostructn2v.pipeline import denoise
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import sample

@@ -16,12 +16,14 @@ import zarr
 
 from napari_autostructn2v.apply.tasks import Task, denoise_unit, denoise_whole, divide
 from napari_autostructn2v.apply.work_folder import WorkFolder
+from napari_autostructn2v.box import Box
+from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.errors import ClusterError
 from napari_autostructn2v.events import Event, Notice, SliceDone
 from napari_autostructn2v.noise.notch import find_notch
 from napari_autostructn2v.noise.patterns import notched
 from napari_autostructn2v.noise.recovery import find_recovery, recovery_slices
-from napari_autostructn2v.stack import Box, ComputedArray, as_stack
+from napari_autostructn2v.stack import as_stack
 
 Item = TypeVar("Item")
 

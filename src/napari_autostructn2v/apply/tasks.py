@@ -18,6 +18,8 @@ import numpy as np
 import torch
 
 from napari_autostructn2v.apply import denoise_to_file
+from napari_autostructn2v.box import Box
+from napari_autostructn2v.computed import DerivedArray
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import ImageFile, file_state, read_stack
@@ -26,7 +28,7 @@ from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import Inputs, denoise_images, network_on, network_tiles
 from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.recovery import SIDE, Recovery
-from napari_autostructn2v.stack import Box, DerivedArray, Stack, as_stack
+from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.tiling import Field, Tile, bounding, intersection, relative_to
 from napari_autostructn2v.unmeasured.fill import filled
 

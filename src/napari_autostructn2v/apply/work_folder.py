@@ -15,6 +15,7 @@ import numpy as np
 import zarr
 
 from napari_autostructn2v.apply.tasks import Task, unit_depth
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.disk.atomic import (
     file_error,
     flush,
@@ -28,7 +29,6 @@ from napari_autostructn2v.io import check_stack_place
 from napari_autostructn2v.io.ome_zarr import create
 from napari_autostructn2v.noise.patterns import Notch, Offsets, Wave
 from napari_autostructn2v.noise.recovery import Recovery
-from napari_autostructn2v.stack import Box
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from napari_autostructn2v.errors import FileError
 if TYPE_CHECKING:
     import numpy as np
 
-    from napari_autostructn2v.stack import Box
+    from napari_autostructn2v.box import Box
 
 
 ModeOption = Annotated[Mode, typer.Option(help="2d: slice by slice; 2.5d: with both neighbouring slices.")]
@@ -124,7 +124,7 @@ def box_of(text: str | None) -> Box | None:
     """
     if text is None:
         return None
-    from napari_autostructn2v.stack import Box
+    from napari_autostructn2v.box import Box
 
     z, y, x = _spans(text, "Z0:Z1,Y0:Y1,X0:X1")
     return Box(z, y, x)

@@ -18,10 +18,10 @@ from typing import Any, cast
 import numpy as np
 from pydantic import BaseModel, Field
 
+from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.disk.atomic import file_error, write_atomically
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io.image import VoxelSize
-from napari_autostructn2v.stack import ComputedArray
 
 _BLOCK = bytes(2**20)
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from napari_autostructn2v._version import __version__
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Mode, TrainingConfig
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.events import (
@@ -46,7 +47,7 @@ from napari_autostructn2v.learning.training_trouble import (
     within_memory,
 )
 from napari_autostructn2v.noise.notch import NotchRule
-from napari_autostructn2v.stack import Box, Stack, as_stack
+from napari_autostructn2v.stack import Stack, as_stack
 
 CHECKPOINT_SECONDS = 30.0
 

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from scipy import fft, ndimage
 
-from napari_autostructn2v.stack import DerivedArray, Stack
+from napari_autostructn2v.computed import DerivedArray
+from napari_autostructn2v.stack import Stack
 
 MIN_LINE_FREQUENCY = 0.04
 """From this frequency on (cycles per pixel) half of a line must be among the peaks of the background."""

@@ -13,10 +13,9 @@ Wiener, N. Extrapolation, Interpolation and Smoothing of Stationary Time Series.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +23,6 @@ from scipy import fft, ndimage
 from torch.nn.functional import avg_pool2d, interpolate
 
 from napari_autostructn2v.config import AnalysisConfig
-from napari_autostructn2v.events import SliceDone
-from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.noise.rings import frequency_radius
 from napari_autostructn2v.noise.spectrum import full_from_rfft2_centred, power, tile_spectra
 from napari_autostructn2v.noise.tiles import (
@@ -36,7 +33,7 @@ from napari_autostructn2v.noise.tiles import (
     tile_corners,
     tile_side,
 )
-from napari_autostructn2v.stack import ComputedArray, Stack, as_stack
+from napari_autostructn2v.stack import Stack, residual_of
 from napari_autostructn2v.threads import THREADS, in_background
 from napari_autostructn2v.tiling import Tile, tiles
 
@@ -200,6 +197,7 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     flat_tiles = set(background.corners)
     corners = tile_corners(stack, side)
     slices = sorted({z for z, _, _ in background.corners})
+    residuals = residual_of(stack, denoised)
 
     def measured(z: int) -> tuple[np.ndarray, np.ndarray, bool]:
         """Power of all tiles, of the flat ones, and whether nothing else was looked at.
@@ -209,7 +207,7 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
         z
             Index of the slice.
         """
-        residual = _residual(stack, denoised, z)
+        residual = residuals.plane(z)
         here = np.array([(z, *corner) in flat_tiles for corner in corners])
         whole, noise = np.zeros((2, side, side // 2 + 1))
         for some in batches(corners):
@@ -235,7 +233,7 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     noise *= max(1.0, float(np.median((whole / noise)[frequency_radius(side) > 0.4])))
     response = fft.ifft2(fft.ifftshift(np.clip(1 - noise / whole, 0, 1))).real
     first_step = Recovery(fft.fftshift(response), ())
-    energies, flat = _energies(first_step, stack, denoised, background)
+    energies, flat = _energies(first_step, residuals, background)
     calm, ratio = [], None
     for energy in energies:
         if ratio is None:
@@ -244,12 +242,6 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
             ratio = max(1.0, float(elsewhere / np.median(energy[flat])))
         calm.append(DETAIL_ENERGY_FACTOR * ratio * float(np.quantile(energy[flat], NOISE_ENERGY_QUANTILE)))
     return Recovery(first_step.gain, tuple(calm))
-
-
-def _residual(stack: Stack, denoised: Stack, z: int) -> np.ndarray:
-    residual = stack.plane(z)
-    residual -= denoised.plane(z)
-    return residual
 
 
 def _places(
@@ -264,17 +256,15 @@ def _places(
     return flat, seen & ~flat
 
 
-def _energies(
-    first_step: Recovery, stack: Stack, denoised: Stack, background: Tiles
-) -> tuple[np.ndarray, np.ndarray]:
+def _energies(first_step: Recovery, residuals: Stack, background: Tiles) -> tuple[np.ndarray, np.ndarray]:
     """Energy of each band in what the first step leaves, (bands, places), and which places are flat."""
-    corners = tile_corners(stack, background.side)
+    corners = tile_corners(residuals, background.side)
     slices = sorted({z for z, _, _ in background.corners})
-    seen = min(math.prod(stack.shape[1:]), len(corners) * background.side**2)
+    seen = min(math.prod(residuals.shape[1:]), len(corners) * background.side**2)
     step = 2 ** max(0, math.ceil(math.log2(len(slices) * seen / POOL**2 / ENOUGH_PLACES) / 2))
 
     def measured(z: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        residual = _residual(stack, denoised, z)
+        residual = residuals.plane(z)
         flat, rest = _places(background, z, corners, residual.shape)
         energies, which = [], []
         for tile in first_step.tiles(residual.shape):
@@ -310,128 +300,3 @@ def _finer(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """An image of the coarser grid on that of the pixels."""
     fine = interpolate(torch.from_numpy(image)[None, None], scale_factor=POOL, mode="bilinear")
     return np.asarray(fine[0, 0, : shape[0], : shape[1]].numpy())
-
-
-def with_detail(predicted: Any, detail: Any, share: float) -> ComputedArray:
-    """A denoised stack with a share of its detail brought back, added slice by slice as it is read.
-
-    Parameters
-    ----------
-    predicted
-        What a model made of the stack, shape (Z, Y, X) or (Y, X).
-    detail
-        What :func:`recover` found, same shape.
-    share
-        How much of it is added, 0 to 1.
-
-    Raises
-    ------
-    StackError
-        As of :func:`~napari_autostructn2v.stack.as_stack`.
-    """
-    base, lost = as_stack(predicted), as_stack(detail)
-    return ComputedArray(
-        base.input_shape, lambda z: base.raw(z) + np.float32(share) * lost.raw(z), base.array.dtype
-    )
-
-
-def recover(
-    stack: Any, denoised: Any, notch: NotchRule | None = None, *, out: Any = None, first: int = 0
-) -> Generator[SliceDone, None, Any]:
-    """Find the detail that denoising has lost, to be added to the denoised stack.
-
-    On generated and on real images, with every family of noise of this package, adding all of it changed the
-    result by 0.00 to +0.8 dB (docs/method.md).
-
-    Parameters
-    ----------
-    stack
-        The raw data, shape (Z, Y, X) or (Y, X).
-    denoised
-        What a model made of them, same shape.
-    notch
-        Of that model.
-    out
-        Where slices are written as they are done: an array of the same shape. In memory if None, of
-        the type of results of the stack.
-    first
-        Slice to begin with; those before it are in ``out`` already.
-
-    Yields
-    ------
-    SliceDone
-        After each slice.
-
-    Returns
-    -------
-    array
-        ``out``: the detail, in the value scale of the stack.
-
-    Raises
-    ------
-    StackError
-        As of :func:`~napari_autostructn2v.stack.as_stack`.
-    """
-    stack = as_stack(stack)
-    if out is None:
-        out = np.zeros(stack.input_shape, dtype=stack.scale.dtype)
-    for z, found in _details(stack, denoised, notch, first):
-        out[z if len(stack.input_shape) == 3 else ...] = found
-        yield _done(z, stack)
-    return out
-
-
-def bring_back(
-    stack: Any, denoised: Any, share: float, notch: NotchRule | None = None
-) -> Generator[SliceDone, None, None]:
-    """Add a share of what :func:`recover` finds to ``denoised`` itself, one slice at a time.
-
-    Parameters
-    ----------
-    stack
-        As for :func:`recover`.
-    denoised
-        What a model made of the stack, same shape: anything of which slices can be read and replaced.
-    share
-        How much of the detail is added, 0 to 1.
-    notch
-        As for :func:`recover`.
-
-    Yields
-    ------
-    SliceDone
-        After each slice.
-
-    Raises
-    ------
-    StackError
-        As of :func:`~napari_autostructn2v.stack.as_stack`.
-    """
-    stack, made = as_stack(stack), as_stack(denoised)
-    for z, found in _details(stack, denoised, notch):
-        denoised[z if len(made.input_shape) == 3 else ...] = made.raw(z) + np.float32(share) * found
-        yield _done(z, stack)
-
-
-def _done(z: int, stack: Stack) -> SliceDone:
-    return SliceDone(z=z, done=z + 1, total=stack.shape[0])
-
-
-def _details(
-    stack: Stack, denoised: Any, notch: NotchRule | None, first: int = 0
-) -> Iterator[tuple[int, np.ndarray]]:
-    """The detail of each slice (Y, X) from the first on, which needs no other slice than its own."""
-    made, given = as_stack(denoised, like=stack), stack
-    slices = range(first, stack.shape[0])
-    if not slices:
-        return
-    if notch is not None:
-        stack = notch.apply(stack)
-    recovery = find_recovery(stack, made)
-
-    def detail(z: int) -> np.ndarray:
-        if recovery is None:
-            return np.zeros(stack.shape[1:], dtype=given.scale.dtype)
-        return given.difference(z, recovery.detail(_residual(stack, made, z)))
-
-    yield from zip(slices, in_background(detail, slices, threads=THREADS), strict=True)

@@ -200,9 +200,7 @@ def _flattest_tiles(
     ]
     tiles.sort()
     count = sum(unknown <= MAX_UNMEASURED for unknown, *_ in tiles)
-    count = max(
-        count, min(config.min_tiles, len(tiles))
-    )  # the fewest unmeasured pixels
+    count = max(count, min(config.min_tiles, len(tiles)))  # the fewest unmeasured pixels
     keep = max(round(config.flat_share * count), min(config.min_tiles, count))
     return sorted((z, y, x) for _, _, z, y, x in tiles[:keep])
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from napari_autostructn2v.io.slice_file import KeptStack, delete_kept
 
 if TYPE_CHECKING:
+    from napari_autostructn2v.computed import ComputedArray
     from napari_autostructn2v.learning.model import Model
-    from napari_autostructn2v.stack import ComputedArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class StageOutput:
         recovery
             The share, 0 to 1.
         """
-        from napari_autostructn2v.noise.recovery import with_detail  # imports torch, which takes seconds
+        from napari_autostructn2v.noise.detail import with_detail  # imports torch, which takes seconds
 
         return self.predicted if self.detail is None else with_detail(self.predicted, self.detail, recovery)
 

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.runs.record import Record
-from napari_autostructn2v.stack import Box
 
 
 class Origin(Protocol):

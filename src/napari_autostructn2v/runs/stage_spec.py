@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.noise.notch import NotchDescription, NotchRule
 from napari_autostructn2v.runs.record import Spans
-from napari_autostructn2v.stack import Box
 
 
 @dataclass(frozen=True, eq=False)

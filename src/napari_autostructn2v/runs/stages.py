@@ -24,7 +24,7 @@ from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.learning.training import CHECKPOINT_SECONDS, StopTraining, train
 from napari_autostructn2v.noise.analysis import analyze
-from napari_autostructn2v.noise.recovery import recover
+from napari_autostructn2v.noise.detail import recover
 from napari_autostructn2v.noise.review import Review
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.losses import Losses

@@ -17,13 +17,13 @@ from napari_autostructn2v._napari.canvas.layer_names import KERNEL
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.workspace import workspace_of
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.request import RunRequest
-from napari_autostructn2v.stack import Box
 
 
 def erase_a_kernel_pixel(hand: Hand, dock: StructuredDenoisingWidget) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.session.session import Session
-    from napari_autostructn2v.stack import ComputedArray
+    from napari_autostructn2v.computed import ComputedArray
 
 COLUMN = {"stage1": 1, "stage2": 2}
 

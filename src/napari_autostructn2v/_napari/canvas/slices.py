@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dask.array
 
 if TYPE_CHECKING:
-    from napari_autostructn2v.stack import ComputedArray
+    from napari_autostructn2v.computed import ComputedArray
 
 from typing import TYPE_CHECKING, Any
 

@@ -9,9 +9,9 @@ from psygnal import Signal
 
 from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import Failure, Job, quick_look
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import QUICK_LOOK
 from napari_autostructn2v.events import Event, Preview, Step
-from napari_autostructn2v.stack import Box
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.session import Session

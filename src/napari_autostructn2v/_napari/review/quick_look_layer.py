@@ -13,7 +13,7 @@ from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.canvas.layer_names import QUICK_LOOK
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, slice_shown
 from napari_autostructn2v._napari.review.quick_look import QuickLook
-from napari_autostructn2v.stack import Box
+from napari_autostructn2v.box import Box
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -19,8 +19,8 @@ from napari_autostructn2v._napari.runs.resume_dialog import ResumeDialog
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.state import Source
 from napari_autostructn2v._napari.worker import error_text_of
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.errors import AutoStructN2VError
-from napari_autostructn2v.stack import Box
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer, Shapes

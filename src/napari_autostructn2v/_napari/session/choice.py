@@ -9,10 +9,11 @@ import numpy as np
 from psygnal import Signal
 
 from napari_autostructn2v._napari.session.state import ANALYSIS_SETTINGS, Field, Run, Settings, Source
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.runs.request import RunRequest
-from napari_autostructn2v.stack import Box, Stack, as_stack, few_slices_notice
+from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
 
 
 class Choice:

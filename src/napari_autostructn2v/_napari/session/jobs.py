@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_autostructn2v._napari.session.run_files import SavedRun, write_record
 from napari_autostructn2v._napari.session.state import Run
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import QUICK_LOOK
 from napari_autostructn2v.disk.atomic import room
 from napari_autostructn2v.disk.waiting import retry_when_full
@@ -26,7 +27,7 @@ from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
-from napari_autostructn2v.stack import Box, Stack
+from napari_autostructn2v.stack import Stack
 
 JobKind = Literal[
     "stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply", "appraisal", "export"

@@ -7,11 +7,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
-from napari_autostructn2v.stack import ComputedArray, Stack
+from napari_autostructn2v.stack import Stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v.learning.model import Model

@@ -15,10 +15,10 @@ from napari_autostructn2v._napari.canvas.outline import outlined_region
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase
+from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.noise.review import Mark
 from napari_autostructn2v.runs.output import StageOutput
-from napari_autostructn2v.stack import ComputedArray
 
 SHAPE = (8, 100, 100)
 
