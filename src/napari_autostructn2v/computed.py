@@ -25,6 +25,9 @@ class Origin(Protocol):
     def unmeasured(self, z: int, /) -> Unmeasured | None:
         """Pixels of slice ``z`` that were never measured; None if all were."""
 
+    def restored(self, z: int, plane: np.ndarray, /) -> np.ndarray:
+        """What was made of slice ``z``, as values of the stack."""
+
 
 class ComputedArray:
     """A stack whose slices are computed, or read, as they are asked for.
@@ -91,5 +94,7 @@ class DerivedArray(ComputedArray):
     ) -> None:
         self.scale, self.plane = origin.scale, plane
         self.unmeasured = unmeasured or origin.unmeasured
+        self.origin = origin if unmeasured is None else None
+        """The stack, if the slices are as large as its slices and have their numbers."""
         outer = self.scale.outer_difference if difference else self.scale.outer
         super().__init__(shape or origin.input_shape, lambda z: outer(plane(z)), self.scale.dtype)

@@ -19,9 +19,9 @@ from napari_autostructn2v.box import Box
 from napari_autostructn2v.computed import DerivedArray
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError, StackError
+from napari_autostructn2v.measured import Measured
 from napari_autostructn2v.scale import Normalisation, Scale, measured_scale
-from napari_autostructn2v.unmeasured import Packed, Unmeasured, find_unmeasured
-from napari_autostructn2v.unmeasured.fill import filled
+from napari_autostructn2v.unmeasured import Unmeasured
 
 NOTHING_MEASURED = (
     "There is nothing to denoise: all values of the stack are the same, no numbers, or left out."
@@ -82,7 +82,7 @@ class Stack:
         """Slice ``z`` as the engine computes with it, float32, shape (Y, X), on its :attr:`scale`.
 
         Pixels that were never measured are filled by what lies beside them, a slice without any other by the
-        nearest that has some.
+        nearest that has some. Where brightness changes from slice to slice, all have one level.
 
         Parameters
         ----------
@@ -97,13 +97,22 @@ class Stack:
         if isinstance(self.array, DerivedArray) and self.array.scale == self.scale:
             return self.array.plane(z)
         values = self.raw(z)
-        plane = self.scale.inner(values)
-        unmeasured = self._unmeasured_in(z, values, plane)
-        if unmeasured is None:
-            return plane
-        if unmeasured.whole_slice:
+        unmeasured = self._measured.unmeasured(z, values) if self.original is None else self.unmeasured(z)
+        if unmeasured is not None and unmeasured.whole_slice:
             return self.plane(self._nearest_measured(z))
-        return filled(plane, unmeasured.pixels)
+        return self.plane_of(z, values)
+
+    def plane_of(self, z: int, values: np.ndarray) -> np.ndarray:
+        """Values of slice ``z``, measured or denoised, as the engine computes with them, float32 (Y, X).
+
+        Parameters
+        ----------
+        z
+            As for :meth:`plane`.
+        values
+            Of the slice, (Y, X); some of it was measured.
+        """
+        return self._measured.plane(z, values)
 
     def unmeasured(self, z: int) -> Unmeasured | None:
         """Pixels of slice ``z`` that were never measured; None if all were.
@@ -113,29 +122,16 @@ class Stack:
         z
             As for :meth:`plane`.
         """
-        if self.original is not None:
-            return self.original.unmeasured(z)
-        if isinstance(self.array, DerivedArray):
+        if isinstance(self.array, DerivedArray) and self.original is None:
             return self.array.unmeasured(z)
-        if z in self._unmeasured:
-            packed = self._unmeasured[z]
-            return None if packed is None else packed.unpacked()
-        values = self.raw(z)
-        return self._unmeasured_in(z, values, self.scale.inner(values))
-
-    def _unmeasured_in(self, z: int, values: np.ndarray, plane: np.ndarray) -> Unmeasured | None:
-        """The same, of a slice that was read already."""
-        if self.original is not None or z in self._unmeasured:
-            return self.unmeasured(z)
-        left_out = self.left_out if self.left_out is None or self.left_out.ndim == 2 else self.left_out[z]
-        found = find_unmeasured(values, plane, left_out)
-        self._unmeasured[z] = None if found is None else Packed.of(found)
-        return found
+        return self._measured.unmeasured(z)
 
     @cached_property
-    def _unmeasured(self) -> dict[int, Packed | None]:
+    def _measured(self) -> Measured:
         """What was found in the slices so far."""
-        return {}
+        if self.original is not None:
+            return self.original._measured
+        return Measured(self.raw, self.scale.inner, self.shape[0], self.left_out)
 
     def is_measured(self, z: int) -> bool:
         """Whether slice ``z`` holds anything that was measured.
@@ -176,6 +172,10 @@ class Stack:
         plane
             What the engine has made of the slice, (Y, X).
         """
+        if isinstance(self.array, DerivedArray) and self.array.origin is not None:
+            return self.array.origin.restored(z, plane)
+        if offset := self._measured.offset(z):
+            plane = plane + np.float32(offset)
         values = self.scale.outer(plane)
         unmeasured = self.unmeasured(z)
         if unmeasured is not None and unmeasured.blank.any():
@@ -256,9 +256,9 @@ class Stack:
         StackError
             If nothing was, or all is the same.
         """
-        return self._measured((z, self.plane(z)) for z in range(self.shape[0]))
+        return self._normalisation((z, self.plane(z)) for z in range(self.shape[0]))
 
-    def _measured(self, planes: Iterable[tuple[int, np.ndarray]]) -> Normalisation:
+    def _normalisation(self, planes: Iterable[tuple[int, np.ndarray]]) -> Normalisation:
         """The normalisation of a stack whose slices these are, each with its number."""
         sums, count, reference = np.zeros(2), 0, 0.0
         lowest, highest = np.inf, -np.inf
@@ -300,7 +300,7 @@ class Stack:
                 yield z, values_here
 
         if "normalisation" not in vars(self) and list(slices) == list(range(self.shape[0])):
-            vars(self)["normalisation"] = self._measured(read())  # where cached_property looks for it
+            vars(self)["normalisation"] = self._normalisation(read())  # where cached_property looks for it
         else:
             deque(read(), maxlen=0)
         normalisation = self.normalisation.inner(self.scale)

@@ -30,7 +30,6 @@ from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.recovery import SIDE, Recovery
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.tiling import Field, Tile, bounding, intersection, relative_to
-from napari_autostructn2v.unmeasured.fill import filled
 
 MAX_UNIT_VOXELS = 2**28
 """Voxels of the result that a unit holds in memory (1 GiB): larger slices are divided as well."""
@@ -221,10 +220,7 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
             made[i] = values[relative_to(box.field, seen)]
             if recovery is not None and (found is None or not found.whole_slice):
                 # slice z is the middle one; the other as it is read from where results are kept
-                denoised = scale.inner(values)
-                if found is not None:
-                    denoised = filled(denoised, found.pixels)
-                residual = image[len(image) // 2] - denoised
+                residual = image[len(image) // 2] - given.plane_of(z, values)
                 for tile in details:
                     here = tile.within(seen)
                     detail = recovery.detail_around(residual[here.source])[here.inner]

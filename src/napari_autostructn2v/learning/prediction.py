@@ -224,7 +224,7 @@ def predict_plane(
         Where it computes.
     """
     image = Inputs(stack, with_neighbours)(z)
-    return stack.scale.outer(denoise_images(image[None], network, scale.inner(stack.scale), device)[0])
+    return stack.restored(z, denoise_images(image[None], network, scale.inner(stack.scale), device)[0])
 
 
 def denoise_images(
