@@ -14,6 +14,10 @@ class StackError(AutoStructN2VError, ValueError):
     """The array given as a stack cannot be denoised as it is."""
 
 
+class MostlyBlankError(StackError):
+    """Most of the stack would be left out: a person has to say that this is meant."""
+
+
 class KernelError(AutoStructN2VError, ValueError):
     """The kernel is not a blind spot: wrong shape, even size, or no centre."""
 

@@ -28,7 +28,7 @@ from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
-from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
+from napari_autostructn2v.runs.stages import examine_noise, first_stage, look_through, run_stage
 from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
 
 
@@ -67,6 +67,7 @@ def denoise(
     kernel: np.ndarray | None = None,
     config: Config | None = None,
     region: np.ndarray | None = None,
+    left_out: np.ndarray | None = None,
     box: Box | None = None,
     device: str = "auto",
     seed: int = 0,
@@ -87,8 +88,12 @@ def denoise(
         Settings instead of those of the preset.
     region
         Where the stack shows nothing but noise, bool (Y, X) or (Z, Y, X); found by itself if None.
+    left_out
+        Pixels to leave out, bool (Y, X) or (Z, Y, X), besides those that are found by themselves: they keep
+        their values, and nothing is learned from them.
     box
-        Part of the stack to train on; all of it if None. All of the stack is denoised either way.
+        Part of the stack to train on, and to look for noise in; all of it if None. All of the stack is
+        denoised either way.
     device
         ``"auto"`` takes a GPU when there is one; otherwise a PyTorch device name.
     seed
@@ -97,7 +102,7 @@ def denoise(
     Raises
     ------
     StackError
-        If the stack cannot be denoised as it is, or the region does not suit it.
+        If the stack cannot be denoised as it is, or the region or what is left out does not suit it.
     KernelError
         If the kernel is none, or not one of the mode.
     DeviceError
@@ -106,7 +111,7 @@ def denoise(
     Warns
     -----
     UserWarning
-        If 2.5D has fewer than 20 slices to learn from.
+        If 2.5D has fewer than 20 slices to learn from, or parts of the stack were never measured.
     """
     config = config or Config.from_preset(preset)
 
@@ -114,7 +119,9 @@ def denoise(
         if isinstance(event, Notice):
             warnings.warn(event.message, UserWarning, stacklevel=4)
 
-    request = RunRequest(mode, config, kernel=kernel, region=region, box=box, seed=seed)
+    request = RunRequest(
+        mode, config, kernel=kernel, region=region, left_out=left_out, box=box, seed=seed, mostly_blank=True
+    )
     events = run(stack, request, device=device)
     return finish(events, warn)
 
@@ -203,7 +210,7 @@ def run(
     """
     mode, config, box = request.mode, request.config, request.box
     levels = max(config.stage1.depth, config.stage2.depth)
-    stack = as_stack(stack, mode, levels)
+    stack = as_stack(stack, mode, levels, left_out=request.left_out)
     choose_device(device)  # all that can be refused is refused before anything is written
     if request.kernel is not None:
         request = replace(request, kernel=validate_kernel(request.kernel, mode))
@@ -220,6 +227,7 @@ def run(
         as_stack(stack.cropped(box), mode, levels)
     if (notice := few_slices_notice(stack, mode)) is not None:
         yield Notice(notice)
+    yield from look_through(stack, request)
     if folder is None:
         return (yield from _both_stages(stack, request, device, None))
     run_folder = RunFolder(folder)
@@ -254,7 +262,7 @@ def resume(folder: Path, *, device: str = "auto") -> Generator[Event, Any, Resul
         If it is no run folder, is damaged, or its input was changed or is gone.
     """
     run_folder = RunFolder(folder)
-    request = replace(run_folder.read_request(), source=run_folder.read_input())
+    request = replace(run_folder.read_request(), source=run_folder.read_input(), mostly_blank=True)
     assert request.source is not None
     return (yield from run(request.source.array, request, device=device, folder=folder))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, get_args
 
@@ -132,6 +132,11 @@ class Stack:
         if self.original is not None:
             return self.original._measured
         return Measured(self.raw, self.scale.inner, self.shape[0], self.left_out)
+
+    @property
+    def is_levelled(self) -> bool:
+        """Whether brightness changes from slice to slice, so that all are brought to one level."""
+        return self._measured.common_level is not None
 
     def is_measured(self, z: int) -> bool:
         """Whether slice ``z`` holds anything that was measured.
@@ -327,7 +332,14 @@ def residual_of(original: Stack, denoised: Stack) -> Stack:
     return Stack(DerivedArray(original, plane, difference=True))
 
 
-def as_stack(array: Any, mode: Mode = "2d", depth: int = 0, *, like: Stack | None = None) -> Stack:
+def as_stack(
+    array: Any,
+    mode: Mode = "2d",
+    depth: int = 0,
+    *,
+    like: Stack | None = None,
+    left_out: np.ndarray | None = None,
+) -> Stack:
     """Check that an array can be denoised, without reading its values.
 
     Parameters
@@ -339,12 +351,17 @@ def as_stack(array: Any, mode: Mode = "2d", depth: int = 0, *, like: Stack | Non
     depth
         How many times the network that is to see it halves the resolution; 0 if there is none.
     like
-        A stack with which this one is compared, as what a model made of it: it is read on the same scale.
+        A stack with which this one is compared, as what a model made of it: it is read on the same scale,
+        and without the same pixels.
+    left_out
+        Pixels that a person leaves out, bool (Y, X) or (Z, Y, X); those that were never measured are found
+        besides. None adds none.
 
     Raises
     ------
     StackError
-        If the array is empty, complex, an RGB picture, too small, or has too few slices for the mode.
+        If the array is empty, complex, an RGB picture, too small, or has too few slices for the mode; if
+        what is left out is of another shape.
     ConfigError
         If there is no such mode.
     """
@@ -383,6 +400,14 @@ def as_stack(array: Any, mode: Mode = "2d", depth: int = 0, *, like: Stack | Non
         raise StackError(
             f"2.5D looks at three neighbouring slices and this stack has {stack.shape[0]}. Choose 2D instead."
         )
+    if left_out is not None:
+        left_out = np.asarray(left_out, dtype=bool)
+        if left_out.shape not in (stack.shape, stack.shape[1:]):
+            raise StackError(
+                f"What is left out has shape {left_out.shape}, the stack {stack.shape}. Give one mask for "
+                "all slices, or one for each."
+            )
+        stack = replace(stack, left_out=left_out)
     return stack if like is None else Stack(stack.array, like.scale, original=like)
 
 

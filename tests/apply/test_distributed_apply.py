@@ -107,6 +107,26 @@ def test_many_give_the_bytes_of_one(
     assert list(task.target.parent.iterdir()) == [task.target], "nothing else is left"
 
 
+@pytest.mark.parametrize("mode", ["2d", "2.5d"])
+def test_what_was_never_measured_is_left_out_by_many_as_by_one(
+    client: Any, task: Task, rule: NotchRule, noisy: np.ndarray, tmp_path: Path, mode: str
+) -> None:
+    """A frame, blank slices, no numbers, hot pixels, and brightness that jumps."""
+    broken = noisy + 20 * (np.arange(len(noisy)) % 3)[:, None, None].astype(np.float32)
+    broken[3:5] = broken[:, :6] = broken[:, :, -9:] = 0
+    broken[7, 30:40, 30:50] = np.nan
+    broken[9, 40, 40] = broken[10, 20, 60] = 1e6
+    source = write_stack(tmp_path / "broken.zarr", broken)
+    model = untrained(mode, rule).save(tmp_path / "model.zip")
+    task = replace(task, source=source, model=model, recovery=1.0)
+    finish(denoise_divided(task, client))
+    assert written(task.target) == by_one_process(task, tmp_path)
+    result = np.asarray(read_stack(task.target).array[:])
+    np.testing.assert_array_equal(result[3:5], 0)
+    np.testing.assert_array_equal(result[7, 30:40, 30:50], np.nan)
+    assert np.nanmax(result) < 1e5, "hot pixels are replaced"
+
+
 def test_chunks_are_those_of_the_units(client: Any, task: Task) -> None:
     finish(denoise_divided(task, client))
     assert zarr.open_array(task.target / "0").chunks == (8, 72, 80)
@@ -288,10 +308,9 @@ def test_a_damaged_record_of_the_work_is_told(client: Any, task: Task, content: 
 
 
 def test_what_a_worker_refuses_is_told(client: Any, task: Task, noisy: np.ndarray, tmp_path: Path) -> None:
-    bad = noisy.copy()
-    bad[17, 5, 5] = np.nan
+    bad = np.zeros_like(noisy)
     task = replace(task, source=write_stack(tmp_path / "bad.zarr", bad), recovery=0.0)
-    with pytest.raises(StackError, match="NaN"):
+    with pytest.raises(StackError, match="nothing to denoise"):
         finish(denoise_divided(task, client))
 
 

@@ -9,7 +9,6 @@ from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.noise import patterns
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.notch import find_notch
-from napari_autostructn2v.scale import Scale
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.synthetic import crystal, degraded, layers, sample
 
@@ -141,7 +140,7 @@ def test_slices_are_read_one_at_a_time():
 
     deep = Counting(np.random.default_rng(0).normal(size=(100, 32, 32)).astype(np.float32))
     stack = Stack(deep)
-    assert stack.scale == Scale()  # for which others may be read
+    stack.plane(0)  # for whose scale and level others may be read
     deep.read.clear()
     find_notch(stack)
     assert all(np.isscalar(index) for index in deep.read) and len(set(deep.read)) <= 32

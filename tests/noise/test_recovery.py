@@ -90,7 +90,7 @@ def test_where_there_is_no_flat_part_nothing_is_brought_back_or_it_is_finite(sha
 
 def test_all_flat_means_nothing_to_recover():
     stack = as_stack(np.random.default_rng(0).normal(size=(63, 63)))
-    assert find_recovery(stack, as_stack(np.zeros((63, 63)))) is None
+    assert find_recovery(stack, as_stack(np.zeros((63, 63)), like=stack)) is None
 
 
 def test_the_share_is_a_setting():

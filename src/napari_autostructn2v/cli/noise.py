@@ -10,13 +10,17 @@ import typer
 from napari_autostructn2v.cli.options import (
     BackgroundOption,
     FindKernelOption,
+    LeaveOutOption,
     ModeOption,
     NotchOption,
     OverwriteOption,
     QuietOption,
     analysis_config,
+    left_out_of,
     region_of,
 )
+from napari_autostructn2v.cli.progress import follow
+from napari_autostructn2v.errors import StackError
 
 
 def analyze(
@@ -28,6 +32,7 @@ def analyze(
     notch: NotchOption = "auto",
     find_kernel: FindKernelOption = True,
     background: BackgroundOption = None,
+    leave_out: LeaveOutOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to. Default: INPUT's name + _noise.")
     ] = None,
@@ -52,6 +57,7 @@ def analyze(
         mode=mode,
         config=analysis_config(notch, find_kernel),
         region=region_of(background, image.array.shape),
+        left_out=left_out_of(leave_out, image.array.shape),
         voxel_size=image.voxel_size,
     )
     make_folder(folder)
@@ -81,9 +87,16 @@ def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")
         }
     else:
         from napari_autostructn2v.io import read_stack
+        from napari_autostructn2v.stack import as_stack
+        from napari_autostructn2v.survey import survey
 
         image = read_stack(file)
         size = image.voxel_size
+        try:
+            found = follow(survey(as_stack(image.array)), quiet=False, label="Looking through the stack")
+            not_measured = str(found) or "nothing"
+        except StackError as error:
+            not_measured = f"cannot be told. {error}"
         facts = {
             "file": file.name,
             "format": image.format,
@@ -92,6 +105,7 @@ def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")
             "voxel size": "unknown"
             if size is None
             else f"{size.z:g} × {size.y:g} × {size.x:g} {size.unit} (ZYX)",
+            "not measured": not_measured,
         }
     for key, value in facts.items():
         typer.echo(f"{key + ':':18s} {value}")

@@ -56,6 +56,19 @@ BoxOption = Annotated[
     ),
 ]
 
+LeaveOutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE|BOX",
+        help="Pixels to leave out: a mask, one slice or a whole stack, or a box Y0:Y1,X0:X1 or "
+        "Z0:Z1,Y0:Y1,X0:X1. Can be given again. Frames, blank slices, hot pixels are found without.",
+    ),
+]
+
+MostlyBlankOption = Annotated[
+    bool, typer.Option("--mostly-blank", help="Go on though most of the stack is blank or left out.")
+]
+
 RecoveryOption = Annotated[
     float, typer.Option(min=0, max=1, help="How much of the detail lost in denoising is brought back.")
 ]
@@ -107,6 +120,54 @@ def region_of(box: str | None, shape: tuple[int, ...]) -> np.ndarray | None:
     region = np.zeros((height, width), dtype=bool)
     region[y0:y1, x0:x1] = True
     return region
+
+
+def left_out_of(masks: list[str] | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """What ``--leave-out`` says, for all slices or for each.
+
+    Parameters
+    ----------
+    masks
+        Files, and boxes in pixels without their ends; None gives None.
+    shape
+        Of the stack, (Z, Y, X) or (Y, X).
+
+    Returns
+    -------
+    numpy.ndarray or None
+        bool (Z, Y, X), True where the stack is left out.
+
+    Raises
+    ------
+    typer.BadParameter
+        If a mask has another shape than the stack, or a box is not in it.
+    FileError
+        If a file cannot be read.
+    """
+    if not masks:
+        return None
+    import numpy as np
+
+    from napari_autostructn2v.io import read_stack
+
+    whole = shape if len(shape) == 3 else (1, *shape)
+    left_out = np.zeros(whole, dtype=bool)
+    for text in masks:
+        if ":" in text and not Path(text).exists():
+            form = "Z0:Z1,Y0:Y1,X0:X1" if text.count(":") > 2 else "Y0:Y1,X0:X1"
+            spans = _spans(text, form)
+            sizes = whole[-len(spans) :]
+            if not all(first < last <= size for (first, last), size in zip(spans, sizes, strict=True)):
+                raise typer.BadParameter(f"The box {text} does not lie in the stack, {shape}.")
+            (y0, y1), (x0, x1) = spans[-2:]
+            z0, z1 = spans[0] if len(spans) == 3 else (0, whole[0])
+            left_out[z0:z1, y0:y1, x0:x1] = True
+            continue
+        mask = np.asarray(read_stack(Path(text)).array) > 0
+        if mask.shape not in (shape, whole[1:]):
+            raise typer.BadParameter(f"{text} has shape {mask.shape}, the stack {shape}.")
+        left_out |= mask
+    return left_out if len(shape) == 3 else left_out[0]
 
 
 def box_of(text: str | None) -> Box | None:

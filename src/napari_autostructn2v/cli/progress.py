@@ -100,6 +100,7 @@ class _Bars:
         match event:
             case StageStarted(stage=stage):
                 self._stage = {
+                    "survey": "Looking through the stack",
                     "stage1": "Stage 1: denoising",
                     "analysis": "Noise analysis",
                     "stage2": "Stage 2: denoising",

@@ -17,7 +17,9 @@ from napari_autostructn2v.cli.options import (
     DeviceOption,
     FindKernelOption,
     KernelOption,
+    LeaveOutOption,
     ModeOption,
+    MostlyBlankOption,
     NotchOption,
     OverwriteOption,
     PresetOption,
@@ -26,6 +28,7 @@ from napari_autostructn2v.cli.options import (
     SeedOption,
     analysis_config,
     box_of,
+    left_out_of,
     refuse_own_input,
     region_of,
 )
@@ -48,6 +51,8 @@ def run(
     find_kernel: FindKernelOption = True,
     background: BackgroundOption = None,
     train_on: BoxOption = None,
+    leave_out: LeaveOutOption = None,
+    mostly_blank: MostlyBlankOption = False,
     recovery: RecoveryOption = 1.0,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -77,9 +82,10 @@ def run(
     check_stack_place(output, overwrite=overwrite, dtype=as_stack(image.array, mode).scale.dtype)
     refuse_own_input(output, input)
     config = Config.from_preset(preset)
+    left_out = left_out_of(leave_out, image.array.shape)
     with distributed.process_group():
         if not distributed.is_leader():
-            train_along(image.array, device)
+            train_along(as_stack(image.array, mode, left_out=left_out), device)
             return
         folder = run_dir or RunFolder.beside(output).path
         with hold_output(output):
@@ -90,7 +96,9 @@ def run(
                 ),
                 kernel=None if kernel is None else load_kernel(kernel),
                 region=region_of(background, image.array.shape),
+                left_out=left_out,
                 box=box_of(train_on),
+                mostly_blank=mostly_blank,
                 seed=seed,
                 source=image,
                 output=output,

@@ -220,6 +220,7 @@ def analyze(
     mode: Mode = "2d",
     config: AnalysisConfig | None = None,
     region: np.ndarray | None = None,
+    left_out: np.ndarray | None = None,
     voxel_size: VoxelSize | None = None,
 ) -> NoiseAnalysis:
     """Measure the structure of the noise; extract the kernel and the notch.
@@ -238,15 +239,17 @@ def analyze(
     region
         Outlined background, bool (Y, X) or (Z, Y, X): noise is measured there and nowhere else. The flattest
         tiles are taken if None.
+    left_out
+        Pixels to leave out, bool (Y, X) or (Z, Y, X), besides those that are found by themselves.
     voxel_size
         For lengths in words.
 
     Raises
     ------
     StackError
-        If the stack cannot be denoised as it is, or the region does not suit it.
+        If the stack cannot be denoised as it is, or the region or what is left out does not suit it.
     """
-    stack = as_stack(stack, mode)
+    stack = as_stack(stack, mode, left_out=left_out)
     config = config or AnalysisConfig()
     if denoised is not None:
         denoised = as_stack(denoised, mode, like=stack)

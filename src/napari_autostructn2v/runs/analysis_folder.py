@@ -83,32 +83,6 @@ class AnalysisFolder:
             )
         return Edits.from_json(content["peaks"]), kernel
 
-    def write_region(self, region: np.ndarray | None) -> None:
-        """Keep where noise was measured.
-
-        Parameters
-        ----------
-        region
-            bool (Y, X) or (Z, Y, X); None if it was found by itself.
-
-        Raises
-        ------
-        FileError
-            If it cannot be written.
-        """
-        file = self.region
-        if region is None:
-            file.unlink(missing_ok=True)
-            return
-        make_folder(file.parent)
-        with write_atomically(file, overwrite=True) as beside:
-            tifffile.imwrite(beside, region.astype(np.uint8), photometric="minisblack")
-
-    def read_region(self) -> np.ndarray | None:
-        """Where noise was measured; None if that was found by itself."""
-        file = self.region
-        return tifffile.imread(file) > 0 if file.exists() else None
-
     def write(self, analysis: NoiseAnalysis) -> None:
         """Keep what the noise analysis found, each part as a picture that other programs open.
 

@@ -4,6 +4,8 @@
 
     run.json                          input with its fingerprint, settings, seed and versions
     input.tif                         the input itself, where it is in no file of its own
+    left_out.tif                      pixels that were left out by hand, if any
+    unmeasured.tif                    pixels that were never measured, if any: 1 blank, 2 replaced
     stage1/  checkpoint.safetensors   state of a training that is under way, and the one before
              previous_checkpoint…
              losses.csv               step, training loss, validation loss
@@ -29,6 +31,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -36,6 +39,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import tifffile
 
 from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Config, Mode
@@ -47,6 +51,7 @@ from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.runs.analysis_folder import AnalysisFolder
 from napari_autostructn2v.runs.input import file_facts, find_input, slices_digest
+from napari_autostructn2v.runs.masks import read_mask, write_mask
 from napari_autostructn2v.runs.record import RECORD, Record, write_json
 from napari_autostructn2v.runs.request import Origin, RunRequest
 from napari_autostructn2v.runs.stage_folder import StageFolder, TrainingStage
@@ -112,7 +117,7 @@ class RunFolder:
 
     def _is_other(self, path: Path) -> bool:
         """Whether a file is none of those that are written before the record is."""
-        ours = path.name.startswith((LOCK, ".partial-")) or path == self.analysis.region
+        ours = path.name.startswith((LOCK, ".partial-")) or path in (self.analysis.region, self._left_out)
         return not ours and not path.is_dir()
 
     @property
@@ -124,6 +129,29 @@ class RunFolder:
     def analysis(self) -> AnalysisFolder:
         """The part of the folder that belongs to the noise analysis."""
         return AnalysisFolder(self.path / "analysis")
+
+    @property
+    def _left_out(self) -> Path:
+        return self.path / "left_out.tif"
+
+    def _write_unmeasured(self, stack: Stack) -> None:
+        """Keep what of the input was never measured: 1 where it is blank, 2 where it is replaced."""
+        if all(stack.unmeasured(z) is None for z in range(stack.shape[0])):
+            return
+
+        def slices() -> Iterator[np.ndarray]:
+            for z in range(stack.shape[0]):
+                found = stack.unmeasured(z)
+                of_slice = np.zeros(stack.shape[1:], dtype=np.uint8)
+                if found is not None:
+                    of_slice[found.blank], of_slice[found.spoiled] = 1, 2
+                yield of_slice
+
+        with write_atomically(self.path / "unmeasured.tif", overwrite=True) as beside:
+            tifffile.imwrite(
+                beside, slices(), shape=stack.shape, dtype=np.uint8, photometric="minisblack",
+                compression="zlib",
+            )  # fmt: skip
 
     @property
     def _record(self) -> Path:
@@ -161,7 +189,9 @@ class RunFolder:
         asked = image if rewrite else image | settings
         # records of earlier versions have fewer entries
         different = [key for key, value in asked.items() if before.get(key, value) != value]
-        if before and not rewrite and not _same(request.region, self.analysis.read_region()):
+        if before and not _same(request.left_out, read_mask(self._left_out)):
+            different.append("left_out")
+        if before and not rewrite and not _same(request.region, read_mask(self.analysis.region)):
             different.append("region")
         if different:
             raise of_another_run(self.path, different)
@@ -169,7 +199,9 @@ class RunFolder:
             return
         for part in PARTS:
             make_folder(self.path / part)
-        self.analysis.write_region(request.region)
+        write_mask(self.analysis.region, request.region)
+        write_mask(self._left_out, request.left_out)
+        self._write_unmeasured(stack)
         # what follows is no part of what the run is: the input may be moved, the program be updated
         circumstances = {
             "input_dtype": str(stack.array.dtype),
@@ -216,7 +248,7 @@ class RunFolder:
         if record["mode"] != mode:
             record["kernel"] = None
         record |= {"mode": mode, "config": config.model_dump(), "skipped": skipped}
-        self.analysis.write_region(region)
+        write_mask(self.analysis.region, region)
         # Edits of one slice can be read in either mode, those of three in 2.5D alone: with the record first
         # on the way into 2.5D and last on the way out, they go together whenever the program ends.
         if mode == "2.5d":
@@ -253,9 +285,9 @@ class RunFolder:
         RunFolderError
             If there is no record, or it is damaged.
         """
-        record, region = Record.model_validate(self.read_record()), self.analysis.read_region()
+        record = Record.model_validate(self.read_record())
         try:
-            return RunRequest.from_record(record, region)
+            return RunRequest.from_record(record, read_mask(self.analysis.region), read_mask(self._left_out))
         except ValueError as error:
             raise RunFolderError(f"{self._record} is damaged. Choose another run folder.") from error
 

@@ -49,10 +49,14 @@ class RunRequest:
         Blind spot for Stage 2, bool (K, K) or (3, K, K); None if it is to be found.
     region
         Where the stack shows nothing but noise, bool (Y, X) or (Z, Y, X); None if it is to be found.
+    left_out
+        Pixels that are left out by hand, bool (Y, X) or (Z, Y, X); None if there are none.
     box
-        Part of the stack to train on; None for all of it.
+        Part of the stack to train on, and to look for noise in; None for all of it.
     seed
         Of all that is drawn by chance.
+    mostly_blank
+        Whether a person has said that most of the stack is to be left out.
     source
         Where the stack came from; None if that is not known.
     output
@@ -63,8 +67,10 @@ class RunRequest:
     config: Config
     kernel: np.ndarray | None = None
     region: np.ndarray | None = None
+    left_out: np.ndarray | None = None
     box: Box | None = None
     seed: int = 0
+    mostly_blank: bool = False
     source: Origin | None = None
     output: Path | None = None
 
@@ -88,15 +94,17 @@ class RunRequest:
         }
 
     @classmethod
-    def from_record(cls, record: Record, region: np.ndarray | None) -> RunRequest:
+    def from_record(
+        cls, record: Record, region: np.ndarray | None, left_out: np.ndarray | None
+    ) -> RunRequest:
         """The request of a run that is on disk, but for its source, which may be gone.
 
         Parameters
         ----------
         record
             What ``run.json`` says.
-        region
-            As in the request: it is in a file of its own.
+        region, left_out
+            As in the request: they are in files of their own.
 
         Raises
         ------
@@ -108,6 +116,7 @@ class RunRequest:
             config=record.config,
             kernel=None if record.kernel is None else validate_kernel(record.kernel),
             region=region,
+            left_out=left_out,
             box=None if record.box is None else Box(*record.box),
             seed=record.seed,
             output=None if record.output is None else Path(record.output),

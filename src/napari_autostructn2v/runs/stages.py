@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from napari_autostructn2v.disk.waiting import retry_when_full
-from napari_autostructn2v.errors import DiskFullError, FileError
+from napari_autostructn2v.errors import DiskFullError, FileError, MostlyBlankError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.io.slice_file import KeptStack
@@ -32,7 +32,43 @@ from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import Made, TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
-from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.survey import MOST, Survey, survey
+
+
+def look_through(stack: Stack, request: RunRequest) -> Generator[Event, Any, Survey]:
+    """Find what of the stack was never measured, before anything is computed with it.
+
+    Parameters
+    ----------
+    stack
+        The input of the run.
+    request
+        Of the run: whether it is known that most of the stack is left out.
+
+    Yields
+    ------
+    Event
+        ``StageStarted``, ``SliceDone``, and a ``Notice`` if anything was found.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    MostlyBlankError
+        If most of the stack is left out, and the request does not know of it.
+    """
+    yield StageStarted("survey")
+    found = yield from survey(stack)
+    if found.blank > MOST and not request.mostly_blank:
+        raise MostlyBlankError(
+            f"{found} If that is meant, start again; on the command line, with --mostly-blank."
+        )
+    if str(found):
+        yield Notice(str(found))
+    return found
 
 
 def first_stage(request: RunRequest) -> StageSpec:
@@ -136,8 +172,11 @@ def examine_noise(
         If the edits make no kernel.
     """
     yield StageStarted("analysis")
+    raw, denoised = stack, as_stack(predicted, like=stack)
+    if request.box is not None and request.region is None:
+        raw, denoised = raw.cropped(request.box), denoised.cropped(request.box)
     automatic = analyze(
-        stack, predicted, mode=request.mode, config=request.config.analysis, region=request.region,
+        raw, denoised, mode=request.mode, config=request.config.analysis, region=request.region,
         voxel_size=request.voxel_size,
     )  # fmt: skip
     review = Review(automatic, peaks or Edits(), kernel or Edits())

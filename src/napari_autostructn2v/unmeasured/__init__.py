@@ -7,7 +7,9 @@ the same.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 from scipy import ndimage
@@ -15,6 +17,16 @@ from scipy import ndimage
 from napari_autostructn2v.unmeasured.blank import find_blank, find_blended
 from napari_autostructn2v.unmeasured.fill import filled
 from napari_autostructn2v.unmeasured.spikes import find_spikes
+
+
+class BlankKind(StrEnum):
+    """What blank pixels of a slice are, in words."""
+
+    FRAME = "a frame"
+    AREA = "areas of one value"
+    WHOLE_SLICE = "whole slices"
+    NO_NUMBERS = "no numbers"
+    LEFT_OUT = "left out by hand"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +43,14 @@ class Unmeasured:
         dead pixels, hits of X-rays, a rim that was mixed with padding.
     spikes
         How many hot or dead pixels and hits there are.
+    kinds
+        What the blank ones are.
     """
 
     blank: np.ndarray
     spoiled: np.ndarray
     spikes: int = 0
+    kinds: frozenset[BlankKind] = frozenset()
 
     @property
     def pixels(self) -> np.ndarray:
@@ -55,7 +70,7 @@ class Unmeasured:
         rows, columns
             The part.
         """
-        return Unmeasured(self.blank[rows, columns], self.spoiled[rows, columns], self.spikes)
+        return replace(self, blank=self.blank[rows, columns], spoiled=self.spoiled[rows, columns])
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,7 @@ class Packed:
     blank: bytes
     spoiled: bytes
     spikes: int
+    kinds: frozenset[BlankKind]
     shape: tuple[int, int]
 
     @classmethod
@@ -80,7 +96,7 @@ class Packed:
             zlib.compress(np.packbits(mask).tobytes(), 1) for mask in (unmeasured.blank, unmeasured.spoiled)
         )
         height, width = unmeasured.blank.shape
-        return cls(blank, spoiled, unmeasured.spikes, (height, width))
+        return cls(blank, spoiled, unmeasured.spikes, unmeasured.kinds, (height, width))
 
     def unpacked(self) -> Unmeasured:
         """What was packed."""
@@ -91,7 +107,7 @@ class Packed:
             .reshape(self.shape)
             for part in (self.blank, self.spoiled)
         )
-        return Unmeasured(blank, spoiled, self.spikes)
+        return Unmeasured(blank, spoiled, self.spikes, self.kinds)
 
 
 def find_unmeasured(
@@ -110,7 +126,9 @@ def find_unmeasured(
     """
     blank = find_blank(values)
     spoiled = find_blended(plane, blank) | ~(np.isfinite(plane) | blank)
-    if left_out is not None:
+    kinds = set(_kinds(values, blank))
+    if left_out is not None and left_out.any():
+        kinds.add(BlankKind.LEFT_OUT)
         blank = blank | left_out
         spoiled &= ~blank
     unknown = blank | spoiled
@@ -121,4 +139,17 @@ def find_unmeasured(
         spoiled |= found
     if not blank.any() and not spoiled.any():
         return None
-    return Unmeasured(blank, spoiled, spikes)
+    return Unmeasured(blank, spoiled, spikes, frozenset(kinds))
+
+
+def _kinds(values: np.ndarray, blank: np.ndarray) -> Iterator[BlankKind]:
+    if not blank.any():
+        return
+    if not np.isfinite(values[blank]).all():
+        yield BlankKind.NO_NUMBERS
+    if blank.all():
+        yield BlankKind.WHOLE_SLICE
+    elif np.concatenate([blank[[0, -1]].ravel(), blank[:, [0, -1]].ravel()]).any():
+        yield BlankKind.FRAME
+    else:
+        yield BlankKind.AREA

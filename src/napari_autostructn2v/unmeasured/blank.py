@@ -16,9 +16,14 @@ SHORTEST_RUN = 16
 RING = 3
 """Pixels around a place in which its value is looked for."""
 
-SCATTERED_SHARE = 0.3
-"""Share of the pixels around a place that have its value, from which it is saturation or coarse steps. Runs
-of :data:`SHORTEST_RUN` pixels come about by chance only where the share is 0.4 and more."""
+SCATTERED_SHARE, SATURATED_SHARE = 0.3, 0.15
+"""Share of the pixels around a place that have its value, from which it is due to coarse steps, or if that is
+the least or largest value of the slice, to saturation. Runs of :data:`SHORTEST_RUN` pixels come about by
+chance only where the share is 0.4 and more."""
+
+NEXT_STEP_SHARE = 0.002
+"""Share of pixels in the midst of a place that are off by one or two steps of the integers, from which it is
+noise that is small against these steps."""
 
 RECTANGULAR = 0.9
 """Share of its bounding box that a place fills which lies within the image and is no saturation."""
@@ -31,7 +36,7 @@ BLENDED = 0.85
 they are a mixture of the two, as interpolation leaves it."""
 
 FOOTER_SHARE, FOOTER_FIRST_ROW, FOOTER_ROWS = 0.5, 0.99, 8
-"""Of a footer: blank share of all of it and of its first row, and fewest rows."""
+"""Of a footer: blank share of all of it, which the row above has not, and of its first row; fewest rows."""
 
 
 def find_blank(values: np.ndarray) -> np.ndarray:
@@ -98,11 +103,18 @@ def _blank_places(values: np.ndarray, places: np.ndarray, value: np.generic) -> 
     """Those of the places of one value that are no saturation and no coarse steps, bool (Y, X)."""
     labels, count = ndimage.label(places, np.ones((3, 3)))
     grown = ndimage.maximum_filter(labels, size=2 * RING + 1)
-    ring = np.where(labels == 0, grown, 0)
+    ring = np.where((labels == 0) & ~_small_holes(places), grown, 0)
     same = np.bincount(ring.ravel(), (values == value).ravel(), count + 1)
-    alone = same < SCATTERED_SHARE * np.maximum(np.bincount(ring.ravel(), minlength=count + 1), 1)
+    extreme = value in (values.min(), values.max())
+    limit = SATURATED_SHARE if extreme else SCATTERED_SHARE
+    alone = same < limit * np.maximum(np.bincount(ring.ravel(), minlength=count + 1), 1)
     alone[0] = False
-    if value in (values.min(), values.max()):
+    if values.dtype.kind in "ui":
+        closed = ndimage.minimum_filter(ndimage.maximum_filter(labels, 3), 3)
+        near = (values != value) & (np.abs(values.astype(np.float64) - float(value)) <= 2)
+        holes = np.bincount(np.where(near, closed, 0).ravel(), minlength=count + 1)
+        alone &= holes <= NEXT_STEP_SHARE * np.bincount(labels.ravel(), minlength=count + 1)
+    if extreme:
         for label, place in enumerate(ndimage.find_objects(labels), start=1):
             at_border = any(
                 side.start == 0 or side.stop == size for side, size in zip(place, labels.shape, strict=True)
@@ -111,11 +123,21 @@ def _blank_places(values: np.ndarray, places: np.ndarray, value: np.generic) -> 
     return alone[labels]
 
 
+def _small_holes(places: np.ndarray) -> np.ndarray:
+    """Holes in places, as the letters of a footer, bool (Y, X); not the image within a frame."""
+    holes, _ = ndimage.label(~places)
+    sizes = np.bincount(holes.ravel())
+    inside = sizes < places.sum()
+    inside[0] = False
+    inside[np.concatenate([holes[[0, -1]].ravel(), holes[:, [0, -1]].ravel()])] = False
+    return inside[holes]
+
+
 def _fill_footer(blank: np.ndarray) -> None:
     """Take the text and the scale bar of a footer for blank as well, in place."""
     shares = blank.mean(axis=1)
     firsts = np.flatnonzero(shares >= FOOTER_FIRST_ROW)
-    for first in firsts[firsts <= len(blank) - FOOTER_ROWS]:
-        if shares[first:].mean() >= FOOTER_SHARE:
+    for first in firsts[(firsts > 0) & (firsts <= len(blank) - FOOTER_ROWS)]:
+        if shares[first - 1] < FOOTER_SHARE <= shares[first:].mean():
             blank[first:] = True
             return

@@ -21,8 +21,14 @@ MAX_SHARE = 0.05
 MAX_PIXELS = 6
 """Pixels of one spike: an object is larger."""
 
-MAX_BESIDE = 0.4
-"""Height of the pixels right beside a spike, over its own, at most: optics blur what is in the sample."""
+MAX_BESIDE, NOISE_BESIDE = 0.25, 0.45
+"""Height of the pixels right beside a spike, at most: over its own height, or if that is more, over the least
+height of a spike, which is noise. Optics blur what is in the sample."""
+
+
+LEAST_WITHIN, BEYOND_DOUBT = 0.6, 5.0
+"""Height of the lowest pixel of a spike over that of its highest, at least; and height over the least of a
+spike from which it is one whatever its shape."""
 
 
 def find_spikes(plane: np.ndarray, unknown: np.ndarray) -> np.ndarray:
@@ -68,9 +74,15 @@ def find_spikes(plane: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     core = height > least
     if not core.any() or core.mean() > MAX_SHARE:
         return spikes
+    beside_core = np.flatnonzero(ndimage.binary_dilation(core, np.ones((3, 3))) & ~core)
+    height.flat[beside_core] = np.abs(height_of(beside_core))
+    core = height > least
     labels, count = ndimage.label(core, np.ones((3, 3)))
     each = np.arange(1, count + 1)
     highest = ndimage.maximum(height, labels, each)
     highest_beside = ndimage.maximum(ndimage.maximum_filter(np.where(core, 0, height), 3), labels, each)
     small = np.bincount(labels.ravel(), minlength=count + 1)[1:] <= MAX_PIXELS
-    return np.concatenate([[False], small & (highest_beside <= MAX_BESIDE * highest)])[labels]
+    sharp = highest_beside <= np.maximum(MAX_BESIDE * highest, NOISE_BESIDE * least)
+    lowest = ndimage.minimum(height, labels, each)
+    sharp &= (lowest >= LEAST_WITHIN * highest) | (highest >= BEYOND_DOUBT * least)
+    return np.concatenate([[False], small & sharp])[labels]

@@ -31,6 +31,10 @@ class Choice:
         """Part of each slice to train on; None trains on whole slices."""
         self.region: np.ndarray | None = None
         """Where to measure noise, bool (Y, X) or (Z, Y, X); None measures in the flattest parts."""
+        self.left_out: np.ndarray | None = None
+        """Pixels to leave out, bool (Y, X) or (Z, Y, X); None leaves out what is found by itself."""
+        self.mostly_blank = False
+        """Whether the person knows that most of the data is left out."""
         self._problem_of_layer = ""
 
     def choose(self, source: Source | None, problem: str = "") -> None:
@@ -41,6 +45,7 @@ class Choice:
         before = self.settings
         if source is None or self.source is None or source.array.shape != self.source.array.shape:
             self.settings = replace(self.settings, slices=None)
+            self.mostly_blank = False
         self.source, self._problem_of_layer = source, problem
         self._check()
         self.changed.emit(before)
@@ -73,7 +78,7 @@ class Choice:
             recovery=config.recovery,
         )
         self.field = None if box is None or (box.y, box.x) == ((0, height), (0, width)) else (box.y, box.x)
-        self.region = request.region
+        self.region, self.left_out = request.region, request.left_out
 
     @property
     def usable(self) -> bool:
@@ -104,10 +109,19 @@ class Choice:
             run.mode,
             self.settings.config(),
             region=region,
+            left_out=run.stack.left_out,
+            mostly_blank=self.mostly_blank,
             box=self.box(run.stack),
             seed=run.seed,
             source=run.source,
         )
+
+    def stack(self, source: Source, mode: Mode) -> Stack:
+        """The data as a stack without what is left out, where that was outlined on data of this shape."""
+        stack = as_stack(source.array, mode)
+        if self.left_out is None or self.left_out.shape not in (stack.shape, stack.shape[1:]):
+            return stack
+        return as_stack(stack, mode, left_out=self.left_out)
 
     def box(self, stack: Stack) -> Box | None:
         """The part of the stack to train on; None for all of it."""

@@ -94,8 +94,9 @@ class Examined:
 
 def stage1(run: Run, request: RunRequest) -> Stream:
     """Train with a single blind pixel, denoise the stack, and look at the noise."""
-    from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
+    from napari_autostructn2v.runs.stages import examine_noise, first_stage, look_through, run_stage
 
+    yield from look_through(run.stack, request)
     folder = run.folder
     if folder is not None:
         folder = yield from _begun(folder, run.stack, request)

@@ -22,6 +22,7 @@ class Activity(Enum):
     """What a job does at this moment. The values are the words that are shown."""
 
     STARTING = "Starting"
+    LOOKING = "Looking through the stack"
     PREPARING = "Preparing"
     TRAINING = "Training"
     DENOISING = "Denoising"
@@ -30,6 +31,17 @@ class Activity(Enum):
     WAITING = "Waiting for room on the disk"
     MEASURING = "Measuring"
     DRAWING = "Drawing"
+
+
+ACTIVITIES = {
+    "survey": Activity.LOOKING,
+    "analysis": Activity.ANALYSING,
+    "recovery": Activity.RECOVERING,
+}
+"""With what a stage begins; the others have to be prepared."""
+
+BY_SLICES = (Activity.LOOKING, Activity.RECOVERING)
+"""What goes on slice by slice, but for the denoising."""
 
 
 @dataclass
@@ -103,8 +115,7 @@ class Monitor:
         """Take in an event of the job."""
         match event:
             case StageStarted():
-                activities = {"analysis": Activity.ANALYSING, "recovery": Activity.RECOVERING}
-                self.progress = Progress(activities.get(event.stage, Activity.PREPARING))
+                self.progress = Progress(ACTIVITIES.get(event.stage, Activity.PREPARING))
             case TrainingStarted():
                 self.device = event.device
                 self.progress = Progress(Activity.TRAINING, event.step, event.steps, first=event.step)
@@ -116,9 +127,10 @@ class Monitor:
                 if event.best:
                     self._curves.best = (event.step, event.loss)
             case SliceDone():
-                recovering = self.progress is not None and self.progress.activity is Activity.RECOVERING
-                activity = Activity.RECOVERING if recovering else Activity.DENOISING
-                self._advance(activity, event.done, event.total)
+                by_slices = Activity.DENOISING
+                if self.progress is not None and self.progress.activity in BY_SLICES:
+                    by_slices = self.progress.activity
+                self._advance(by_slices, event.done, event.total)
             case Waiting():
                 self._advance(Activity.WAITING, 0, 0)
 

@@ -140,7 +140,7 @@ class Session:
             return
         folder = self.disk.new_folder(source.name, self.run)
         recovery = self.choice.settings.recovery
-        run = Run(source, as_stack(source.array, mode), mode, recovery=recovery, folder=folder)
+        run = Run(source, self.choice.stack(source, mode), mode, recovery=recovery, folder=folder)
         self._begin(run)
         self._start("stage1", stage1(run, self.choice.request(run)))
 
@@ -156,7 +156,8 @@ class Session:
         except BusyError as error:
             self.messages.fail(str(error))
             return
-        stack, recovery = as_stack(source.array, request.mode), request.config.recovery
+        stack = as_stack(source.array, request.mode, left_out=request.left_out)
+        recovery = request.config.recovery
         self.choice.take_request(request, stack)
         run = Run(source, stack, request.mode, request.seed, recovery=recovery, folder=folder)
         self._begin(run)
@@ -344,7 +345,7 @@ class Session:
         assert self.run is not None
         mode = outcome.automatic.mode
         if mode != self.run.mode:
-            self.run = replace(self.run, mode=mode, stack=as_stack(self.run.source.array, mode))
+            self.run = replace(self.run, mode=mode, stack=as_stack(self.run.stack, mode))
             self.choice.take_mode(mode)
         self.review = (self.review or outcome).with_automatic(outcome.automatic)
         self.reviewed.emit()

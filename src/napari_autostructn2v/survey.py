@@ -1,0 +1,77 @@
+"""What of a stack was never measured, in figures and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from napari_autostructn2v.events import SliceDone
+from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.unmeasured import BlankKind
+
+MOST = 0.6
+"""Share of a stack that is left out, above which a person is asked whether that is meant."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What of a stack was never measured.
+
+    Attributes
+    ----------
+    blank
+        Share of the stack that is blank, or left out by hand, 0 to 1.
+    kinds
+        What that is.
+    spikes
+        Hot and dead pixels, and hits of X-rays.
+    levelled
+        Whether brightness changes from slice to slice, so that slices are brought to one level.
+    """
+
+    blank: float
+    kinds: frozenset[BlankKind]
+    spikes: int
+    levelled: bool
+
+    def __str__(self) -> str:
+        """In words; empty if there is nothing to say."""
+        said = []
+        if self.blank:
+            share = "less than 1" if self.blank < 0.01 else f"{100 * self.blank:.0f}"
+            kinds = ", ".join(kind for kind in BlankKind if kind in self.kinds)
+            said.append(f"{share} % of the stack is blank ({kinds}) and is left out.")
+        if self.spikes:
+            said.append("1 pixel is hot." if self.spikes == 1 else f"{self.spikes} pixels are hot.")
+        if self.levelled:
+            said.append("The brightness changes from slice to slice: they are brought to one level.")
+        return " ".join(said)
+
+
+def survey(stack: Stack) -> Generator[SliceDone, None, Survey]:
+    """Look through a stack for what was never measured.
+
+    Parameters
+    ----------
+    stack
+        The raw data. Slices that were read before are not read again.
+
+    Yields
+    ------
+    SliceDone
+        After each slice.
+
+    Returns
+    -------
+    Survey
+    """
+    blank, spikes, kinds = 0, 0, frozenset[BlankKind]()
+    depth, height, width = stack.shape
+    for z in range(depth):
+        found = stack.unmeasured(z)
+        if found is not None:
+            blank += int(found.blank.sum())
+            spikes += found.spikes
+            kinds |= found.kinds
+        yield SliceDone(z=z, done=z + 1, total=depth)
+    return Survey(blank / (depth * height * width), kinds, spikes, stack.is_levelled)
