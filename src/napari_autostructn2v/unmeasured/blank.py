@@ -21,6 +21,9 @@ SCATTERED_SHARE, SATURATED_SHARE = 0.3, 0.15
 the least or largest value of the slice, to saturation. Runs of :data:`SHORTEST_RUN` pixels come about by
 chance only where the share is 0.4 and more."""
 
+SOLID_SHARE = 0.6
+"""Share of a place that lies in runs, at least: saturation has a ragged edge."""
+
 NEXT_STEP_SHARE = 0.002
 """Share of pixels in the midst of a place that are off by one or two steps of the integers, from which it is
 noise that is small against these steps."""
@@ -101,6 +104,8 @@ def _runs(values: np.ndarray, axis: int) -> np.ndarray:
 
 def _blank_places(values: np.ndarray, places: np.ndarray, value: np.generic) -> np.ndarray:
     """Those of the places of one value that are no saturation and no coarse steps, bool (Y, X)."""
+    in_runs = places
+    places = ndimage.binary_propagation(in_runs, mask=values == value)  # to where it comes to a point
     labels, count = ndimage.label(places, np.ones((3, 3)))
     grown = ndimage.maximum_filter(labels, size=2 * RING + 1)
     ring = np.where((labels == 0) & ~_small_holes(places), grown, 0)
@@ -109,11 +114,13 @@ def _blank_places(values: np.ndarray, places: np.ndarray, value: np.generic) -> 
     limit = SATURATED_SHARE if extreme else SCATTERED_SHARE
     alone = same < limit * np.maximum(np.bincount(ring.ravel(), minlength=count + 1), 1)
     alone[0] = False
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    alone &= np.bincount(labels[in_runs], minlength=count + 1) >= SOLID_SHARE * sizes
     if values.dtype.kind in "ui":
         closed = ndimage.minimum_filter(ndimage.maximum_filter(labels, 3), 3)
         near = (values != value) & (np.abs(values.astype(np.float64) - float(value)) <= 2)
         holes = np.bincount(np.where(near, closed, 0).ravel(), minlength=count + 1)
-        alone &= holes <= NEXT_STEP_SHARE * np.bincount(labels.ravel(), minlength=count + 1)
+        alone &= holes <= NEXT_STEP_SHARE * sizes
     if extreme:
         for label, place in enumerate(ndimage.find_objects(labels), start=1):
             at_border = any(
