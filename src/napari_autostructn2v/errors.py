@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class AutoStructN2VError(Exception):
@@ -140,23 +142,37 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-_IN_WORDS = {"region": "background", "box": "part to train on", "config": "settings"}
+_IN_WORDS = {
+    "region": "background",
+    "left_out": "pixels left out",
+    "box": "part to train on",
+    "config": "settings",
+}
 
 
-def of_another_run(folder: Path, different: list[str]) -> RunFolderError:
-    """The error that a folder holds a run of which these entries differ.
+def refuse_if_different(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on in a folder that holds other work.
 
     Parameters
     ----------
     folder
-        The run folder.
-    different
-        Names of the entries in ``run.json``; those of the input begin with ``input``.
+        Of a run, or of work that many share.
+    before
+        What decides the result of the work that is there. Earlier versions may have noted fewer entries.
+    now
+        The same of the work that is to be done. Names of entries about the input begin with ``input``.
+
+    Raises
+    ------
+    RunFolderError
+        If entries differ.
     """
-    names = dict.fromkeys(
-        "input" if key.startswith("input") else _IN_WORDS.get(key, key) for key in different
-    )
-    return RunFolderError(
-        f"The run folder {folder} belongs to another run, with other values of: {', '.join(names)}. "
-        "Choose another run folder, give the same as then, or delete this one."
-    )
+    different = [key for key, value in now.items() if before.get(key, value) != value]
+    if different:
+        names = dict.fromkeys(
+            "input" if key.startswith("input") else _IN_WORDS.get(key, key) for key in different
+        )
+        raise RunFolderError(
+            f"The folder {folder} belongs to another run, with other values of: {', '.join(names)}. "
+            "Choose another folder, give the same as then, or delete this one."
+        )

@@ -5,7 +5,7 @@ import pytest
 
 from napari_autostructn2v.errors import ConfigError
 from napari_autostructn2v.synthetic import NOISE_FAMILIES, crystal, degraded, layers, sample
-from napari_autostructn2v.synthetic.noise import Mixture, ScanLines
+from napari_autostructn2v.synthetic.noise import Mixture, Noise, ScanLines
 
 SHAPE = (16, 96, 96)
 
@@ -84,3 +84,27 @@ def test_noise_goes_on_an_image_of_ones_own(image):
 def test_an_unknown_family():
     with pytest.raises(ConfigError, match="Choose one of"):
         sample("static")
+
+
+class Checkerboard(Noise):
+    """Made up: bright and dark fields, as a detector of two sorts of cells would have."""
+
+    long_range = fixed = True
+    usual = (2.0, 0.1)
+
+    def draw(self, shape, rng):
+        y, x = np.indices(shape[1:])
+        return np.broadcast_to((-1.0) ** (y + x) * rng.choice([-1, 1]), shape)
+
+    def correlation(self, dz, dy, dx):
+        return (-1.0) ** (dy + dx)
+
+
+def test_a_new_family_is_an_entry_in_the_table(monkeypatch):
+    monkeypatch.setitem(NOISE_FAMILIES, "checkerboard", Checkerboard())
+    made = sample("checkerboard", shape=(4, 64, 64))
+    assert (made.structured, made.white) == (2.0, 0.1)
+    assert covariance(made.noisy - made.clean, (0, 0, 1)) == pytest.approx(-4, abs=0.05)
+    assert made.oracle_kernel().sum() == 1, "it is for the notch"
+    with pytest.raises(ConfigError, match="checkerboard"):
+        sample("chess")

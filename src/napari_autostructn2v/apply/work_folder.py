@@ -24,7 +24,7 @@ from napari_autostructn2v.disk.atomic import (
     move_into_place,
     write_atomically,
 )
-from napari_autostructn2v.errors import RunFolderError
+from napari_autostructn2v.errors import RunFolderError, refuse_if_different
 from napari_autostructn2v.io import check_stack_place
 from napari_autostructn2v.io.ome_zarr import create
 from napari_autostructn2v.noise.patterns import Notch, Offsets, Wave
@@ -75,12 +75,7 @@ class WorkFolder:
         """
         identity, record = self.task.identity(), self.path / "task.json"
         if record.exists():
-            before = self._read(record)
-            if different := [key for key in identity if before.get(key) != identity[key]]:
-                raise RunFolderError(
-                    f"{self.path} holds the work on another task: {', '.join(different)} differ. "
-                    "Choose another folder for the results, or delete this one."
-                )
+            refuse_if_different(self.path, self._read(record), identity)
             if self.is_done:
                 return True
         _, stack, _ = self.task.open()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_autostructn2v.config import TrainingConfig
-from napari_autostructn2v.errors import TrainingError, of_another_run
+from napari_autostructn2v.errors import TrainingError, refuse_if_different
 from napari_autostructn2v.learning.checkpoint import read_checkpoint, write_checkpoint
 from napari_autostructn2v.learning.distributed import is_leader, take_from_leader
 from napari_autostructn2v.learning.network import UNet
@@ -233,11 +233,7 @@ class TrainingState:
             If it is damaged, or of another input or other settings.
         """
         progress, tensors = read_checkpoint(path)
-        if progress["identity"] != self.identity:
-            different = [
-                key for key, value in self.identity.items() if progress["identity"].get(key) != value
-            ]
-            raise of_another_run(path.parent, different)
+        refuse_if_different(path.parent, progress["identity"], self.identity)
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
         for key, value in tensors.items():
             group, _, rest = key.partition(".")

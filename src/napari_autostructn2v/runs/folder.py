@@ -45,13 +45,13 @@ from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.disk.atomic import make_folder, remove_leftovers, write_atomically
 from napari_autostructn2v.disk.lock import LOCK, Hold
-from napari_autostructn2v.errors import RunFolderError, of_another_run
+from napari_autostructn2v.errors import RunFolderError, refuse_if_different
 from napari_autostructn2v.io import ImageFile, write_stack
 from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.runs.analysis_folder import AnalysisFolder
 from napari_autostructn2v.runs.input import file_facts, find_input, slices_digest
-from napari_autostructn2v.runs.masks import read_mask, write_mask
+from napari_autostructn2v.runs.masks import mask_digest, read_mask, write_mask
 from napari_autostructn2v.runs.record import RECORD, Record, write_json
 from napari_autostructn2v.runs.request import Origin, RunRequest
 from napari_autostructn2v.runs.stage_folder import StageFolder, TrainingStage
@@ -186,17 +186,15 @@ class RunFolder:
         }
         settings = request.settings()
         before = self.read_record() if self.begun else {}
-        asked = image if rewrite else image | settings
-        # records of earlier versions have fewer entries
-        different = [key for key, value in asked.items() if before.get(key, value) != value]
-        if before and not _same(request.left_out, read_mask(self._left_out)):
-            different.append("left_out")
-        if before and not rewrite and not _same(request.region, read_mask(self.analysis.region)):
-            different.append("region")
-        if different:
-            raise of_another_run(self.path, different)
-        if before and not rewrite:
-            return
+        if before:
+            of_masks = {"left_out": mask_digest(read_mask(self._left_out))}
+            asked = image | {"left_out": mask_digest(request.left_out)}
+            if not rewrite:
+                of_masks["region"] = mask_digest(read_mask(self.analysis.region))
+                asked |= settings | {"region": mask_digest(request.region)}
+            refuse_if_different(self.path, before | of_masks, asked)
+            if not rewrite:
+                return
         for part in PARTS:
             make_folder(self.path / part)
         write_mask(self.analysis.region, request.region)
@@ -373,9 +371,3 @@ class RunFolder:
             return StageSpec.from_json(file.read_text()) if file.exists() else None
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{file} is damaged. Delete that file to go on from the review.") from error
-
-
-def _same(region: np.ndarray | None, other: np.ndarray | None) -> bool:
-    if region is None or other is None:
-        return region is other
-    return np.array_equal(region, other)

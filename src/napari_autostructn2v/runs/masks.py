@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,17 @@ def read_mask(file: Path) -> np.ndarray | None:
         A TIFF file that :func:`write_mask` wrote.
     """
     return tifffile.imread(file) > 0 if file.exists() else None
+
+
+def mask_digest(mask: np.ndarray | None) -> str | None:
+    """A fingerprint of a mask, by which it is known again; None if there is none.
+
+    Parameters
+    ----------
+    mask
+        bool (Y, X) or (Z, Y, X).
+    """
+    if mask is None:
+        return None
+    bits = np.packbits(np.asarray(mask, dtype=bool))
+    return hashlib.sha256(str(mask.shape).encode() + bits.tobytes()).hexdigest()

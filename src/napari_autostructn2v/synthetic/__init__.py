@@ -13,7 +13,7 @@ from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError
 from napari_autostructn2v.kernel import trim_kernel
 from napari_autostructn2v.synthetic.image import crystal, layers, tomogram
-from napari_autostructn2v.synthetic.noise import NOISE_FAMILIES, Noise, Reconstruction, White
+from napari_autostructn2v.synthetic.noise import NOISE_FAMILIES, Noise
 
 __all__ = ["NOISE_FAMILIES", "Noise", "Sample", "crystal", "degraded", "layers", "sample", "tomogram"]
 
@@ -133,15 +133,8 @@ def degraded(
         if noise not in NOISE_FAMILIES:
             raise ConfigError(f"There is no noise {noise!r}. Choose one of {', '.join(NOISE_FAMILIES)}.")
         noise = NOISE_FAMILIES[noise]
-    # a back-projection is nearly all structured noise; what else a microscope adds comes beside white noise
-    usual = (
-        (1.5, 0.2)
-        if isinstance(noise, Reconstruction)
-        else (0.0, 0.5)
-        if isinstance(noise, White)
-        else (0.7, 0.5)
-    )
-    structured, white = (usual[i] if given is None else given for i, given in enumerate((structured, white)))
+    structured = noise.usual[0] if structured is None else structured
+    white = noise.usual[1] if white is None else white
     clean = (clean - clean.mean()) / clean.std()
     noisy = clean + structured * noise.draw(clean.shape, rng) + white * rng.standard_normal(clean.shape)
     return Sample(noisy.astype(np.float32), clean.astype(np.float32), noise, structured, white)

@@ -23,6 +23,9 @@ class Noise(ABC):
     """Whether it reaches beyond any small kernel, so that only a notch removes it."""
     fixed: ClassVar[bool] = False
     """Whether it is the same in every slice."""
+    usual: ClassVar[tuple[float, float]] = (0.7, 0.5)
+    """Standard deviations of it and of the white noise beside it, as strong as it comes in microscopes, in
+    those of the image."""
 
     def parts(self) -> list[tuple[Noise, float]]:
         """The independent noises it is made of, each with its share of the variance."""
@@ -89,6 +92,8 @@ class Noise(ABC):
 @dataclass(frozen=True)
 class White(Noise):
     """Independent from pixel to pixel: the control."""
+
+    usual = (0.0, 0.5)
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         return rng.standard_normal(shape)
@@ -304,6 +309,8 @@ class Reconstruction(Noise):
     tilt_step: float = 3.0
     cutoff: float = 0.25
     falloff: float = 0.05
+
+    usual = (1.5, 0.2)  # a back-projection is nearly all structured noise
 
     @property
     def _tilts(self) -> np.ndarray:
