@@ -165,7 +165,7 @@ def denoise_with(
     Raises
     ------
     StackError
-        If the stack does not suit the model or holds values that are not finite.
+        If the stack does not suit the model, or nothing of it was measured.
     """
     stack = as_stack(stack)
     denoised = yield from predict(stack, model, device=device, out=out, average=average)

@@ -63,7 +63,7 @@ def denoise_to_file(
     FileError
         If it cannot be written, told before the work where that can be known.
     StackError
-        If the stack does not suit the model or holds values that are not finite.
+        If the stack does not suit the model, or nothing of it was measured.
     """
     stack = as_stack(array, model.mode, model.config.depth)
     dtype = stack.scale.dtype

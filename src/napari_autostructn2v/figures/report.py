@@ -84,7 +84,7 @@ def draw_report(
     if truth is not None:
         images["Truth"] = truth
     # one grey scale for all, set by the last: noise would stretch it until the image is flat
-    low, high = np.percentile(list(images.values())[-1], (0.5, 99.5))
+    low, high = np.nanpercentile(list(images.values())[-1], (0.5, 99.5))
     for axes, (title, stack) in zip(upper, images.items(), strict=False):
         axes.imshow(stack[len(stack) // 2], cmap="gray", vmin=low, vmax=high)
         axes.set_title(title)

@@ -94,7 +94,7 @@ def predict(
     Raises
     ------
     StackError
-        If the stack does not suit the model or holds values that are not finite.
+        If the stack does not suit the model, or nothing of it was measured.
     DeviceError
         If the device is not there.
     """

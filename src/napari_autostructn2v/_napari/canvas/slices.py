@@ -62,9 +62,7 @@ def own_limits(layer: Image, saturated: float = 0.01) -> tuple[float, float]:
     if is_derived(layer):
         low, high = layer.contrast_limits
         return float(low), float(high)
-    plane = shown_slice(layer, full_shape(layer)[0] // 2).astype(np.float64)
-    finite = plane[np.isfinite(plane)]
-    return contrast_limits(finite, saturated) if finite.size else (0.0, 1.0)
+    return _limits(shown_slice(layer, full_shape(layer)[0] // 2), saturated) or (0.0, 1.0)
 
 
 def by_slices(array: ComputedArray) -> Any:
@@ -78,9 +76,25 @@ def by_slices(array: ComputedArray) -> Any:
 
 
 def contrast_limits(denoised: Any, saturated: float = 0.01) -> tuple[float, float]:
-    """Limits beyond which lies a share of the middle slice, so that a few extreme pixels do not move them."""
-    low, high = np.percentile(middle_slice(denoised), [50 * saturated, 100 - 50 * saturated])
-    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
+    """Limits beyond which lies a share of the middle slice, so that a few extreme pixels do not move them.
+
+    Of the slice nearest to the middle, if that is blank.
+    """
+    depth = denoised.shape[0] if denoised.ndim == 3 else 1
+    for z in sorted(range(depth), key=lambda z: abs(z - depth // 2)):
+        limits = _limits(np.asarray(denoised[z] if denoised.ndim == 3 else denoised[...]), saturated)
+        if limits is not None:
+            return limits
+    return (0.0, 1.0)
+
+
+def _limits(plane: np.ndarray, saturated: float) -> tuple[float, float] | None:
+    """Of a slice; None if it has no two values."""
+    finite = plane[np.isfinite(plane)].astype(np.float64)
+    if not finite.size:
+        return None
+    low, high = np.percentile(finite, [50 * saturated, 100 - 50 * saturated])
+    return (float(low), float(high)) if high > low else None
 
 
 def middle_slice(array: Any) -> np.ndarray:

@@ -22,13 +22,7 @@ def removed(original: Image, denoised: Image) -> Any:
 
 
 def show_removed(viewer: Viewer, original: Image, denoised: Image) -> Image:
-    """Add what was removed as a layer, in the first free place of the row of images.
-
-    Raises
-    ------
-    StackError
-        If the slice in the middle, which sets the contrast, holds NaN or infinite values.
-    """
+    """Add what was removed as a layer, in the first free place of the row of images."""
     array = removed(original, denoised)
     placement = Placement.of(original)
     plane = np.asarray(array[array.shape[0] // 2] if array.ndim == 3 else array)
