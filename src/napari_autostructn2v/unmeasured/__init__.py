@@ -135,8 +135,9 @@ def find_unmeasured(
     spikes = 0
     if not unknown.all():
         found = find_spikes(filled(plane, unknown) if unknown.any() else plane, unknown)
-        spikes = int(ndimage.label(found, np.ones((3, 3)))[1])
-        spoiled |= found
+        if found.any():
+            spikes = int(ndimage.label(found, np.ones((3, 3)))[1])
+            spoiled |= found
     if not blank.any() and not spoiled.any():
         return None
     return Unmeasured(blank, spoiled, spikes, frozenset(kinds))

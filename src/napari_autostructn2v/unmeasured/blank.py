@@ -7,6 +7,8 @@ value is also found in pixels close by, scattered among others; around padding i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import ndimage
 
@@ -27,6 +29,9 @@ SOLID_SHARE = 0.6
 NEXT_STEP_SHARE = 0.002
 """Share of pixels in the midst of a place that are off by one or two steps of the integers, from which it is
 noise that is small against these steps."""
+
+NARROW = 4
+"""Part of a line below which a gap in a place is narrow."""
 
 RECTANGULAR = 0.9
 """Share of its bounding box that a place fills which lies within the image and is no saturation."""
@@ -74,16 +79,34 @@ def find_blended(plane: np.ndarray, blank: np.ndarray) -> np.ndarray:
     blank
         Where it is blank, bool (Y, X).
     """
-    finite = np.isfinite(plane)
-    near = ndimage.binary_dilation(blank, np.ones((3, 3)))
-    rim = near & ~blank
-    beyond = ndimage.binary_dilation(near, np.ones((5, 5))) & ~ndimage.binary_dilation(near, np.ones((3, 3)))
-    places = blank & finite
-    if not places.any() or not rim.any() or not beyond.any():
+    if not blank.any():
         return np.zeros_like(blank)
-    value = np.median(plane[places])
-    mixed = np.abs(plane[rim] - value).mean() < BLENDED * np.abs(plane[beyond] - value).mean()
-    return rim if mixed else np.zeros_like(blank)
+    value = plane[blank & np.isfinite(plane)]
+    rim, beyond = (np.concatenate(list(_beside(blank, distance))) for distance in (1, 4))
+    rim, beyond = (some[np.isfinite(plane.flat[some]) & ~blank.flat[some]] for some in (rim, beyond))
+    found = np.zeros_like(blank)
+    if value.size and rim.size and beyond.size:
+        off, off_beyond = (np.abs(plane.flat[some] - np.median(value)).mean() for some in (rim, beyond))
+        found.flat[rim] = off < BLENDED * off_beyond
+    return found
+
+
+def _beside(places: np.ndarray, distance: int) -> Iterator[np.ndarray]:
+    """Pixels so far beyond both ends of the runs of places, along both axes, as flat indices."""
+    for axis in (0, 1):
+        line, first, end = _ends(places, axis)
+        for at in (first - distance, end + distance - 1):
+            inside = (at >= 0) & (at < places.shape[axis])
+            where = (at[inside], line[inside]) if axis == 0 else (line[inside], at[inside])
+            yield np.ravel_multi_index(where, places.shape)
+
+
+def _ends(places: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each run of places along an axis: its line, its first pixel, and the one after its last."""
+    lines = np.moveaxis(places, axis, 1)
+    edges = np.diff(np.pad(lines, ((0, 0), (1, 1))).view(np.int8), axis=1)
+    (line, first), (_, end) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    return line, first, end
 
 
 def _runs(values: np.ndarray, axis: int) -> np.ndarray:
@@ -95,31 +118,37 @@ def _runs(values: np.ndarray, axis: int) -> np.ndarray:
         step = min(length, least - length)
         begins = begins[:, :-step] & begins[:, step:]
         length += step
-    runs = np.zeros(values.shape, dtype=bool)
+    runs = np.zeros_like(values, dtype=bool)  # in the order of the values in memory
     if begins.any():
-        for shift in range(length + 1):
-            runs[:, shift : shift + begins.shape[1]] |= begins
+        runs[:, : begins.shape[1]] = begins
+        reached = 1
+        while reached <= length:
+            step = min(reached, length + 1 - reached)
+            runs[:, step:] |= runs[:, :-step].copy()
+            reached += step
     return np.moveaxis(runs, 1, axis)
 
 
 def _blank_places(values: np.ndarray, places: np.ndarray, value: np.generic) -> np.ndarray:
     """Those of the places of one value that are no saturation and no coarse steps, bool (Y, X)."""
-    in_runs = places
-    places = ndimage.binary_propagation(in_runs, mask=values == value)  # to where it comes to a point
-    labels, count = ndimage.label(places, np.ones((3, 3)))
-    grown = ndimage.maximum_filter(labels, size=2 * RING + 1)
-    ring = np.where((labels == 0) & ~_small_holes(places), grown, 0)
-    same = np.bincount(ring.ravel(), (values == value).ravel(), count + 1)
-    extreme = value in (values.min(), values.max())
-    limit = SATURATED_SHARE if extreme else SCATTERED_SHARE
-    alone = same < limit * np.maximum(np.bincount(ring.ravel(), minlength=count + 1), 1)
-    alone[0] = False
+    # a place reaches beyond its runs, to where it comes to a point
+    labels, count = ndimage.label(values == value, np.ones((3, 3)))
+    in_runs = np.bincount(labels[places], minlength=count + 1)
+    number = (np.cumsum(in_runs > 0) * (in_runs > 0)).astype(np.int32)
+    labels, in_runs = number[labels], np.concatenate([[0], in_runs[in_runs > 0]])
+    count = len(in_runs) - 1
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    alone &= np.bincount(labels[in_runs], minlength=count + 1) >= SOLID_SHARE * sizes
+    extreme = value in (values.min(), values.max())
+    same, around = _same_around(labels, values == value)
+    alone = same < (SATURATED_SHARE if extreme else SCATTERED_SHARE) * np.maximum(around, 1)
+    alone &= in_runs >= SOLID_SHARE * sizes
+    alone[0] = False
     if values.dtype.kind in "ui":
-        closed = ndimage.minimum_filter(ndimage.maximum_filter(labels, 3), 3)
-        near = (values != value) & (np.abs(values.astype(np.float64) - float(value)) <= 2)
-        holes = np.bincount(np.where(near, closed, 0).ravel(), minlength=count + 1)
+        y, x = np.nonzero((values != value) & (np.abs(values.astype(np.float32) - float(value)) <= 2))
+        within = (x > 0) & (x < values.shape[1] - 1)
+        y, x = y[within], x[within]
+        midst = labels[y, x - 1] == labels[y, x + 1]
+        holes = np.bincount(labels[y[midst], x[midst] - 1], minlength=count + 1)
         alone &= holes <= NEXT_STEP_SHARE * sizes
     if extreme:
         for label, place in enumerate(ndimage.find_objects(labels), start=1):
@@ -130,14 +159,26 @@ def _blank_places(values: np.ndarray, places: np.ndarray, value: np.generic) -> 
     return alone[labels]
 
 
-def _small_holes(places: np.ndarray) -> np.ndarray:
-    """Holes in places, as the letters of a footer, bool (Y, X); not the image within a frame."""
-    holes, _ = ndimage.label(~places)
-    sizes = np.bincount(holes.ravel())
-    inside = sizes < places.sum()
-    inside[0] = False
-    inside[np.concatenate([holes[[0, -1]].ravel(), holes[:, [0, -1]].ravel()])] = False
-    return inside[holes]
+def _same_around(labels: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each place, how many pixels around it have its value, and how many there are.
+
+    Gaps that are narrow do not count: what lies between the letters of a footer.
+    """
+    counts = np.zeros((2, labels.max() + 1))
+    for axis in (0, 1):
+        line, first, end = _ends(labels > 0, axis)
+        along, equal = np.moveaxis(labels, axis, 1), np.moveaxis(same, axis, 1)
+        size, of = along.shape[1], along[line, first]
+        narrow = (line[1:] == line[:-1]) & (of[1:] == of[:-1]) & (first[1:] - end[:-1] <= size // NARROW)
+        before_narrow, after_narrow = np.append(narrow, False), np.insert(narrow, 0, False)
+        for distance in range(1, RING + 1):
+            for at, skipped in ((first - distance, after_narrow), (end + distance - 1, before_narrow)):
+                inside = (at >= 0) & (at < size) & ~skipped
+                there, owner = (line[inside], at[inside]), of[inside]
+                outside = along[there] == 0
+                counts[0] += np.bincount(owner[outside], equal[there][outside], len(counts[0]))
+                counts[1] += np.bincount(owner[outside], minlength=len(counts[1]))
+    return counts[0], counts[1]
 
 
 def _fill_footer(blank: np.ndarray) -> None:

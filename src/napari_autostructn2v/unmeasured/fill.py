@@ -17,24 +17,27 @@ def filled(plane: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     unknown
         Pixels to be filled, bool (Y, X); not all of them.
     """
-    plane = plane.copy()
     nowhere = np.asarray(unknown.all(axis=1))
-    rows = np.flatnonzero(unknown.any(axis=1) & ~nowhere)
-    plane[rows] = _mirrored(plane[rows], unknown[rows])
+    filled_rows = _mirrored(plane, unknown & ~nowhere[:, None])
     if nowhere.any():
-        plane = _mirrored(plane.T, np.tile(nowhere, (plane.shape[1], 1))).T
-    return plane
+        rows = _mirrored(np.arange(len(plane))[None], nowhere[None])[0]
+        filled_rows[nowhere] = filled_rows[rows[nowhere]]
+    return filled_rows
 
 
 def _mirrored(lines: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-    """Lines (n, X) of which each has known pixels: the unknown ones mirrored at the nearest known one."""
+    """Lines (n, X) with their unknown pixels, never all of a line, mirrored at the nearest known one."""
     size = lines.shape[1]
-    at = np.arange(size)
-    before = np.maximum.accumulate(np.where(unknown, -size, at), axis=1)
-    after = np.minimum.accumulate(np.where(unknown, 2 * size, at)[:, ::-1], axis=1)[:, ::-1]
-    nearest = np.where(at - before <= after - at, before, after)
+    edges = np.diff(np.pad(unknown, ((0, 0), (1, 1))).view(np.int8), axis=1)
+    (row, first), (_, end) = np.nonzero(edges == 1), np.nonzero(edges == -1)  # of each run of unknown pixels
+    length = end - first
+    row, first, end = (np.repeat(each, length) for each in (row, first, end))
+    at = first + np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
+    after = (first == 0) | ((end < size) & (end - at < at - first + 1))
+    nearest = np.where(after, end, first - 1)
     source = 2 * nearest - at
-    outside = (source < 0) | (source >= size)
-    source = np.where(outside, nearest, source)
-    source = np.where(np.take_along_axis(unknown, source, axis=1), nearest, source)
-    return np.take_along_axis(lines, source, axis=1)
+    source = np.where((source < 0) | (source >= size), nearest, source)
+    source = np.where(unknown[row, source], nearest, source)
+    lines = lines.copy()
+    lines[row, at] = lines[row, source]
+    return lines
