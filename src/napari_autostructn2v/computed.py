@@ -23,10 +23,24 @@ class Origin(Protocol):
         """(Z, Y, X) or (Y, X)."""
 
     def unmeasured(self, z: int, /) -> Unmeasured | None:
-        """Pixels of slice ``z`` that were never measured; None if all were."""
+        """Pixels of slice ``z`` that were never measured; None if all were.
+
+        Parameters
+        ----------
+        z
+            Number of the slice, from 0.
+        """
 
     def restored(self, z: int, plane: np.ndarray, /) -> np.ndarray:
-        """What was made of slice ``z``, as values of the stack."""
+        """What was made of slice ``z``, as values of the stack.
+
+        Parameters
+        ----------
+        z
+            Number of the slice, from 0.
+        plane
+            What the engine has made of it, (Y, X).
+        """
 
 
 class ComputedArray:

@@ -50,7 +50,13 @@ def find_spikes(plane: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     windows = np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE))
 
     def height_of(pixels: np.ndarray) -> np.ndarray:
-        """Of pixels, given by their flat index, how far each is from the median around it."""
+        """How far pixels are from the median around each.
+
+        Parameters
+        ----------
+        pixels
+            Their flat indices.
+        """
         y, x = np.divmod(pixels, plane.shape[1])
         medians = [
             np.median(windows[y[some], x[some]].reshape(-1, SIDE**2), axis=1)
