@@ -7,7 +7,8 @@ import zarr
 
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.errors import ConfigError, StackError
-from napari_autostructn2v.stack import as_stack, few_slices_notice
+from napari_autostructn2v.stack import as_stack
+from napari_autostructn2v.survey import few_slices_notice
 
 GOOD = np.random.default_rng(0).normal(100, 5, (4, 20, 24))
 

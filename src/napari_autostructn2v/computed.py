@@ -31,6 +31,15 @@ class Origin(Protocol):
             Number of the slice, from 0.
         """
 
+    def offset(self, z: int, /) -> float:
+        """How much brighter slice ``z`` was recorded than others.
+
+        Parameters
+        ----------
+        z
+            Number of the slice, from 0.
+        """
+
     def restored(self, z: int, plane: np.ndarray, /) -> np.ndarray:
         """What was made of slice ``z``, as values of the stack.
 

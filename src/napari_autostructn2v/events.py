@@ -76,6 +76,14 @@ class CheckpointWritten:
 
 
 @dataclass(frozen=True)
+class SliceSeen:
+    """A slice of the input was looked through; ``done`` of ``total`` slices were."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class SliceDone:
     """Slice ``z`` of the result is written; ``done`` of ``total`` slices are."""
 
@@ -105,6 +113,7 @@ Event = (
     | Validation
     | Preview
     | CheckpointWritten
+    | SliceSeen
     | SliceDone
     | Notice
     | Waiting

@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_autostructn2v.levels import SLICES, common_level, level_and_spread
 from napari_autostructn2v.unmeasured import Packed, Unmeasured, find_unmeasured
-from napari_autostructn2v.unmeasured.fill import filled
 
 
 class Measured:
@@ -91,21 +90,3 @@ class Measured:
         if unmeasured is not None and unmeasured.whole_slice:
             return None
         return level_and_spread(self._inner(values), unmeasured)
-
-    def plane(self, z: int, values: np.ndarray) -> np.ndarray:
-        """Values of slice ``z`` as the engine computes with them: filled, and brought to the common level.
-
-        Parameters
-        ----------
-        z
-            As for :meth:`unmeasured`.
-        values
-            Of the slice as it was recorded, or denoised, (Y, X).
-        """
-        plane = self._inner(values)
-        unmeasured = self.unmeasured(z)
-        if unmeasured is not None:
-            plane = filled(plane, unmeasured.pixels)
-        if offset := self.offset(z):
-            plane -= np.float32(offset)
-        return plane

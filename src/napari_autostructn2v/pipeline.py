@@ -29,7 +29,8 @@ from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.runs.stages import examine_noise, first_stage, look_through, run_stage
-from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
+from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.survey import few_slices_notice
 
 
 @dataclass(eq=False, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,31 @@ class Normalisation:
             How the engine has the values of the stack.
         """
         return Normalisation(self.mean * scale.unit + scale.level, self.std * scale.unit)
+
+
+def measured_normalisation(parts: Iterable[np.ndarray]) -> Normalisation | None:
+    """Mean and standard deviation of values; None if there are none, or all are the same.
+
+    Parameters
+    ----------
+    parts
+        The values, float32, some at a time.
+    """
+    sums, count, reference = np.zeros(2), 0, 0.0
+    lowest, highest = math.inf, -math.inf
+    for values in parts:
+        if not values.size:
+            continue
+        if count == 0:  # shifted sums: float64 stays exact on large offsets
+            reference = float(values.mean())
+        lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
+        shifted = values.astype(np.float64) - reference
+        sums += shifted.sum(), np.square(shifted).sum()
+        count += values.size
+    if lowest >= highest:
+        return None
+    mean, square = sums / count
+    return Normalisation(float(mean + reference), math.sqrt(max(square - mean**2, 0.0)))
 
 
 def float32_holds(level: float, noise: float) -> bool:

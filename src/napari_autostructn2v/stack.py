@@ -20,8 +20,9 @@ from napari_autostructn2v.computed import DerivedArray
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError, StackError
 from napari_autostructn2v.measured import Measured
-from napari_autostructn2v.scale import Normalisation, Scale, measured_scale
+from napari_autostructn2v.scale import Normalisation, Scale, measured_normalisation, measured_scale
 from napari_autostructn2v.unmeasured import Unmeasured
+from napari_autostructn2v.unmeasured.fill import filled
 
 NOTHING_MEASURED = (
     "There is nothing to denoise: all values of the stack are the same, no numbers, or left out."
@@ -29,9 +30,6 @@ NOTHING_MEASURED = (
 
 MIN_SIDE = 16
 """Smallest slice side in pixels: below it no network of two levels sees any context."""
-
-FEW_SLICES = 20
-"""Below this many slices 2.5D has little to learn from and is usually no better than 2D."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +95,9 @@ class Stack:
         if isinstance(self.array, DerivedArray) and self.array.scale == self.scale:
             return self.array.plane(z)
         values = self.raw(z)
-        unmeasured = self._measured.unmeasured(z, values) if self.original is None else self.unmeasured(z)
+        if self.original is None and not isinstance(self.array, DerivedArray):
+            self._measured.unmeasured(z, values)  # which need not read them again
+        unmeasured = self.unmeasured(z)
         if unmeasured is not None and unmeasured.whole_slice:
             return self.plane(self._nearest_measured(z))
         return self.plane_of(z, values)
@@ -112,7 +112,14 @@ class Stack:
         values
             Of the slice, (Y, X); some of it was measured.
         """
-        return self._measured.plane(z, values)
+        plane = self.scale.inner(values)
+        unmeasured = self.unmeasured(z)
+        if unmeasured is not None:
+            plane = filled(plane, unmeasured.pixels)
+        # what was computed from slices of one level has that level already
+        if not isinstance(self.array, DerivedArray) and (offset := self.offset(z)):
+            plane -= np.float32(offset)
+        return plane
 
     def unmeasured(self, z: int) -> Unmeasured | None:
         """Pixels of slice ``z`` that were never measured; None if all were.
@@ -122,15 +129,29 @@ class Stack:
         z
             As for :meth:`plane`.
         """
-        if isinstance(self.array, DerivedArray) and self.original is None:
+        if self.original is not None:
+            return self.original.unmeasured(z)
+        if isinstance(self.array, DerivedArray):
             return self.array.unmeasured(z)
         return self._measured.unmeasured(z)
+
+    def offset(self, z: int) -> float:
+        """How much brighter slice ``z`` was recorded than others, on the :attr:`scale`; 0 where levels agree.
+
+        Parameters
+        ----------
+        z
+            As for :meth:`plane`.
+        """
+        if self.original is not None:
+            return self.original.offset(z)
+        if isinstance(self.array, DerivedArray):
+            return 0.0 if self.array.origin is None else self.array.origin.offset(z)
+        return self._measured.offset(z)
 
     @cached_property
     def _measured(self) -> Measured:
         """What was found in the slices so far."""
-        if self.original is not None:
-            return self.original._measured
         return Measured(self.raw, self.scale.inner, self.shape[0], self.left_out)
 
     @property
@@ -179,7 +200,7 @@ class Stack:
         """
         if isinstance(self.array, DerivedArray) and self.array.origin is not None:
             return self.array.origin.restored(z, plane)
-        if offset := self._measured.offset(z):
+        if offset := self.offset(z):
             plane = plane + np.float32(offset)
         values = self.scale.outer(plane)
         unmeasured = self.unmeasured(z)
@@ -261,28 +282,20 @@ class Stack:
         StackError
             If nothing was, or all is the same.
         """
-        return self._normalisation((z, self.plane(z)) for z in range(self.shape[0]))
+        return self._measured_values((z, self.plane(z)) for z in range(self.shape[0]))
 
-    def _normalisation(self, planes: Iterable[tuple[int, np.ndarray]]) -> Normalisation:
+    def _measured_values(self, planes: Iterable[tuple[int, np.ndarray]]) -> Normalisation:
         """The normalisation of a stack whose slices these are, each with its number."""
-        sums, count, reference = np.zeros(2), 0, 0.0
-        lowest, highest = np.inf, -np.inf
-        for z, plane in planes:
-            unmeasured = self.unmeasured(z)
-            values = plane if unmeasured is None else plane[~unmeasured.pixels]
-            if not values.size:
-                continue
-            if count == 0:  # shifted sums: float64 stays exact on large offsets
-                reference = float(values.mean())
-            lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
-            shifted = values.astype(np.float64) - reference
-            sums += shifted.sum(), np.square(shifted).sum()
-            count += values.size
-        if lowest >= highest:
+
+        def measured() -> Iterator[np.ndarray]:
+            for z, plane in planes:
+                unmeasured = self.unmeasured(z)
+                yield plane if unmeasured is None else plane[~unmeasured.pixels]
+
+        found = measured_normalisation(measured())
+        if found is None:
             raise StackError(NOTHING_MEASURED)
-        mean, square = sums / count
-        std = float(np.sqrt(max(square - mean**2, 0.0)))
-        return Normalisation(mean=float(mean + reference), std=std).outer(self.scale)
+        return found.outer(self.scale)
 
     def normalised(self, slices: Sequence[int]) -> np.ndarray:
         """Some slices on the scale of their :attr:`normalisation`, float32 (n, Y, X).
@@ -305,31 +318,13 @@ class Stack:
                 yield z, values_here
 
         if "normalisation" not in vars(self) and list(slices) == list(range(self.shape[0])):
-            vars(self)["normalisation"] = self._normalisation(read())  # where cached_property looks for it
+            vars(self)["normalisation"] = self._measured_values(read())  # where cached_property looks for it
         else:
             deque(read(), maxlen=0)
         normalisation = self.normalisation.inner(self.scale)
         values -= normalisation.mean
         values /= normalisation.std
         return values
-
-
-def residual_of(original: Stack, denoised: Stack) -> Stack:
-    """Original minus denoised, computed slice by slice as it is read.
-
-    Parameters
-    ----------
-    original, denoised
-        Of one shape.
-    """
-    denoised = as_stack(denoised, like=original)
-
-    def plane(z: int) -> np.ndarray:
-        residual = original.plane(z)
-        residual -= denoised.plane(z)
-        return residual
-
-    return Stack(DerivedArray(original, plane, difference=True))
 
 
 def as_stack(
@@ -409,21 +404,3 @@ def as_stack(
             )
         stack = replace(stack, left_out=left_out)
     return stack if like is None else Stack(stack.array, like.scale, original=like)
-
-
-def few_slices_notice(stack: Stack, mode: Mode) -> str | None:
-    """A warning for 2.5D on a thin stack, or None.
-
-    Parameters
-    ----------
-    stack
-        The stack that is to be denoised.
-    mode
-        How: only ``"2.5d"`` needs many slices.
-    """
-    if mode == "2.5d" and stack.shape[0] < FEW_SLICES:
-        return (
-            f"2.5D on only {stack.shape[0]} slices learns little from the neighbours; "
-            f"below {FEW_SLICES} slices compare it with 2D."
-        )
-    return None

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from napari_autostructn2v.events import SliceDone
+from napari_autostructn2v.config import Mode
+from napari_autostructn2v.events import SliceSeen
 from napari_autostructn2v.stack import Stack
 from napari_autostructn2v.unmeasured import BlankKind
+
+FEW_SLICES = 20
+"""Below this many slices 2.5D has little to learn from and is usually no better than 2D."""
 
 MOST = 0.6
 """Share of a stack that is left out, above which a person is asked whether that is meant."""
@@ -48,7 +52,7 @@ class Survey:
         return " ".join(said)
 
 
-def survey(stack: Stack) -> Generator[SliceDone, None, Survey]:
+def survey(stack: Stack) -> Generator[SliceSeen, None, Survey]:
     """Look through a stack for what was never measured.
 
     Parameters
@@ -58,7 +62,7 @@ def survey(stack: Stack) -> Generator[SliceDone, None, Survey]:
 
     Yields
     ------
-    SliceDone
+    SliceSeen
         After each slice.
 
     Returns
@@ -73,5 +77,23 @@ def survey(stack: Stack) -> Generator[SliceDone, None, Survey]:
             blank += int(found.blank.sum())
             spikes += found.spikes
             kinds |= found.kinds
-        yield SliceDone(z=z, done=z + 1, total=depth)
+        yield SliceSeen(done=z + 1, total=depth)
     return Survey(blank / (depth * height * width), kinds, spikes, stack.is_levelled)
+
+
+def few_slices_notice(stack: Stack, mode: Mode) -> str | None:
+    """A warning for 2.5D on a thin stack, or None.
+
+    Parameters
+    ----------
+    stack
+        The stack that is to be denoised.
+    mode
+        How: only ``"2.5d"`` needs many slices.
+    """
+    if mode == "2.5d" and stack.shape[0] < FEW_SLICES:
+        return (
+            f"2.5D on only {stack.shape[0]} slices learns little from the neighbours; "
+            f"below {FEW_SLICES} slices compare it with 2D."
+        )
+    return None

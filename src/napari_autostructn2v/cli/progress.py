@@ -17,6 +17,7 @@ from napari_autostructn2v.events import (
     Event,
     Notice,
     SliceDone,
+    SliceSeen,
     StageStarted,
     Step,
     TrainingStarted,
@@ -118,7 +119,7 @@ class _Bars:
                 self._progress.update(self._training, completed=step)
             case Validation(loss=loss) if self._training is not None:
                 self._progress.update(self._training, note=f"loss {loss:.4f}")
-            case SliceDone(done=done, total=total):
+            case SliceDone(done=done, total=total) | SliceSeen(done=done, total=total):
                 if self._prediction is None:
                     self._prediction = self._progress.add_task(self._stage, total=total, note="")
                 self._progress.update(self._prediction, completed=done, total=total)

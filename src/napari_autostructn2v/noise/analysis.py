@@ -43,8 +43,9 @@ from napari_autostructn2v.noise.spectrum import (
 from napari_autostructn2v.noise.tiles import Tiles, choose_tiles
 from napari_autostructn2v.noise.verdict import Verdict, judge
 from napari_autostructn2v.noise.verdict_input import VerdictInput
+from napari_autostructn2v.residual import residual_of
 from napari_autostructn2v.scale import Scale
-from napari_autostructn2v.stack import Stack, as_stack, residual_of
+from napari_autostructn2v.stack import Stack, as_stack
 
 CONFIRMING_STANDARD_ERRORS = 3.0
 """Standard errors by which the residual of Stage 1 has to depart from its ring to confirm a peak."""

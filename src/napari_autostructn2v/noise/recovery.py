@@ -33,7 +33,8 @@ from napari_autostructn2v.noise.tiles import (
     tile_corners,
     tile_side,
 )
-from napari_autostructn2v.stack import Stack, residual_of
+from napari_autostructn2v.residual import residual_of
+from napari_autostructn2v.stack import Stack
 from napari_autostructn2v.threads import THREADS, in_background
 from napari_autostructn2v.tiling import Tile, tiles
 

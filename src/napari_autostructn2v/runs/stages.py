@@ -49,7 +49,7 @@ def look_through(stack: Stack, request: RunRequest) -> Generator[Event, Any, Sur
     Yields
     ------
     Event
-        ``StageStarted``, ``SliceDone``, and a ``Notice`` if anything was found.
+        ``StageStarted``, ``SliceSeen``, and a ``Notice`` if anything was found.
 
     Returns
     -------

@@ -13,7 +13,8 @@ from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.runs.request import RunRequest
-from napari_autostructn2v.stack import Stack, as_stack, few_slices_notice
+from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.survey import few_slices_notice
 
 
 class Choice:

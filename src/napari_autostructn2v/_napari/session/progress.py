@@ -9,6 +9,7 @@ from enum import Enum
 from napari_autostructn2v.events import (
     Event,
     SliceDone,
+    SliceSeen,
     StageStarted,
     Step,
     TrainingStarted,
@@ -39,9 +40,6 @@ ACTIVITIES = {
     "recovery": Activity.RECOVERING,
 }
 """With what a stage begins; the others have to be prepared."""
-
-BY_SLICES = (Activity.LOOKING, Activity.RECOVERING)
-"""What goes on slice by slice, but for the denoising."""
 
 
 @dataclass
@@ -127,10 +125,11 @@ class Monitor:
                 if event.best:
                     self._curves.best = (event.step, event.loss)
             case SliceDone():
-                by_slices = Activity.DENOISING
-                if self.progress is not None and self.progress.activity in BY_SLICES:
-                    by_slices = self.progress.activity
-                self._advance(by_slices, event.done, event.total)
+                recovering = self.progress is not None and self.progress.activity is Activity.RECOVERING
+                activity = Activity.RECOVERING if recovering else Activity.DENOISING
+                self._advance(activity, event.done, event.total)
+            case SliceSeen():
+                self._advance(Activity.LOOKING, event.done, event.total)
             case Waiting():
                 self._advance(Activity.WAITING, 0, 0)
 

@@ -9,7 +9,8 @@ import numpy as np
 from napari_autostructn2v._napari.canvas.layer_names import REMOVED
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, free_column
 from napari_autostructn2v._napari.canvas.slices import by_slices, grey_values
-from napari_autostructn2v.stack import as_stack, residual_of
+from napari_autostructn2v.residual import residual_of
+from napari_autostructn2v.stack import as_stack
 
 if TYPE_CHECKING:
     from napari.layers import Image
