@@ -51,7 +51,7 @@ from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.runs.analysis_folder import AnalysisFolder
 from napari_autostructn2v.runs.input import file_facts, find_input, slices_digest
-from napari_autostructn2v.runs.masks import read_mask, write_mask
+from napari_autostructn2v.runs.masks import read_mask, same_mask, write_mask
 from napari_autostructn2v.runs.record import RECORD, Record, write_json
 from napari_autostructn2v.runs.request import Origin, RunRequest
 from napari_autostructn2v.runs.stage_folder import StageFolder, TrainingStage
@@ -142,10 +142,7 @@ class RunFolder:
         def slices() -> Iterator[np.ndarray]:
             for z in range(stack.shape[0]):
                 found = stack.unmeasured(z)
-                of_slice = np.zeros(stack.shape[1:], dtype=np.uint8)
-                if found is not None:
-                    of_slice[found.blank], of_slice[found.spoiled] = 1, 2
-                yield of_slice
+                yield np.zeros(stack.shape[1:], dtype=np.uint8) if found is None else found.labels
 
         with write_atomically(self.path / "unmeasured.tif", overwrite=True) as beside:
             tifffile.imwrite(
@@ -189,9 +186,9 @@ class RunFolder:
         asked = image if rewrite else image | settings
         # records of earlier versions have fewer entries
         different = [key for key, value in asked.items() if before.get(key, value) != value]
-        if before and not _same(request.left_out, read_mask(self._left_out)):
+        if before and not same_mask(request.left_out, read_mask(self._left_out)):
             different.append("left_out")
-        if before and not rewrite and not _same(request.region, read_mask(self.analysis.region)):
+        if before and not rewrite and not same_mask(request.region, read_mask(self.analysis.region)):
             different.append("region")
         if different:
             raise of_another_run(self.path, different)
@@ -373,9 +370,3 @@ class RunFolder:
             return StageSpec.from_json(file.read_text()) if file.exists() else None
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{file} is damaged. Delete that file to go on from the review.") from error
-
-
-def _same(region: np.ndarray | None, other: np.ndarray | None) -> bool:
-    if region is None or other is None:
-        return region is other
-    return np.array_equal(region, other)

@@ -42,3 +42,16 @@ def read_mask(file: Path) -> np.ndarray | None:
         A TIFF file that :func:`write_mask` wrote.
     """
     return tifffile.imread(file) > 0 if file.exists() else None
+
+
+def same_mask(mask: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Whether two masks are the same, or both are none.
+
+    Parameters
+    ----------
+    mask, other
+        bool (Y, X) or (Z, Y, X), or None.
+    """
+    if mask is None or other is None:
+        return mask is other
+    return np.array_equal(mask, other)
