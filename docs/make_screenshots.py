@@ -174,7 +174,31 @@ def three_slices(window: Window, steps: int) -> None:
     window.photograph("kernel-2.5d")
 
 
-TOURS = {"main": from_data_to_result, "hum": hum, "2.5d": three_slices}
+def left_out(window: Window, steps: int) -> None:
+    """A stack with a black frame and hot pixels, part of which is left out by hand as well."""
+    layer = window.sample("reconstruction_noise")
+    framed, rng = layer.data.copy(), np.random.default_rng(0)
+    depth, height, width = framed.shape
+    framed[:, :, : width // 10] = framed[:, -height // 16 :] = framed.min()
+    hot = tuple(rng.integers(0, size, 20 * depth) for size in framed.shape)
+    framed[hot] = 10 * framed.max()
+    layer.data = framed
+    corners = np.array([(0.1, 0.6), (0.4, 0.9)]) * (height, width) * layer.scale[-2:]
+    window.viewer.add_shapes(
+        [corners], shape_type="ellipse", name="torn resin", units=layer.units[-2:], opacity=0.4
+    )
+    dock = window.dock("Structured denoising")
+    set_up(window, dock, max(steps // 3, 2))
+    dock.data.left_out.choose(window.viewer.layers["torn resin"])
+    window.photograph("leave-out")
+    window.hand.click(dock.stage1.run)
+    window.wait(dock.session, lambda: dock.session.phase is Phase.REVIEW)
+    window.hand.click(dock.left_out.show_pixels)
+    window.viewer.layers["torn resin"].visible = False
+    window.photograph("left-out")
+
+
+TOURS = {"main": from_data_to_result, "hum": hum, "2.5d": three_slices, "left-out": left_out}
 
 
 def parse() -> argparse.Namespace:

@@ -17,7 +17,20 @@ class StackError(AutoStructN2VError, ValueError):
 
 
 class MostlyBlankError(StackError):
-    """Most of the stack would be left out: a person has to say that this is meant."""
+    """Most of the stack would be left out: a person has to say that this is meant.
+
+    Parameters
+    ----------
+    found
+        What was found, in sentences.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found)
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"{self.found} If that is meant, start again; on the command line, with --mostly-blank."
 
 
 class KernelError(AutoStructN2VError, ValueError):

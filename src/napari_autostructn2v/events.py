@@ -100,6 +100,13 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Surveyed(Notice):
+    """What of the stack was never measured. ``pixels`` says that there are such pixels to be shown."""
+
+    pixels: bool
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Nothing goes on until the user has done something, such as made room on a disk; said repeatedly."""
 

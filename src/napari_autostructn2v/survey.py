@@ -38,6 +38,11 @@ class Survey:
     spikes: int
     levelled: bool
 
+    @property
+    def pixels(self) -> bool:
+        """Whether there are pixels that were never measured."""
+        return bool(self.blank or self.spikes)
+
     def __str__(self) -> str:
         """In words; empty if there is nothing to say."""
         said = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
 from napari_autostructn2v.noise.review import Mark
+from napari_autostructn2v.unmeasured import BLANK, REPLACED
 
 TRANSPARENT = "transparent"
 
@@ -54,6 +55,18 @@ KERNEL_GRID = "#50505c"
 
 KERNEL_SLICE_NAMES = "#c46a00"
 """Seen on the dark and on the light canvas."""
+
+
+# --------------------------------------------------------------------------- what is left out
+
+# Neither is a colour of grey images, and no kind of colour vision takes one for the other. What is replaced
+# is mostly single pixels, which are to be found.
+LEFT_OUT = {BLANK: (0.3, 0.55, 1.0, 0.4), REPLACED: (1.0, 0.55, 0.0, 1.0)}
+
+
+def of_left_out() -> DirectLabelColormap:
+    """Colours of the pixels that are left out."""
+    return DirectLabelColormap(color_dict={None: TRANSPARENT, 0: TRANSPARENT} | LEFT_OUT)
 
 
 def of_peaks() -> DirectLabelColormap:

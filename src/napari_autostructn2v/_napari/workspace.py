@@ -14,6 +14,7 @@ from napari_autostructn2v._napari.batch.queue import Batch
 from napari_autostructn2v._napari.canvas.camera import Flight
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
+from napari_autostructn2v._napari.canvas.left_out_layer import LeftOutLayer
 from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.canvas.placement import slice_shown
 from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
@@ -62,6 +63,7 @@ class Workspace:
         self.keeper = RunKeeper(self.session)
         self.flight = Flight(viewer)
         self.images = ImageLayers(viewer, self.session)
+        self.left_out = LeftOutLayer(viewer, self.session, lambda: self.images.placement)
         self.spectrum = SpectrumChoice(self.session)
         self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement, self.spectrum)
         self.picked = PickedPeak(viewer, self.session, self.review, self.flight)
@@ -73,6 +75,8 @@ class Workspace:
         """The layer in which noise is measured; None for the flattest parts."""
         self.training_outline: Shapes | None = None
         """The layer whose box is trained on; None for whole slices."""
+        self.left_out_outline: Labels | Shapes | None = None
+        """The layer whose pixels are left out; None for what is found alone."""
         self._chosen: Image | None = None
         self._follows = Connections()
         """To the layer chosen: its data may be replaced."""
@@ -86,7 +90,7 @@ class Workspace:
         self.quick_look.appeared.connect(self._fly_to_quick_look)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
-        self.runs = RunDialogs(viewer, self.session, self.batch, self.choose, self.train_in)
+        self.runs = RunDialogs(viewer, self.session, self.batch, self.choose, self.train_in, self.leave_out)
         watch_closing(viewer, self.close, self.runs.may_close)
 
     def choose(self, layer: Image | None) -> None:
@@ -159,10 +163,25 @@ class Workspace:
         """Train on the box that a layer outlines from now on; on whole slices if None."""
         self.training_outline = layer
 
+    def leave_out(self, layer: Labels | Shapes | None) -> None:
+        """Leave out what a layer outlines in the next run; what is found alone if None."""
+        self.left_out_outline = layer
+
     def start_stage1(self) -> None:
         """Train on what is chosen and outlined by now."""
-        if self._take_training_field(self._chosen):
+        if self._take_left_out() and self._take_training_field(self._chosen):
             self.session.start_stage1()
+
+    def _take_left_out(self) -> bool:
+        """Hand the session the pixels to leave out; say so and return False if the layer has none."""
+        layer, image = self.left_out_outline, self._chosen
+        try:
+            outlined = None if layer is None or image is None else outlined_region(layer, image)
+        except AutoStructN2VError as error:
+            self.session.messages.fail(str(error))
+            return False
+        self.session.choice.leave_out(outlined)
+        return True
 
     def approve(self) -> None:
         """Train again with the reviewed kernel, on what is outlined by now."""
@@ -259,6 +278,8 @@ class Workspace:
             self.session.look_at(slice_shown(self._running, tuple(np.asarray(self.viewer.dims.point))))
 
     def _on_layer_removed(self, event: Any) -> None:
+        if event.value is self.left_out_outline:
+            self.left_out_outline = None
         running = self._running
         if running is None or event.value is not running:
             return

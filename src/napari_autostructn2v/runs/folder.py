@@ -142,10 +142,7 @@ class RunFolder:
         def slices() -> Iterator[np.ndarray]:
             for z in range(stack.shape[0]):
                 found = stack.unmeasured(z)
-                of_slice = np.zeros(stack.shape[1:], dtype=np.uint8)
-                if found is not None:
-                    of_slice[found.blank], of_slice[found.spoiled] = 1, 2
-                yield of_slice
+                yield np.zeros(stack.shape[1:], dtype=np.uint8) if found is None else found.labels
 
         with write_atomically(self.path / "unmeasured.tif", overwrite=True) as beside:
             tifffile.imwrite(

@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.errors import DiskFullError, FileError, MostlyBlankError
-from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted
+from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Surveyed
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.io.slice_file import KeptStack
 from napari_autostructn2v.kernel import POINT, Edits
@@ -49,7 +49,7 @@ def look_through(stack: Stack, request: RunRequest) -> Generator[Event, Any, Sur
     Yields
     ------
     Event
-        ``StageStarted``, ``SliceSeen``, and a ``Notice`` if anything was found.
+        ``StageStarted``, ``SliceSeen``, and ``Surveyed`` if anything was found.
 
     Returns
     -------
@@ -63,11 +63,9 @@ def look_through(stack: Stack, request: RunRequest) -> Generator[Event, Any, Sur
     yield StageStarted("survey")
     found = yield from survey(stack)
     if found.blank > MOST and not request.mostly_blank:
-        raise MostlyBlankError(
-            f"{found} If that is meant, start again; on the command line, with --mostly-blank."
-        )
+        raise MostlyBlankError(str(found))
     if str(found):
-        yield Notice(str(found))
+        yield Surveyed(str(found), pixels=found.pixels)
     return found
 
 

@@ -18,6 +18,9 @@ from napari_autostructn2v.unmeasured.blank import find_blank, find_blended
 from napari_autostructn2v.unmeasured.fill import filled
 from napari_autostructn2v.unmeasured.spikes import find_spikes
 
+BLANK, REPLACED = 1, 2
+"""What :attr:`Unmeasured.labels` are, apart from 0."""
+
 
 class BlankKind(StrEnum):
     """What blank pixels of a slice are, in words."""
@@ -56,6 +59,13 @@ class Unmeasured:
     def pixels(self) -> np.ndarray:
         """All of them, bool (Y, X)."""
         return self.blank | self.spoiled
+
+    @property
+    def labels(self) -> np.ndarray:
+        """A picture of them, uint8 (Y, X): :data:`BLANK`, :data:`REPLACED`, and 0 for what was measured."""
+        labels = np.zeros(self.blank.shape, dtype=np.uint8)
+        labels[self.blank], labels[self.spoiled] = BLANK, REPLACED
+        return labels
 
     @property
     def whole_slice(self) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,18 +249,43 @@ def test_one_slice_refuses_25d_only(session: Session) -> None:
     assert session.ready
 
 
-@pytest.mark.parametrize(("value", "words"), [(np.nan, "NaN"), (None, "same")])
-def test_errors_of_the_engine_are_shown(
-    session: Session, noisy: np.ndarray, value: float | None, words: str
+def test_errors_of_the_engine_are_shown(session: Session, noisy: np.ndarray) -> None:
+    run_jobs_here(session)
+    session.choice.choose(Source("bad", np.ones_like(noisy)))
+    session.start_stage1()
+    session.start_stage1()  # that nothing was measured is asked about first
+    assert "same" in session.messages.error
+    assert session.phase is Phase.DATA
+
+
+def test_whether_most_of_the_data_is_meant_to_be_left_out_is_asked_once(
+    session: Session, noisy: np.ndarray
 ) -> None:
     run_jobs_here(session)
-    bad = noisy.copy() if value is not None else np.ones_like(noisy)
-    if value is not None:
-        bad[2, 3, 4] = value
-    session.choice.choose(Source("bad", bad))
+    framed = noisy.copy()
+    framed[:, :, :56] = 0
+    source = Source("framed", framed)
+    session.choice.choose(source)
     session.start_stage1()
-    assert words in session.messages.error
-    assert session.phase is Phase.DATA
+    assert session.phase is Phase.DATA and session.run is None
+    assert "70 % of the stack is blank" in session.messages.error
+    assert "press Run stage 1 once more" in session.messages.error
+    assert "--" not in session.messages.error and session.messages.cause is None, "it is a question"
+    session.choice.choose(replace(source, name="another name"))
+    assert session.choice.mostly_blank
+    for other in (
+        lambda: session.choice.choose(Source("other", framed.copy())),
+        lambda: session.choice.leave_out(framed[0] == 0),
+    ):
+        other()
+        assert not session.choice.mostly_blank, "the answer was for other data, or for less of them"
+        session.start_stage1()
+        assert session.choice.mostly_blank
+    session.choice.leave_out(framed[0] == 0)
+    session.start_stage1()
+    assert session.phase is Phase.REVIEW, session.messages.error
+    assert session.run is not None and session.run.survey is not None
+    assert "70 %" in session.run.survey.message and session.run.survey.pixels
 
 
 class Lazy:

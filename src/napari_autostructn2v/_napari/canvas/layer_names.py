@@ -13,6 +13,12 @@ QUICK_LOOK = "quick look"
 
 TRAINING_FIELD = "training field"
 
+LEFT_OUT = "left out"
+"""What of a run's image was never measured."""
+
+LEFT_OUT_BY_HAND = "left out by hand"
+"""The mask that an opened run was begun with."""
+
 PROFILE_LINE = "profile line"
 
 DIVIDER = "divider"

@@ -34,7 +34,7 @@ def outlined_region(layer: Labels | Shapes, image: Image) -> np.ndarray:
     Raises
     ------
     StackError
-        If the labels are not on the image's grid.
+        If the labels are not on the image's grid, or nothing lies over the image.
     """
     array = grey_values(image)
     size = tuple(int(n) for n in array.shape[-2:])
@@ -43,12 +43,14 @@ def outlined_region(layer: Labels | Shapes, image: Image) -> np.ndarray:
         if labels.shape not in (tuple(array.shape), size):
             raise StackError(
                 f"The labels {layer.name} have shape {labels.shape}, the image {tuple(array.shape)}. "
-                "Make a labels layer while only the image is there, and paint the background on it."
+                "Make a labels layer while only the image is there, and paint on that."
             )
-        return np.asarray(labels > 0)
-    onto_image = _corners(layer, image)
-    # napari rasterises shapes only on a layer's own grid: one on the image's
-    return np.asarray(Shapes(onto_image, shape_type=layer.shape_type).to_labels(size) > 0)
+    else:
+        # napari rasterises shapes only on a layer's own grid: one on the image's
+        labels = Shapes(_corners(layer, image), shape_type=layer.shape_type).to_labels(size)
+    if not labels.any():
+        raise StackError(f"Nothing in {layer.name} lies over {image.name}. Draw on the image.")
+    return np.asarray(labels > 0)
 
 
 def outlined_field(layer: Shapes, image: Image) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from superqt.utils import create_worker
 
 from napari_autostructn2v._napari import colours
-from napari_autostructn2v._napari.canvas.layer_names import TRAINING_FIELD
+from napari_autostructn2v._napari.canvas.layer_names import LEFT_OUT_BY_HAND, TRAINING_FIELD
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v._napari.napari_private import main_window
 from napari_autostructn2v._napari.runs.closing import unsaved_work_text
@@ -23,7 +23,7 @@ from napari_autostructn2v.box import Box
 from napari_autostructn2v.errors import AutoStructN2VError
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer, Shapes
+    from napari.layers import Image, Labels, Layer, Shapes
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.batch.queue import Batch
@@ -43,6 +43,8 @@ class RunDialogs:
         Takes a layer as the data.
     train_in
         Takes an outline as the part of each slice to train on.
+    leave_out
+        Takes a layer as the pixels to leave out.
     """
 
     def __init__(
@@ -52,9 +54,10 @@ class RunDialogs:
         batch: Batch,
         choose: Callable[[Image], None],
         train_in: Callable[[Shapes], None],
+        leave_out: Callable[[Labels], None],
     ) -> None:
         self._viewer, self._session, self._batch = viewer, session, batch
-        self._choose, self._train_in = choose, train_in
+        self._choose, self._train_in, self._leave_out = choose, train_in, leave_out
         self.dialog: ResumeDialog | None = None
         self._answered = False
         """Whether the person has said that the window is to close once the run is saved."""
@@ -98,6 +101,7 @@ class RunDialogs:
         source = Source(layer.name, array, voxel_size(layer), saved.image.path)
         self._session.reopen(saved, source)
         self._outline_training(saved.request.box, layer)
+        self._outline_left_out(saved.request.left_out, layer)
 
     def _outline_training(self, box: Box | None, image: Image) -> None:
         """Show the part of each slice that is trained on, as it was drawn for the first stage."""
@@ -116,6 +120,22 @@ class RunDialogs:
             edge_color=colours.TRAINING_FIELD,
         )
         self._train_in(layer)
+        self._session.changed.emit()
+
+    def _outline_left_out(self, mask: np.ndarray | None, image: Image) -> None:
+        """Show what is left out by hand: the next run leaves it out as well, if it is not changed."""
+        if mask is None:
+            return
+        ndim = mask.ndim
+        layer = self._viewer.add_labels(
+            mask.astype(np.uint8),
+            name=LEFT_OUT_BY_HAND,
+            scale=image.scale[-ndim:],
+            translate=image.translate[-ndim:],
+            units=image.units[-ndim:],
+            visible=False,  # what is left out is shown in the colours of what is found
+        )
+        self._leave_out(layer)
         self._session.changed.emit()
 
     def may_close(self) -> bool:

@@ -11,7 +11,8 @@ from psygnal import Signal
 from napari_autostructn2v._napari.session.state import ANALYSIS_SETTINGS, Field, Run, Settings, Source
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, Mode
-from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.errors import MostlyBlankError, StackError
+from napari_autostructn2v.runs.masks import same_mask
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.survey import few_slices_notice
@@ -46,10 +47,21 @@ class Choice:
         before = self.settings
         if source is None or self.source is None or source.array.shape != self.source.array.shape:
             self.settings = replace(self.settings, slices=None)
+        if source is None or self.source is None or source.array is not self.source.array:
             self.mostly_blank = False
         self.source, self._problem_of_layer = source, problem
         self._check()
         self.changed.emit(before)
+
+    def leave_out(self, mask: np.ndarray | None) -> None:
+        """Leave out these pixels, or only what is found by itself if None."""
+        if not same_mask(mask, self.left_out):
+            self.left_out, self.mostly_blank = mask, False
+
+    def ask_about(self, error: MostlyBlankError) -> str:
+        """Ask, in words, whether most of the data is meant to be left out; starting again says yes."""
+        self.mostly_blank = True
+        return f"{error.found} If that is meant, press Run stage 1 once more: then it goes on."
 
     def configure(self, **changes: Any) -> None:
         """Change settings by name. Another preset brings its own training settings."""

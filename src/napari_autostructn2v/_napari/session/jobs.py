@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -161,7 +161,7 @@ def reopen(run: Run, saved: SavedRun) -> Stream:
     If results are missing, the stack is denoised again with the saved model. If the folder cannot be written
     to, that happens in memory, and a stage that is not done is left as it is.
     """
-    from napari_autostructn2v.runs.stages import examine_noise, first_stage, run_stage
+    from napari_autostructn2v.runs.stages import examine_noise, first_stage, look_through, run_stage
 
     trained = saved.folder.stage("stage1").model.exists()
     if run.folder is None:
@@ -175,6 +175,8 @@ def reopen(run: Run, saved: SavedRun) -> Stream:
             "Save run … takes all of it to a folder of your own."
         )
     request = saved.request
+    # whoever began the run has said that it is meant, if most of the stack is blank
+    yield from look_through(run.stack, replace(request, mostly_blank=True))
     if trained:
         first = yield from _made_again(run, saved, "stage1")
     else:

@@ -33,8 +33,8 @@ from napari_autostructn2v._napari.session.run_files import autosave, save_run
 from napari_autostructn2v._napari.session.run_on_disk import RunOnDisk
 from napari_autostructn2v._napari.session.state import Attempt, Phase, Run, Settings, Source
 from napari_autostructn2v.config import Mode, TrainingConfig
-from napari_autostructn2v.errors import AutoStructN2VError, BusyError
-from napari_autostructn2v.events import Event, Notice, Preview, Waiting
+from napari_autostructn2v.errors import AutoStructN2VError, BusyError, MostlyBlankError
+from napari_autostructn2v.events import Event, Notice, Preview, Surveyed, Waiting
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.review import Review
 from napari_autostructn2v.runs.output import StageOutput
@@ -309,6 +309,9 @@ class Session:
         match event:
             case Waiting():
                 self.messages.wait(event.reason)
+            case Surveyed() if self.run is not None:  # stays, where messages make room for others
+                self.run = replace(self.run, survey=event)
+                self.changed.emit()
             case Notice():
                 self.messages.notify(event.message)
             case Preview():
@@ -317,8 +320,10 @@ class Session:
     def _on_end(self, job: Job, outcome: object) -> None:
         if isinstance(outcome, Failure):
             self._settle_back(job.kind)
-            self.messages.error, self.messages.cause = outcome.message, outcome.error
-            self.changed.emit()
+            if isinstance(outcome.error, MostlyBlankError):
+                self.messages.fail(self.choice.ask_about(outcome.error))
+            else:
+                self.messages.fail(outcome.message, outcome.error)
             return
         self.monitor.end()
         assert self.run is not None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
+from napari_autostructn2v.events import Surveyed
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
@@ -88,6 +89,8 @@ class Run:
     stage2: StageOutput | None = None
     skipped: bool = False
     recovery: float = Config().recovery
+    survey: Surveyed | None = None
+    """What of the stack was never measured; None if all was, or that is not known yet."""
     folder: RunFolder | None = None
     """Where it is autosaved while it goes on, in case the program ends; None if nowhere."""
 

@@ -346,13 +346,11 @@ def test_unsuitable_layers_are_refused_in_the_dock(viewer: Any) -> None:
 
 
 def test_engine_errors_are_shown_in_the_dock(hand: Any, viewer: Any, noisy: np.ndarray) -> None:
-    bad = noisy.copy()
-    bad[1, 2, 3] = np.nan
-    viewer.add_image(bad, contrast_limits=(-3, 3))
+    viewer.add_image(np.ones_like(noisy), contrast_limits=(-3, 3))
     dock = open_dock(viewer)
     hand.click(dock.stage1.run)
     hand.wait(lambda: dock.session.messages.error)
-    assert "NaN" in dock.message.text()
+    assert "100 % of the stack is blank" in dock.message.text()
     assert dock.stage1.run.isEnabled()
 
 

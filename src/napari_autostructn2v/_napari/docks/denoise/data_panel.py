@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, ComboBox, SpinBox
-from napari.layers import Image
+from napari.layers import Image, Labels, Shapes
 from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
@@ -37,6 +37,14 @@ class DataPanel(QWidget):
         self._workspace, self._session = workspace, workspace.session
         self.layer = LayerCombo(workspace.viewer, Image)
         self.layer.setToolTip("The image layer to denoise: one stack (Z, Y, X) or one slice (Y, X)")
+        self.left_out = LayerCombo(workspace.viewer, Shapes, Labels, nothing="what is found")
+        self.left_out.setToolTip(
+            "What is to be left out. Frames, blank slices, hot pixels and values that are no numbers are "
+            "found. What else should be, such as a marker or torn resin, outline in a Shapes or Labels layer "
+            "and choose it here: it keeps its values, and nothing is learned from it"
+        )
+        self.left_out.choose(workspace.left_out_outline)
+        self.left_out.chosen.connect(workspace.leave_out)
         self.mode = ComboBox(
             choices=[(name, key) for key, name in MODE_NAMES.items()],
             tooltip="2.5D looks at the slices above and below as well: better where noise or structure "
@@ -73,6 +81,7 @@ class DataPanel(QWidget):
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Image", self.layer)
+        form.addRow("Leave out", self.left_out)
         form.addRow("Mode", self.mode.native)
         form.addRow("Preset", self.preset.native)
         form.addRow("Steps", self.steps.native)
@@ -110,6 +119,8 @@ class DataPanel(QWidget):
                 widget.value = value
             widget.enabled = session.runner.job is None
         self.layer.setEnabled(session.runner.job is None)
+        self.left_out.choose(self._workspace.left_out_outline)
+        self.left_out.setEnabled(session.runner.job is None)
         self.open_run.setEnabled(session.runner.job is None)
         self.resume.setEnabled(session.runner.job is None)
         self.training.refresh()

@@ -16,6 +16,7 @@ from napari_autostructn2v._napari.docks.denoise.analysis_panel import AnalysisPa
 from napari_autostructn2v._napari.docks.denoise.data_panel import DataPanel
 from napari_autostructn2v._napari.docks.denoise.kernel_panel import KernelPanel
 from napari_autostructn2v._napari.docks.denoise.kernel_storage import KernelStorage
+from napari_autostructn2v._napari.docks.denoise.left_out_bar import LeftOutBar
 from napari_autostructn2v._napari.docks.denoise.peak_panel import PeakPanel
 from napari_autostructn2v._napari.docks.denoise.result_panel import ResultPanel
 from napari_autostructn2v._napari.docks.denoise.review_panel import ReviewPanel
@@ -79,6 +80,7 @@ class StructuredDenoisingWidget(DockColumn):
             "your data goes along.",
             self._copy_report,
         )
+        self.left_out = LeftOutBar(self.workspace)
         self.data = DataPanel(self.workspace)
         self.stage1 = StagePanel(self.workspace, "stage1")
         storage = KernelStorage(self.workspace, KernelLibrary.of_user(), self._ask)
@@ -107,6 +109,7 @@ class StructuredDenoisingWidget(DockColumn):
         }
         self.head.addWidget(self.message)
         self.head.addWidget(self.copy_report)
+        self.head.addWidget(self.left_out)
         for section in self.sections.values():
             self.column.addWidget(section)
         self.column.addStretch()
@@ -135,7 +138,8 @@ class StructuredDenoisingWidget(DockColumn):
         if session.messages.cause is not self._copied:
             self.copy_report.setText("Copy report")
         for panel in (
-            self.data, self.stage1, self.review, self.peaks, self.analysis, self.stage2, self.result,
+            self.left_out, self.data, self.stage1, self.review, self.peaks, self.analysis, self.stage2,
+            self.result,
         ):  # fmt: skip
             panel.refresh()
         if session.phase is not self._phase:
