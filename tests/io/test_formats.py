@@ -14,7 +14,7 @@ from napari_autostructn2v import Config, synthetic, train
 from napari_autostructn2v.apply import denoise_to_file, result_path
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
-from napari_autostructn2v.io import ImageFile, VoxelSize, formats, read_stack, write_stack
+from napari_autostructn2v.io import Heading, ImageFile, VoxelSize, formats, read_stack, write_stack
 from napari_autostructn2v.io.formats import Format
 from napari_autostructn2v.kernel import POINT
 
@@ -27,7 +27,7 @@ def dump(monkeypatch: pytest.MonkeyPatch) -> Format:
     def read(path: Path) -> ImageFile:
         return ImageFile(np.load(path, mmap_mode="r"), None, path.stem, path, "dump")
 
-    def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
+    def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
         with path.open("wb") as file:
             np.save(file, np.asarray(array[...], np.float32))
 

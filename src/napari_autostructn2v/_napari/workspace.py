@@ -17,7 +17,7 @@ from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
 from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.canvas.placement import slice_shown
 from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
-from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
+from napari_autostructn2v._napari.canvas.voxel_sizes import heading_of, notices_of, voxel_size
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.picked_peak import PickedPeak
 from napari_autostructn2v._napari.review.quick_look_layer import QuickLookLayer
@@ -106,7 +106,14 @@ class Workspace:
 
     def _take_source(self, layer: Image) -> None:
         path = Path(layer.source.path) if layer.source.path else None
-        source = Source(layer.name, grey_values(layer), voxel_size(layer), path)
+        source = Source(
+            layer.name,
+            grey_values(layer),
+            voxel_size(layer),
+            path,
+            heading_of(layer.metadata),
+            notices_of(layer.metadata),
+        )
         self.session.choice.choose(source, colour_problem(layer))
 
     @property

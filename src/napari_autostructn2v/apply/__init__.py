@@ -12,8 +12,9 @@ from napari_autostructn2v.config import Config
 from napari_autostructn2v.disk.lock import hold_output
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.events import Event
-from napari_autostructn2v.io import VoxelSize, check_stack_place, write_stack
-from napari_autostructn2v.io.formats import TIFF, format_of
+from napari_autostructn2v.io import Heading, VoxelSize, check_stack_place, write_stack
+from napari_autostructn2v.io.formats import TIFF, format_of, format_of_content, format_of_folder
+from napari_autostructn2v.io.image import PACKINGS
 from napari_autostructn2v.io.slice_file import ScratchStack
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.pipeline import denoise_with
@@ -26,6 +27,7 @@ def denoise_to_file(
     target: Path,
     *,
     voxel_size: VoxelSize | None = None,
+    heading: Heading | None = None,
     recovery: float = Config().recovery,
     average: bool = False,
     device: str = "auto",
@@ -39,7 +41,7 @@ def denoise_to_file(
         Shape (Z, Y, X) or (Y, X); read one slice at a time.
     model
         As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
-    target, voxel_size
+    target, voxel_size, heading
         As for :func:`~napari_autostructn2v.io.write_stack`.
     recovery, average, device
         As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
@@ -70,7 +72,9 @@ def denoise_to_file(
     check_stack_place(target, overwrite=overwrite, dtype=dtype)
     with hold_output(target), ScratchStack(stack.input_shape, target, dtype) as scratch:
         yield from denoise_with(stack, model, recovery=recovery, average=average, device=device, out=scratch)
-        write = partial(write_stack, target, scratch, voxel_size=voxel_size, overwrite=overwrite)
+        write = partial(
+            write_stack, target, scratch, voxel_size=voxel_size, heading=heading, overwrite=overwrite
+        )
         return (yield from retry_when_full(write, target.parent))
 
 
@@ -88,7 +92,19 @@ def result_path(name: str, origin: Path | None, folder: Path, ending: str) -> Pa
     ending
         Put between name and suffix.
     """
-    suffix = "" if origin is None else origin.name[len(name) :]
-    if format_of(Path(name + suffix)) is None:
-        suffix = TIFF.suffixes[0]  # a layer or a folder of slices
-    return folder / (re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name + ending) + suffix)
+    return folder / (re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name + ending) + _suffix(name, origin))
+
+
+def _suffix(name: str, origin: Path | None) -> str:
+    if origin is None:
+        return TIFF.suffixes[0]
+    file = origin.stem if origin.suffix.lower() in PACKINGS else origin.name  # results are not packed
+    suffix = file.removeprefix(name)
+    if suffix != file and format_of(Path(name + suffix)) is not None:
+        return suffix
+    found = None
+    if origin.is_dir():
+        found = format_of_folder(origin)
+    elif origin.is_file():
+        found = format_of_content(origin)
+    return (found or TIFF).suffixes[0]  # a folder of slices becomes one file

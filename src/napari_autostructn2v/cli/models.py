@@ -14,7 +14,7 @@ from napari_autostructn2v.cli.options import (
     RecoveryOption,
     refuse_own_input,
 )
-from napari_autostructn2v.cli.progress import console, follow
+from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.config import SHARED_LICENSE
 from napari_autostructn2v.errors import FileError
 
@@ -87,6 +87,8 @@ def apply(
         refuse_own_input(target, image.path)
         if shared is None:  # else what is there may be of the work that goes on
             check_stack_place(target, overwrite=overwrite, dtype=dtype)
+    if not quiet:
+        say(*(notice for image in images for notice in image.notices))
     if shared is not None:
         _apply_shared(shared, model, inputs, targets, recovery, average, device, overwrite, quiet)
         return
@@ -98,6 +100,7 @@ def apply(
             trained,
             target,
             voxel_size=image.voxel_size,
+            heading=image.heading,
             recovery=recovery,
             average=average,
             device=device,
@@ -105,7 +108,7 @@ def apply(
         )
         follow(events, quiet, label=image.name)
         if not quiet:
-            console.print(f"Written: {target}", highlight=False)
+            say(f"Written: {target}")
 
 
 def _apply_shared(
@@ -143,7 +146,7 @@ def _apply_shared(
             follow(denoise_many(tasks, client), quiet, label=f"{len(tasks)} stacks")
     if not quiet:
         for target in targets:
-            console.print(f"Written: {target}", highlight=False)
+            say(f"Written: {target}")
 
 
 def export(
@@ -181,6 +184,6 @@ def export(
         overwrite=overwrite,
     )
     if (notice := notch_notice(trained)) is not None:
-        console.print(notice, highlight=False)
+        say(notice)
     if not quiet:
-        console.print(f"Written, and it passes the test run of the Model Zoo: {output}", highlight=False)
+        say(f"Written, and it passes the test run of the Model Zoo: {output}")

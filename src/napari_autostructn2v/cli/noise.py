@@ -17,6 +17,7 @@ from napari_autostructn2v.cli.options import (
     analysis_config,
     region_of,
 )
+from napari_autostructn2v.cli.progress import say
 
 
 def analyze(
@@ -58,6 +59,7 @@ def analyze(
     save_kernel(folder / "kernel.tif", analysis.kernel, overwrite=overwrite)
     draw_analysis(folder / "noise.png", analysis, overwrite=overwrite)
     if not quiet:
+        say(*image.notices)
         typer.echo(analysis.verdict.summary)
         for z in analysis.kernel if analysis.kernel.ndim == 3 else [analysis.kernel]:
             typer.echo("\n".join(" ".join("█" if pixel else "·" for pixel in row) for row in z) + "\n")
@@ -66,6 +68,7 @@ def analyze(
 
 def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")]) -> None:
     """Say what a stack or a model bundle holds."""
+    notices: tuple[str, ...] = ()
     if file.suffix.lower() == ".zip":
         from napari_autostructn2v.learning.model import load_model
 
@@ -93,5 +96,7 @@ def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")
             if size is None
             else f"{size.z:g} × {size.y:g} × {size.x:g} {size.unit} (ZYX)",
         }
+        notices = image.notices
     for key, value in facts.items():
         typer.echo(f"{key + ':':18s} {value}")
+    say(*notices)

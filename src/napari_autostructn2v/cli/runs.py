@@ -29,13 +29,13 @@ from napari_autostructn2v.cli.options import (
     refuse_own_input,
     region_of,
 )
-from napari_autostructn2v.cli.progress import console, follow
+from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import Event
 
 if TYPE_CHECKING:
     from napari_autostructn2v import pipeline
-    from napari_autostructn2v.io import VoxelSize
+    from napari_autostructn2v.io import ImageFile
 
 
 def run(
@@ -76,6 +76,8 @@ def run(
     image = read_stack(input)
     check_stack_place(output, overwrite=overwrite, dtype=as_stack(image.array, mode).scale.dtype)
     refuse_own_input(output, input)
+    if not quiet:
+        say(*image.notices)
     config = Config.from_preset(preset)
     with distributed.process_group():
         if not distributed.is_leader():
@@ -96,7 +98,7 @@ def run(
                 output=output,
             )
             events = pipeline.run(image.array, request, device=device, folder=folder)
-            _finish(events, folder, output, image.voxel_size, overwrite, quiet)
+            _finish(events, folder, output, image, overwrite, quiet)
         distributed.broadcast(None)
 
 
@@ -127,16 +129,18 @@ def resume(
     image = run_folder.read_input()
     check_stack_place(target, overwrite=overwrite, dtype=as_stack(image.array).scale.dtype)
     refuse_own_input(target, image.path)
+    if not quiet:
+        say(*image.notices)
     with hold_output(target):
         events = pipeline.resume(folder, device=device)
-        _finish(events, folder, target, image.voxel_size, overwrite, quiet)
+        _finish(events, folder, target, image, overwrite, quiet)
 
 
 def _finish(
     events: Generator[Event, Any, pipeline.Result],
     folder: Path,
     output: Path,
-    voxel_size: VoxelSize | None,
+    image: ImageFile,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -146,14 +150,21 @@ def _finish(
     from napari_autostructn2v.runs.folder import RunFolder
 
     result = follow(events, quiet)
-    write = partial(write_stack, output, result.denoised, voxel_size=voxel_size, overwrite=overwrite)
+    write = partial(
+        write_stack,
+        output,
+        result.denoised,
+        voxel_size=image.voxel_size,
+        heading=image.heading,
+        overwrite=overwrite,
+    )
     follow(retry_when_full(write, output.parent), quiet)
     run_folder = RunFolder(folder)
     with run_folder.hold():
         run_folder.forget_earlier()
     if not quiet:
         stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
-        console.print(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.", sep="\n")
+        say(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.")
 
 
 def demo(

@@ -19,6 +19,7 @@ from zarr.core.sync import sync
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io.formats import OME_ZARR
 from napari_autostructn2v.io.image import (
+    Heading,
     ImageFile,
     VoxelSize,
     measured_by_axis,
@@ -160,7 +161,7 @@ def create(
     )
 
 
-def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
+def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
     """Write a new OME-Zarr group slice by slice.
 
     Parameters
@@ -172,6 +173,8 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
         written.
     voxel_size
         Of the image; None if unknown.
+    heading
+        Not used.
     """
     dtype = stored_dtype(array.dtype, OME_ZARR.dtypes)
     try:

@@ -16,6 +16,7 @@ from tifffile import PHOTOMETRIC
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io.formats import TIFF
 from napari_autostructn2v.io.image import (
+    Heading,
     ImageFile,
     VoxelSize,
     measured,
@@ -277,7 +278,7 @@ def _imagej_voxel_size(tif: tifffile.TiffFile, ndim: int) -> VoxelSize | None:
     return measured(abs(z), edges["y"], edges["x"], unit, digits=6)  # fractions hold no more
 
 
-def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
+def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
     """Write a new TIFF slice by slice: OME-TIFF if name, size or type ask for it, else ImageJ TIFF.
 
     Parameters
@@ -289,6 +290,8 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
         float64 is written.
     voxel_size
         Written into the file; None if unknown.
+    heading
+        Not used: a TIFF has no place for more than that.
     """
     holding = Stack(array).scale.dtype
     dtype, kind, options = _layout(path, tuple(array.shape), array.dtype, holding, voxel_size)

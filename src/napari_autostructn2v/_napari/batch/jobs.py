@@ -12,7 +12,7 @@ import numpy as np
 from napari_autostructn2v._napari.session.jobs import Stream
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import Event, Notice
-from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.io import Heading, VoxelSize
 from napari_autostructn2v.stack import as_stack
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ class Opened(Protocol):
 
     @property
     def voxel_size(self) -> VoxelSize | None: ...
+
+    @property
+    def heading(self) -> Heading | None: ...
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ def apply_model(
         model,
         path,
         voxel_size=source.voxel_size,
+        heading=source.heading,
         recovery=recovery,
         overwrite=destination.replace,
     )

@@ -82,10 +82,11 @@ class Choice:
 
     @property
     def hint(self) -> str:
-        """A warning about the chosen data in the chosen mode, or nothing."""
+        """Warnings about the chosen data, also in the chosen mode, or nothing."""
         if self.source is None or self.problem:
             return ""
-        return few_slices_notice(as_stack(self.source.array), self.settings.mode) or ""
+        few = few_slices_notice(as_stack(self.source.array), self.settings.mode)
+        return "\n".join([*self.source.notices, *([few] if few else [])])
 
     @property
     def facts(self) -> dict[str, Any]:
