@@ -10,6 +10,7 @@ import mrcfile
 import numpy as np
 import psutil
 import pytest
+import tifffile
 
 from napari_autostructn2v import Config
 from napari_autostructn2v._napari import samples
@@ -112,6 +113,15 @@ def test_a_packed_mrc_says_in_the_data_section_what_room_it_takes(
     workspace = workspace_of(viewer)
     workspace.choose(viewer.add_image(data, **meta))
     assert "unpacked" in workspace.session.choice.hint
+
+
+def test_a_slice_that_lacks_is_told_in_the_data_section(viewer: Any, tmp_path: Path) -> None:
+    for z in (0, 1, 2, 4):
+        tifffile.imwrite(tmp_path / f"{z}.tif", np.full((32, 32), z, np.uint8))
+    (layer,) = viewer.open(str(tmp_path), plugin="napari", stack=True)
+    workspace = workspace_of(viewer)
+    workspace.choose(layer)
+    assert "lacks 3." in workspace.session.choice.hint
 
 
 def test_a_run_folder_opens_as_results_and_analysis(viewer: Any, tmp_path: Path, noisy: np.ndarray) -> None:

@@ -32,6 +32,8 @@ from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v._napari.widgets.bindings import Connections
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.io.slice_numbers import missing_slices
+from napari_autostructn2v.io.tiff import slices_in
 from napari_autostructn2v.noise.patterns import pattern_of
 from napari_autostructn2v.runs.store import RunStore
 
@@ -51,6 +53,17 @@ def workspace_of(viewer: Any) -> Workspace:
     if viewer not in _workspaces:
         _workspaces[viewer] = Workspace(viewer)
     return _workspaces[viewer]
+
+
+def _notices_of_folder(path: Path | None) -> tuple[str, ...]:
+    """What is to be said of a folder of slices, which napari opens by itself."""
+    if path is None or not path.is_dir():
+        return ()
+    try:
+        told = missing_slices(slices_in(path))
+    except OSError:  # it is gone by now
+        return ()
+    return (told,) if told else ()
 
 
 class Workspace:
@@ -112,7 +125,7 @@ class Workspace:
             voxel_size(layer),
             path,
             heading_of(layer.metadata),
-            notices_of(layer.metadata),
+            notices_of(layer.metadata) or _notices_of_folder(path),
         )
         self.session.choice.choose(source, colour_problem(layer))
 
