@@ -13,7 +13,7 @@ import pytest
 from mrcfile.dtypes import HEADER_DTYPE
 
 from napari_autostructn2v import Config, synthetic, train
-from napari_autostructn2v.apply import denoise_to_file, result_path
+from napari_autostructn2v.apply import denoise_to_file, result_paths
 from napari_autostructn2v.errors import DiskFullError, FileError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, mrc_header, packed, read_stack, write_stack
@@ -279,7 +279,7 @@ def test_applying_a_model_takes_the_header_over(tmp_path: Path) -> None:
     image = read_stack(of_all(tmp_path / "a.mrc", noisy))
     config = Config.from_preset("fast").stage1.model_copy(update={"steps": 2})
     model = finish(train(noisy, POINT, config))
-    target = result_path(image.name, image.path, tmp_path, "_denoised")
+    target = result_paths([(image.name, image.path)], tmp_path, "_denoised")[0]
     finish(
         denoise_to_file(
             image.array, model, target, voxel_size=image.voxel_size, heading=image.heading, recovery=0
@@ -296,7 +296,7 @@ def test_applying_a_model_takes_the_header_over(tmp_path: Path) -> None:
 def test_a_file_is_known_by_its_suffix_or_by_its_mark(tmp_path: Path, stack: np.ndarray, name: str) -> None:
     image = read_stack(write_bare(tmp_path / name, stack))
     np.testing.assert_array_equal(image.array, stack)
-    result = result_path(image.name, image.path, tmp_path, "_denoised")
+    result = result_paths([(image.name, image.path)], tmp_path, "_denoised")[0]
     out = write_stack(result, image.array, heading=image.heading)
     assert read_stack(out).format == "MRC"
 
@@ -322,7 +322,7 @@ def test_a_packed_file_is_unpacked_when_it_is_looked_at(
     np.testing.assert_array_equal(image.array[2], stack[2])
     np.testing.assert_array_equal(image.array, stack)
     assert [each.name for each in tmp_path.iterdir()] == [f"a{ending}"]
-    result = result_path(image.name, image.path, tmp_path, "_denoised")
+    result = result_paths([(image.name, image.path)], tmp_path, "_denoised")[0]
     assert result.name == f"a_denoised{plain}"
     out = write_stack(result, image.array, voxel_size=image.voxel_size, heading=image.heading)
     assert header_of(out).nsymbt == 768

@@ -32,8 +32,7 @@ from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v._napari.widgets.bindings import Connections
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
-from napari_autostructn2v.io.slice_numbers import missing_slices
-from napari_autostructn2v.io.tiff import slices_in
+from napari_autostructn2v.io.slice_numbers import missing_slices, slices_in
 from napari_autostructn2v.noise.patterns import pattern_of
 from napari_autostructn2v.runs.store import RunStore
 

@@ -16,7 +16,6 @@ from napari_autostructn2v.cli.options import (
 )
 from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.config import SHARED_LICENSE
-from napari_autostructn2v.errors import FileError
 
 if TYPE_CHECKING:
     from napari_autostructn2v.apply.cluster import Workers
@@ -63,7 +62,7 @@ def apply(
     """
     import torch
 
-    from napari_autostructn2v.apply import denoise_to_file, result_path
+    from napari_autostructn2v.apply import denoise_to_file, result_paths
     from napari_autostructn2v.apply.cluster import SlurmJob, Workers
     from napari_autostructn2v.disk.atomic import make_folder
     from napari_autostructn2v.io import check_stack_place, read_stack
@@ -75,11 +74,7 @@ def apply(
     trained = load_model(model)
     folder = make_folder(out)
     images = [read_stack(path) for path in inputs]  # lazily: a bad one is found before the first is done
-    targets = [result_path(image.name, image.path, folder, "") for image in images]
-    if len(set(targets)) < len(targets):
-        raise FileError(
-            "Two of the inputs have the same name, and so would their outputs. Apply them in turn."
-        )
+    targets = result_paths([(image.name, image.path) for image in images], folder, "")
     if shared is not None and len(images) == 1:
         targets = [folder / f"{images[0].name}.zarr"]
     for image, target in zip(images, targets, strict=True):

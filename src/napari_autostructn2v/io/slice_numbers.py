@@ -1,4 +1,4 @@
-"""The numbers in the names of slices: which of them lack."""
+"""The slices in a folder: which files they are, and which lack by the numbers in their names."""
 
 from __future__ import annotations
 
@@ -7,9 +7,28 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import tifffile
+
+from napari_autostructn2v.io.formats import TIFF
+
 _MOST_TOLD = 5
 
 _MOST_DIGITS = 18
+
+
+def slices_in(folder: Path) -> list[Path]:
+    """The files that are the slices of a folder, in natural order.
+
+    Parameters
+    ----------
+    folder
+        A folder that exists.
+    """
+    return [
+        Path(name)
+        for name in tifffile.natural_sorted(str(p) for p in folder.iterdir() if p.is_file())
+        if name.lower().endswith(TIFF.suffixes) and not Path(name).name.startswith(".")
+    ]
 
 
 def missing_slices(paths: Iterable[Path]) -> str:

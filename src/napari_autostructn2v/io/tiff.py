@@ -22,7 +22,7 @@ from napari_autostructn2v.io.image import (
     stored_dtype,
 )
 from napari_autostructn2v.io.lazy import LazyArray
-from napari_autostructn2v.io.slice_numbers import missing_slices
+from napari_autostructn2v.io.slice_numbers import missing_slices, slices_in
 from napari_autostructn2v.io.tiff_calibration import voxel_size as stated_voxel_size
 from napari_autostructn2v.io.tiff_series import damaged_tiff, only_stack
 from napari_autostructn2v.stack import Stack
@@ -112,21 +112,6 @@ def read_folder(folder: Path) -> ImageFile:
     missing = missing_slices(paths)
     notices = (missing,) if missing else ()
     return ImageFile(array, voxel_size, folder.name, folder, "folder of TIFF slices", notices=notices)
-
-
-def slices_in(folder: Path) -> list[Path]:
-    """The files that are the slices of a folder, in natural order.
-
-    Parameters
-    ----------
-    folder
-        A folder that exists.
-    """
-    return [
-        Path(name)
-        for name in tifffile.natural_sorted(str(p) for p in folder.iterdir() if p.is_file())
-        if name.lower().endswith(TIFF.suffixes) and not Path(name).name.startswith(".")
-    ]
 
 
 def _slice(name: str) -> np.ndarray:

@@ -236,7 +236,8 @@ class Batch:
         sources = (each.path for each in self.entries)
         others = (each.written for each in self.entries if each is not entry)
         forbidden = frozenset(path.resolve() for path in (*sources, *others) if path is not None)
-        return Destination(settings.folder, settings.ending, settings.replace, forbidden)
+        stacks = tuple(each.path for each in self.entries if each is not entry and each.path is not None)
+        return Destination(settings.folder, settings.ending, settings.replace, forbidden, stacks)
 
     # ------------------------------------------------------------------ what a job says
 
