@@ -62,7 +62,7 @@ def test_manifest_names_every_format_that_napari_does_not_open() -> None:
     from napari_autostructn2v.io.formats import FORMATS
 
     ours = [known for known in FORMATS if known not in OPENED_BY_OTHERS]
-    patterns = [f"*{suffix}" for known in ours for suffix in known.suffixes]
+    patterns = [f"*{suffix}" for known in ours for suffix in known.patterns]
     readers = MANIFEST.contributions.readers or ()
     assert [(reader.filename_patterns, reader.accepts_directories) for reader in readers] == [
         (patterns, True)

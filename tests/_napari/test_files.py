@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import mrcfile
 import numpy as np
 import psutil
 import pytest
+import tifffile
 
 from napari_autostructn2v import Config
 from napari_autostructn2v._napari import samples
+from napari_autostructn2v._napari.canvas.placement import Placement
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.files import get_reader, write_image
+from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
@@ -81,6 +85,43 @@ def test_a_layer_goes_to_mrc_and_back(viewer: Any, tmp_path: Path, noisy: np.nda
     back = read_stack(written)
     np.testing.assert_allclose(np.asarray(back.array), noisy, rtol=1e-6)
     assert back.voxel_size == VoxelSize(2, 1, 1)
+
+
+def test_what_an_mrc_file_says_is_kept_on_layers_and_written_again(
+    viewer: Any, tmp_path: Path, noisy: np.ndarray
+) -> None:
+    path = write_stack(tmp_path / "in.mrc", noisy, voxel_size=VoxelSize(2, 1, 1))
+    with mrcfile.open(path, mode="r+") as file:
+        file.header.origin = (5, -6, 7)
+        file.header.nxstart = -3
+    ((data, meta, _),) = get_reader(str(path))(str(path))  # type: ignore[misc]
+    placement = Placement.of(viewer.add_image(data, **meta))
+    result = viewer.add_image(noisy, **placement.result(1, noisy.ndim))
+    (written,) = write_image(str(tmp_path / "out.mrc"), *result.as_layer_data_tuple()[:2])
+    with mrcfile.open(written) as file:
+        assert file.header.origin.tolist() == (5, -6, 7)
+        assert file.header.nxstart == -3
+    assert read_stack(written).voxel_size == VoxelSize(2, 1, 1)
+
+
+def test_a_packed_mrc_says_in_the_data_section_what_room_it_takes(
+    viewer: Any, tmp_path: Path, noisy: np.ndarray
+) -> None:
+    path = tmp_path / "in.map.gz"
+    path.write_bytes(gzip.compress(write_stack(tmp_path / "in.map", noisy).read_bytes()))
+    ((data, meta, _),) = get_reader(str(path))(str(path))  # type: ignore[misc]
+    workspace = workspace_of(viewer)
+    workspace.choose(viewer.add_image(data, **meta))
+    assert "unpacked" in workspace.session.choice.hint
+
+
+def test_a_slice_that_lacks_is_told_in_the_data_section(viewer: Any, tmp_path: Path) -> None:
+    for z in (0, 1, 2, 4):
+        tifffile.imwrite(tmp_path / f"{z}.tif", np.full((32, 32), z, np.uint8))
+    (layer,) = viewer.open(str(tmp_path), plugin="napari", stack=True)
+    workspace = workspace_of(viewer)
+    workspace.choose(layer)
+    assert "lacks 3." in workspace.session.choice.hint
 
 
 def test_a_run_folder_opens_as_results_and_analysis(viewer: Any, tmp_path: Path, noisy: np.ndarray) -> None:

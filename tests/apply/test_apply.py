@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from napari_autostructn2v import Config, synthetic, train
-from napari_autostructn2v.apply import denoise_to_file, result_path
+from napari_autostructn2v.apply import denoise_to_file, result_paths
 from napari_autostructn2v.errors import FileError, StackError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack
+from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.io.slice_file import ScratchStack
 from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.learning.model import Model
@@ -92,4 +93,29 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_names_of_results(name: str, origin: str | None, expected: str, tmp_path: Path) -> None:
     source = None if origin is None else Path("/somewhere") / origin
-    assert result_path(name, source, tmp_path, "_new") == tmp_path / expected
+    assert result_paths([(name, source)], tmp_path, "_new")[0] == tmp_path / expected
+
+
+@pytest.mark.parametrize(
+    ("origins", "expected"),
+    [
+        (["a/x.mrc", "b/x.mrc"], ["a_x.mrc", "b_x.mrc"]),
+        (["a/x.mrc", "b/x.tif"], ["x.mrc", "x.tif"]),
+        (["a/x.mrc", "b/X.MRC", "c/y.mrc"], ["a_x.mrc", "b_X.MRC", "y.mrc"]),
+        (["a/run/x.mrc", "b/run/x.mrc"], ["a_run_x.mrc", "b_run_x.mrc"]),
+        (["a/run/x.mrc", "b/run/x.mrc", "a/y/x.mrc"], ["a_run_x.mrc", "b_run_x.mrc", "y_x.mrc"]),
+        (["a/x.map", "a/x.map.gz"], ["x.map", "x_2.map"]),
+        ([None, None], ["x.tif", "x_2.tif"]),
+        (["a/x.mrc", "a/b_x.mrc", "b/x.mrc"], ["x.mrc", "b_x.mrc", "x.mrc"]),
+    ],
+)
+def test_results_of_one_name_are_told_apart(
+    origins: list[str | None], expected: list[str], tmp_path: Path
+) -> None:
+    paths = [None if origin is None else Path("/somewhere") / origin for origin in origins]
+    stacks = [("x" if path is None else stack_name(path), path) for path in paths]
+    found = [path.name for path in result_paths(stacks, tmp_path, "")]
+    assert len({name.casefold() for name in found}) == len(found)
+    if len(set(expected)) == len(expected):
+        for name, wanted in zip(found, expected, strict=True):
+            assert name == wanted or (name.endswith(wanted) and "somewhere" in name)

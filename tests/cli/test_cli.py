@@ -1,11 +1,13 @@
 """The command line: the main job, its files, its exit codes, and Ctrl-C."""
 
+import gzip
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import mrcfile
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -190,3 +192,41 @@ def test_a_part_that_cannot_be_is_refused_before_anything_is_trained(
 
 def test_the_version(invoke):
     assert invoke("--version").stdout.strip() == __version__
+
+
+def test_what_a_packed_file_takes_is_said_and_its_header_reaches_the_result(invoke, tomogram, tmp_path):
+    with mrcfile.open(tomogram, mode="r+") as file:
+        file.header.origin = (1, 2, -3)
+    packed = tmp_path / "tomo.map.gz"
+    packed.write_bytes(gzip.compress(tomogram.read_bytes()))
+    told = invoke("info", packed)
+    assert told.exit_code == 0 and "unpacked beside it" in told.output
+    assert invoke("run", packed, tmp_path / "out.mrc", "--quiet").exit_code == 0
+    model = next((tmp_path / "out_run").rglob("model.zip"))
+    assert "unpacked" in invoke("apply", model, packed, "--out", tmp_path / "applied").output
+    for result in (tmp_path / "out.mrc", tmp_path / "applied" / "tomo.map"):
+        with mrcfile.open(result) as file:
+            assert file.header.origin.tolist() == (1, 2, -3)
+
+
+def test_names_are_printed_as_they_are(invoke, tomogram, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "grid [1] [bold]x[red] :smile:"
+    place.mkdir()
+    source = tomogram.rename(place / "ts [bin4] [red].mrc")
+    result = place / "a rather long name, so that the line is longer than a terminal is wide [x].mrc"
+    said = invoke("run", source, result)
+    assert said.exit_code == 0 and str(result) in said.output
+    model = next(place.rglob("model.zip"))
+    said = invoke("apply", model, source, "--out", place / "res [y]")
+    assert f"Written: {place / 'res [y]' / source.name}" in said.output
+    said = invoke("analyze", source, "--out", place / "noise [z]")
+    assert str(place / "noise [z]") in said.output
+    assert source.name in invoke("info", source).output
+
+
+def test_names_in_errors_are_printed_as_they_are(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["autostructn2v", "info", str(tmp_path / "[b]none[/b] [/] :smile:.mrc")])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "[b]none[/b] [/] :smile:.mrc" in capsys.readouterr().err

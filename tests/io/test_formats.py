@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from napari_autostructn2v import Config, synthetic, train
-from napari_autostructn2v.apply import denoise_to_file, result_path
+from napari_autostructn2v.apply import denoise_to_file, result_paths
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
-from napari_autostructn2v.io import ImageFile, VoxelSize, formats, read_stack, write_stack
+from napari_autostructn2v.io import Heading, ImageFile, VoxelSize, formats, read_stack, write_stack
 from napari_autostructn2v.io.formats import Format
 from napari_autostructn2v.kernel import POINT
 
@@ -27,7 +27,7 @@ def dump(monkeypatch: pytest.MonkeyPatch) -> Format:
     def read(path: Path) -> ImageFile:
         return ImageFile(np.load(path, mmap_mode="r"), None, path.stem, path, "dump")
 
-    def write(path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
+    def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
         with path.open("wb") as file:
             np.save(file, np.asarray(array[...], np.float32))
 
@@ -49,7 +49,7 @@ def test_a_model_is_applied_to_a_made_up_format(dump: Format, tmp_path: Path) ->
     noisy = synthetic.sample("scan_lines", shape=(4, 80, 80), seed=1).noisy
     config = Config.from_preset("fast").stage1.model_copy(update={"steps": 2})
     image = read_stack(write_stack(tmp_path / "a.dump", noisy))
-    target = result_path(image.name, image.path, tmp_path, "_denoised")
+    target = result_paths([(image.name, image.path)], tmp_path, "_denoised")[0]
     assert target == tmp_path / "a_denoised.dump"
     model = finish(train(noisy, POINT, config))
     assert read_stack(finish(denoise_to_file(image.array, model, target))).format == dump.name

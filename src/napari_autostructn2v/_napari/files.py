@@ -13,7 +13,12 @@ from napari.utils.notifications import Notification, NotificationSeverity, notif
 
 from napari_autostructn2v._napari.canvas.layer_names import RESULTS
 from napari_autostructn2v._napari.canvas.placement import Placement
-from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData, image_layer, voxel_size_of
+from napari_autostructn2v._napari.canvas.voxel_sizes import (
+    LayerData,
+    heading_of,
+    image_layer,
+    voxel_size_of,
+)
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.layer_data import layer_data
 from napari_autostructn2v._napari.session.run_files import open_run
@@ -60,7 +65,7 @@ def read_run_folder(path: str) -> list[LayerData]:
             continue
         array, meta, kind = image_layer(read_stack(file), name=title)
         placement = placement or _placement(name, array.shape, meta)
-        layers.append((array, {**meta, **placement.beside(len(layers), len(array.shape))}, kind))
+        layers.append((array, {**meta, **placement.result(len(layers), len(array.shape))}, kind))
     parts = ("spectrum", "peaks", "autocorrelation", "kernel")
     *images, kernel_file = (folder / "analysis" / f"{part}.tif" for part in parts)
     if placement is not None and all(file.exists() for file in (*images, kernel_file)):
@@ -77,13 +82,15 @@ def _placement(name: str, shape: tuple[int, ...], meta: dict[str, Any]) -> Place
     scale = tuple(meta.get("scale", (1.0,) * len(shape)))
     size = np.array(shape[-2:]) * scale[-2:]
     units = tuple(meta.get("units", ("pixel",) * len(shape)))
-    return Placement(name, scale, (0.0,) * len(shape), units, -np.array(scale[-2:]) / 2, size)
+    corner, heading = -np.array(scale[-2:]) / 2, heading_of(meta["metadata"])
+    return Placement(name, scale, (0.0,) * len(shape), units, corner, size, heading)
 
 
 def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write one image layer in the format of the suffix; napari's dialog has asked about overwriting."""
     size = voxel_size_of(meta.get("scale"), meta.get("units"))
-    return [str(write_stack(path, data, voxel_size=size, overwrite=True))]
+    heading = heading_of(meta.get("metadata") or {})
+    return [str(write_stack(path, data, voxel_size=size, heading=heading, overwrite=True))]
 
 
 PLUGIN = "napari-autostructn2v"

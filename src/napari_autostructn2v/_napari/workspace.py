@@ -18,7 +18,7 @@ from napari_autostructn2v._napari.canvas.left_out_layer import LeftOutLayer
 from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.canvas.placement import slice_shown
 from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
-from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
+from napari_autostructn2v._napari.canvas.voxel_sizes import heading_of, notices_of, voxel_size
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.picked_peak import PickedPeak
 from napari_autostructn2v._napari.review.quick_look_layer import QuickLookLayer
@@ -33,6 +33,7 @@ from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v._napari.widgets.bindings import Connections
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.io.slice_numbers import missing_slices, slices_in
 from napari_autostructn2v.noise.patterns import pattern_of
 from napari_autostructn2v.runs.store import RunStore
 
@@ -52,6 +53,17 @@ def workspace_of(viewer: Any) -> Workspace:
     if viewer not in _workspaces:
         _workspaces[viewer] = Workspace(viewer)
     return _workspaces[viewer]
+
+
+def _notices_of_folder(path: Path | None) -> tuple[str, ...]:
+    """What is to be said of a folder of slices, which napari opens by itself."""
+    if path is None or not path.is_dir():
+        return ()
+    try:
+        told = missing_slices(slices_in(path))
+    except OSError:  # it is gone by now
+        return ()
+    return (told,) if told else ()
 
 
 class Workspace:
@@ -110,7 +122,14 @@ class Workspace:
 
     def _take_source(self, layer: Image) -> None:
         path = Path(layer.source.path) if layer.source.path else None
-        source = Source(layer.name, grey_values(layer), voxel_size(layer), path)
+        source = Source(
+            layer.name,
+            grey_values(layer),
+            voxel_size(layer),
+            path,
+            heading_of(layer.metadata),
+            notices_of(layer.metadata) or _notices_of_folder(path),
+        )
         self.session.choice.choose(source, colour_problem(layer))
 
     @property

@@ -256,6 +256,7 @@ def denoise_whole(task: Task) -> None:
             model,
             task.target,
             voxel_size=image.voxel_size,
+            heading=image.heading,
             recovery=task.recovery,
             average=task.average,
             device=task.device,

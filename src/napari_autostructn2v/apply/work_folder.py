@@ -133,7 +133,7 @@ class WorkFolder:
         image, stack, _ = self.task.open()
         shape = (depth, *stack.shape[1:]) if len(stack.input_shape) == 3 else stack.input_shape
         with write_atomically(path, overwrite=False) as beside:
-            create(beside, shape, stack.scale.dtype, image.voxel_size, slices_in_chunk)
+            create(beside, shape, stack.scale.dtype, image.voxel_size, slices_in_chunk, image.heading)
 
     def make_result(self) -> None:
         """Make the image of the result, to be filled in.

@@ -45,5 +45,5 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        console.print("[red]Error:[/red]", Text(log_and_explain(error)), highlight=False, soft_wrap=True)
+        console.print(Text("Error:", "red"), log_and_explain(error), soft_wrap=True)
         sys.exit(ExitCode.FAILED)

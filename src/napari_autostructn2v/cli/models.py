@@ -14,9 +14,8 @@ from napari_autostructn2v.cli.options import (
     RecoveryOption,
     refuse_own_input,
 )
-from napari_autostructn2v.cli.progress import console, follow
+from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.config import SHARED_LICENSE
-from napari_autostructn2v.errors import FileError
 
 if TYPE_CHECKING:
     from napari_autostructn2v.apply.cluster import Workers
@@ -63,7 +62,7 @@ def apply(
     """
     import torch
 
-    from napari_autostructn2v.apply import denoise_to_file, result_path
+    from napari_autostructn2v.apply import denoise_to_file, result_paths
     from napari_autostructn2v.apply.cluster import SlurmJob, Workers
     from napari_autostructn2v.disk.atomic import make_folder
     from napari_autostructn2v.io import check_stack_place, read_stack
@@ -75,11 +74,7 @@ def apply(
     trained = load_model(model)
     folder = make_folder(out)
     images = [read_stack(path) for path in inputs]  # lazily: a bad one is found before the first is done
-    targets = [result_path(image.name, image.path, folder, "") for image in images]
-    if len(set(targets)) < len(targets):
-        raise FileError(
-            "Two of the inputs have the same name, and so would their outputs. Apply them in turn."
-        )
+    targets = result_paths([(image.name, image.path) for image in images], folder, "")
     if shared is not None and len(images) == 1:
         targets = [folder / f"{images[0].name}.zarr"]
     for image, target in zip(images, targets, strict=True):
@@ -87,6 +82,8 @@ def apply(
         refuse_own_input(target, image.path)
         if shared is None:  # else what is there may be of the work that goes on
             check_stack_place(target, overwrite=overwrite, dtype=dtype)
+    if not quiet:
+        say(*(notice for image in images for notice in image.notices))
     if shared is not None:
         _apply_shared(shared, model, inputs, targets, recovery, average, device, overwrite, quiet)
         return
@@ -98,6 +95,7 @@ def apply(
             trained,
             target,
             voxel_size=image.voxel_size,
+            heading=image.heading,
             recovery=recovery,
             average=average,
             device=device,
@@ -105,7 +103,7 @@ def apply(
         )
         follow(events, quiet, label=image.name)
         if not quiet:
-            console.print(f"Written: {target}", highlight=False)
+            say(f"Written: {target}")
 
 
 def _apply_shared(
@@ -143,7 +141,7 @@ def _apply_shared(
             follow(denoise_many(tasks, client), quiet, label=f"{len(tasks)} stacks")
     if not quiet:
         for target in targets:
-            console.print(f"Written: {target}", highlight=False)
+            say(f"Written: {target}")
 
 
 def export(
@@ -181,6 +179,6 @@ def export(
         overwrite=overwrite,
     )
     if (notice := notch_notice(trained)) is not None:
-        console.print(notice, highlight=False)
+        say(notice)
     if not quiet:
-        console.print(f"Written, and it passes the test run of the Model Zoo: {output}", highlight=False)
+        say(f"Written, and it passes the test run of the Model Zoo: {output}")

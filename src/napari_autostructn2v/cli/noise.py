@@ -19,7 +19,7 @@ from napari_autostructn2v.cli.options import (
     left_out_of,
     region_of,
 )
-from napari_autostructn2v.cli.progress import follow
+from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.errors import StackError
 
 
@@ -64,6 +64,7 @@ def analyze(
     save_kernel(folder / "kernel.tif", analysis.kernel, overwrite=overwrite)
     draw_analysis(folder / "noise.png", analysis, overwrite=overwrite)
     if not quiet:
+        say(*image.notices)
         typer.echo(analysis.verdict.summary)
         for z in analysis.kernel if analysis.kernel.ndim == 3 else [analysis.kernel]:
             typer.echo("\n".join(" ".join("█" if pixel else "·" for pixel in row) for row in z) + "\n")
@@ -72,6 +73,7 @@ def analyze(
 
 def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")]) -> None:
     """Say what a stack or a model bundle holds."""
+    notices: tuple[str, ...] = ()
     if file.suffix.lower() == ".zip":
         from napari_autostructn2v.learning.model import load_model
 
@@ -107,5 +109,7 @@ def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")
             else f"{size.z:g} × {size.y:g} × {size.x:g} {size.unit} (ZYX)",
             "not measured": not_measured,
         }
+        notices = image.notices
     for key, value in facts.items():
         typer.echo(f"{key + ':':18s} {value}")
+    say(*notices)

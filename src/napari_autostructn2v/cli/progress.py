@@ -27,7 +27,8 @@ from napari_autostructn2v.events import (
 
 Result = TypeVar("Result")
 
-console = Console(stderr=True)
+# names of files and what they hold are printed as they are: none of it is markup, or the name of a picture
+console = Console(stderr=True, markup=False, highlight=False, emoji=False)
 
 
 class ExitCode(IntEnum):
@@ -36,6 +37,18 @@ class ExitCode(IntEnum):
     OK = 0
     FAILED = 3
     INTERRUPTED = 130
+
+
+def say(*lines: str) -> None:
+    """Print lines as they are, for people; a name is never broken in two.
+
+    Parameters
+    ----------
+    *lines
+        Each on a line of its own.
+    """
+    if lines:
+        console.print(*lines, sep="\n", soft_wrap=True)
 
 
 def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") -> Result:
@@ -61,11 +74,11 @@ def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") 
         After Ctrl-C, with :attr:`ExitCode.INTERRUPTED`.
     """
     progress = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         disable=quiet,
     )
@@ -75,7 +88,7 @@ def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") 
             if interrupted:
                 events.close()
                 progress.stop()
-                console.print("Stopped. The same command goes on from here.")
+                say("Stopped. The same command goes on from here.")
                 raise typer.Exit(ExitCode.INTERRUPTED)
             try:
                 bars.show(next(events))
@@ -97,7 +110,7 @@ class _Bars:
         """Move the bar that an event belongs to."""
         if self._waiting and not isinstance(event, Waiting):
             self._waiting = ""
-            self._progress.console.print("Going on.", highlight=False)
+            say("Going on.")
         match event:
             case StageStarted(stage=stage):
                 self._stage = {
@@ -111,7 +124,7 @@ class _Bars:
             case TrainingStarted(steps=steps, step=step, device=device):
                 if device != self._device:
                     self._device = device
-                    self._progress.console.print(f"Training on {device}", highlight=False)
+                    say(f"Training on {device}")
                 self._training = self._progress.add_task(
                     self._stage.replace("denoising", "training"), total=steps, completed=step, note=""
                 )
@@ -125,11 +138,9 @@ class _Bars:
                 self._progress.update(self._prediction, completed=done, total=total)
             case Waiting(reason=reason) if not self._waiting:
                 self._waiting = reason
-                self._progress.console.print(
-                    f"{reason} The run waits, and goes on by itself; Ctrl-C ends it.", highlight=False
-                )
+                say(f"{reason} The run waits, and goes on by itself; Ctrl-C ends it.")
             case Notice(message=message):
-                self._progress.console.print(message, highlight=False)
+                say(message)
 
 
 @contextmanager

@@ -32,13 +32,13 @@ from napari_autostructn2v.cli.options import (
     refuse_own_input,
     region_of,
 )
-from napari_autostructn2v.cli.progress import console, follow
+from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.config import Config
 from napari_autostructn2v.events import Event
 
 if TYPE_CHECKING:
     from napari_autostructn2v import pipeline
-    from napari_autostructn2v.io import VoxelSize
+    from napari_autostructn2v.io import ImageFile
 
 
 def run(
@@ -81,6 +81,8 @@ def run(
     image = read_stack(input)
     check_stack_place(output, overwrite=overwrite, dtype=as_stack(image.array, mode).scale.dtype)
     refuse_own_input(output, input)
+    if not quiet:
+        say(*image.notices)
     config = Config.from_preset(preset)
     left_out = left_out_of(leave_out, image.array.shape)
     with distributed.process_group():
@@ -104,7 +106,7 @@ def run(
                 output=output,
             )
             events = pipeline.run(image.array, request, device=device, folder=folder)
-            _finish(events, folder, output, image.voxel_size, overwrite, quiet)
+            _finish(events, folder, output, image, overwrite, quiet)
         distributed.broadcast(None)
 
 
@@ -135,16 +137,18 @@ def resume(
     image = run_folder.read_input()
     check_stack_place(target, overwrite=overwrite, dtype=as_stack(image.array).scale.dtype)
     refuse_own_input(target, image.path)
+    if not quiet:
+        say(*image.notices)
     with hold_output(target):
         events = pipeline.resume(folder, device=device)
-        _finish(events, folder, target, image.voxel_size, overwrite, quiet)
+        _finish(events, folder, target, image, overwrite, quiet)
 
 
 def _finish(
     events: Generator[Event, Any, pipeline.Result],
     folder: Path,
     output: Path,
-    voxel_size: VoxelSize | None,
+    image: ImageFile,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -154,14 +158,21 @@ def _finish(
     from napari_autostructn2v.runs.folder import RunFolder
 
     result = follow(events, quiet)
-    write = partial(write_stack, output, result.denoised, voxel_size=voxel_size, overwrite=overwrite)
+    write = partial(
+        write_stack,
+        output,
+        result.denoised,
+        voxel_size=image.voxel_size,
+        heading=image.heading,
+        overwrite=overwrite,
+    )
     follow(retry_when_full(write, output.parent), quiet)
     run_folder = RunFolder(folder)
     with run_folder.hold():
         run_folder.forget_earlier()
     if not quiet:
         stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
-        console.print(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.", sep="\n")
+        say(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.")
 
 
 def demo(

@@ -15,10 +15,11 @@ import numpy as np
 from napari_autostructn2v.disk.atomic import check_place, write_atomically
 from napari_autostructn2v.errors import FileError, StackError
 from napari_autostructn2v.io import formats
-from napari_autostructn2v.io.image import ImageFile, Unit, VoxelSize
+from napari_autostructn2v.io.image import PACKINGS, Heading, ImageFile, Unit, VoxelSize
 from napari_autostructn2v.stack import Stack
 
 __all__ = [
+    "Heading",
     "ImageFile",
     "Unit",
     "VoxelSize",
@@ -39,8 +40,9 @@ def read_stack(path: str | Path) -> ImageFile:
     Parameters
     ----------
     path
-        An MRC file (.mrc .rec .map .st .ali), a TIFF, OME-TIFF or ImageJ TIFF, an OME-Zarr folder (NGFF 0.4
-        or 0.5), or a folder of TIFF slices of one shape, taken in natural order (2 before 10).
+        An MRC file (.mrc .rec .map .st .ali and others, also packed as .gz or .bz2), a TIFF, OME-TIFF or
+        ImageJ TIFF, an OME-Zarr folder (NGFF 0.4 or 0.5), or a folder of TIFF slices of one shape, taken in
+        natural order (2 before 10).
 
     Returns
     -------
@@ -116,6 +118,10 @@ def _read(path: Path) -> ImageFile:
     if not path.is_file():
         raise FileError(f"{path} is no file but a device or a pipe. Choose a file.")
     if named is None:
+        named = formats.format_of_content(path)
+    if named is None and path.suffix.lower() in PACKINGS:
+        raise FileError(f"{path.name} is packed. Unpack it first, and open what was in it.")
+    if named is None:
         raise FileError(
             f"{path.name} ends in {path.suffix.lower()!r}, which is not known here. Known are "
             f"{formats.suffixes_in_words()}, and a folder of TIFF slices. Convert the file, or rename it if "
@@ -148,7 +154,12 @@ def _check(image: ImageFile) -> None:
 
 
 def write_stack(
-    path: str | Path, array: Any, *, voxel_size: VoxelSize | None = None, overwrite: bool = False
+    path: str | Path,
+    array: Any,
+    *,
+    voxel_size: VoxelSize | None = None,
+    heading: Heading | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a stack, slice by slice, in the format of the suffix.
 
@@ -159,12 +170,15 @@ def write_stack(
     Parameters
     ----------
     path
-        Ends in .mrc (.rec .map .st .ali), .ome.tif (OME-TIFF), .tif (ImageJ TIFF) or .zarr (OME-Zarr). A .tif
-        beyond 4 GB or of float64, which ImageJ's own format cannot hold, is written as OME-TIFF.
+        Ends in .mrc (or another suffix of MRC), .ome.tif (OME-TIFF), .tif (ImageJ TIFF) or .zarr (OME-Zarr).
+        A .tif beyond 4 GB or of float64, which ImageJ's own format cannot hold, is written as OME-TIFF.
     array
         Shape (Z, Y, X) or (Y, X); anything that can be sliced. Never read whole.
     voxel_size
         Written into the file; None if unknown.
+    heading
+        Of the file that the stack was made of: what that says beside its pixels is taken over if the format
+        and the shape are the same. None if there is none.
     overwrite
         Replace what is there.
 
@@ -191,7 +205,7 @@ def write_stack(
     if overwrite and os.path.isdir(path) and formats.format_of_folder(path) is not chosen:
         raise FileError(f"{path} is a folder of something else and is not replaced. Choose another name.")
     with write_atomically(path, overwrite=overwrite) as beside:
-        chosen.write(beside, array, voxel_size)
+        chosen.write(beside, array, voxel_size, heading)
     return path
 
 
@@ -221,6 +235,8 @@ def check_stack_place(path: Path, *, overwrite: bool, dtype: Any = np.float32) -
         raise FileError(
             f"Cannot tell the format from the name {path.name}. End it in {formats.suffixes_in_words()}."
         )
+    if path.suffix.lower() in PACKINGS:
+        raise FileError(f"{path.name} would be packed, which is not done here. Choose the name {path.stem}.")
     needed = np.dtype(dtype).name
     if needed not in chosen.dtypes:
         others = " or ".join(known.suffixes[0] for known in formats.FORMATS if needed in known.dtypes)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_autostructn2v.io.image import ImageFile, VoxelSize
+from napari_autostructn2v.io.image import PACKINGS, Heading, ImageFile, VoxelSize
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,17 @@ class Format:
     suffixes
         Lower case, the usual one first.
     module
-        Where its ``read(path)`` and ``write(path, array, voxel_size)`` are, imported when they are needed.
+        Where its ``read(path)`` and ``write(path, array, voxel_size, heading)`` are, imported when they are
+        needed.
     dtypes
         Names of the data types it can hold.
     folder_marks
         If a stack is a folder: the names of files one of which is in it. Empty if it is a file.
+    mark
+        What each of its files holds at a certain byte, by which one with another suffix is told; None if
+        there is no such thing.
+    packings
+        Suffixes of files that are packed as a whole and read all the same.
     """
 
     name: str
@@ -38,6 +44,8 @@ class Format:
     module: str
     dtypes: tuple[str, ...]
     folder_marks: tuple[str, ...] = ()
+    mark: tuple[int, bytes] | None = None
+    packings: tuple[str, ...] = ()
 
     @property
     def is_folder(self) -> bool:
@@ -54,7 +62,12 @@ class Format:
         """
         return importlib.import_module(self.module).read(path)
 
-    def write(self, path: Path, array: Any, voxel_size: VoxelSize | None) -> None:
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Endings of all files that are read, packed ones too."""
+        return (*self.suffixes, *(end + pack for end in self.suffixes for pack in self.packings))
+
+    def write(self, path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
         """Write a new stack (Z, Y, X) or (Y, X), slice by slice.
 
         Parameters
@@ -65,8 +78,10 @@ class Format:
             Shape (Z, Y, X) or (Y, X), anything that can be sliced.
         voxel_size
             Written into the file; None if unknown.
+        heading
+            Of the file that the stack was made of; None if there is none.
         """
-        importlib.import_module(self.module).write(path, array, voxel_size)
+        importlib.import_module(self.module).write(path, array, voxel_size, heading)
 
 
 TIFF = Format(
@@ -77,9 +92,11 @@ TIFF = Format(
 )
 MRC = Format(
     "MRC",
-    (".mrc", ".rec", ".map", ".st", ".ali"),
+    (".mrc", ".rec", ".map", ".st", ".ali", ".preali", ".mrcs", ".ccp4"),
     "napari_autostructn2v.io.mrc",
     ("int8", "int16", "uint8", "uint16", "float16", "float32"),  # uint8 as uint16
+    mark=(208, b"MAP "),
+    packings=PACKINGS,
 )
 OME_ZARR = Format(
     "OME-Zarr",
@@ -102,10 +119,38 @@ def format_of(path: Path) -> Format | None:
     Parameters
     ----------
     path
-        Any path; whether something is there does not matter.
+        Any path; whether something is there does not matter. What is packed is of the format that is packed.
     """
-    suffix = path.suffix.lower()
-    return next((known for known in FORMATS if suffix in known.suffixes), None)
+    packing, suffix = "", path.suffix.lower()
+    if suffix in PACKINGS:
+        packing, suffix = suffix, Path(path.stem).suffix.lower()
+    for known in FORMATS:
+        if suffix in known.suffixes and (not packing or packing in known.packings):
+            return known
+    return None
+
+
+def format_of_content(path: Path) -> Format | None:
+    """The format of a file whose suffix says nothing, by its mark; None if it bears none.
+
+    Parameters
+    ----------
+    path
+        A file that exists.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    for known in FORMATS:
+        if known.mark is not None:
+            place, mark = known.mark
+            with path.open("rb") as file:
+                file.seek(place)
+                if file.read(len(mark)) == mark:
+                    return known
+    return None
 
 
 def format_of_folder(folder: Path) -> Format | None:

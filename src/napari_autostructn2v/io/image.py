@@ -16,6 +16,9 @@ from napari_autostructn2v.errors import ConfigError
 Unit = Literal["nm", "um", "angstrom", "pixel"]
 """Unit of a voxel size; ``pixel`` says that the physical unit is not known."""
 
+PACKINGS = (".gz", ".bz2")
+"""Put behind the suffix of a file that is packed as a whole."""
+
 _NANOMETRES = {"nm": 1.0, "um": 1e3, "angstrom": 0.1}
 
 # Spellings met in files, after NFKC and lower-casing: the unit here, and how many of it one of them is.
@@ -76,6 +79,14 @@ class VoxelSize:
         return VoxelSize(z, y, x, unit)
 
 
+class Heading:
+    """What a file says beside its pixels and their size.
+
+    Each format has a kind of its own. A result in the same format takes it over; to all others it means
+    nothing.
+    """
+
+
 @dataclass
 class ImageFile:
     """An opened file.
@@ -92,6 +103,10 @@ class ImageFile:
         Where it was opened.
     format
         In words, such as ``"MRC"`` or ``"OME-TIFF"``.
+    heading
+        What else the file says, for results; None if that is nothing.
+    notices
+        What whoever opens the file should know, each in a sentence.
     """
 
     array: Any
@@ -99,6 +114,8 @@ class ImageFile:
     name: str
     path: Path
     format: str
+    heading: Heading | None = None
+    notices: tuple[str, ...] = ()
 
 
 def stack_name(path: Path) -> str:
@@ -107,9 +124,9 @@ def stack_name(path: Path) -> str:
     Parameters
     ----------
     path
-        The file. Of ``.ome.tif`` both parts are left out.
+        The file. Of ``.ome.tif`` and ``.mrc.gz`` both parts are left out.
     """
-    stem = path.stem
+    stem = Path(path.stem).stem if path.suffix.lower() in PACKINGS else path.stem
     return stem[:-4] if stem.lower().endswith(".ome") else stem
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,15 @@ class LazyArray:
         What is indexed, such as a Zarr array.
     path
         Its file, for messages.
-    leading
-        How many of its first axes, all of length 1, are left out.
+    axes
+        Those of its axes that are kept, in their order; all others are of length 1. None keeps all.
     """
 
-    def __init__(self, array: Any, path: Path, leading: int = 0) -> None:
-        self._array, self._path, self._first = array, path, (0,) * leading
-        self.shape: tuple[int, ...] = tuple(array.shape[leading:])
-        self.chunks: tuple[int, ...] = tuple(array.chunks[leading:])
+    def __init__(self, array: Any, path: Path, axes: Sequence[int] | None = None) -> None:
+        self._array, self._path = array, path
+        self._axes = tuple(range(len(array.shape))) if axes is None else tuple(axes)
+        self.shape: tuple[int, ...] = tuple(array.shape[axis] for axis in self._axes)
+        self.chunks: tuple[int, ...] = tuple(array.chunks[axis] for axis in self._axes)
         self.dtype: np.dtype[Any] = array.dtype
 
     @property
@@ -52,7 +53,19 @@ class LazyArray:
                 f"there is no slice {keys[0]} in {self.shape[0]}"
             )  # what ends a loop over slices
         with damage_in_words(self._path):
-            return self._array[(*self._first, *keys)]
+            return self._array[self._full(keys)]
+
+    def _full(self, keys: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The same key with an index for each axis that is left out."""
+        if len(self._axes) == len(self._array.shape):
+            return keys
+        if Ellipsis in [key for key in keys if not isinstance(key, np.ndarray)]:
+            place = next(i for i, key in enumerate(keys) if key is Ellipsis)
+            keys = (*keys[:place], *[slice(None)] * (self.ndim - len(keys) + 1), *keys[place + 1 :])
+        full: list[Any] = [0] * len(self._array.shape)
+        for axis, key in zip(self._axes, (*keys, *[slice(None)] * (self.ndim - len(keys))), strict=True):
+            full[axis] = key
+        return tuple(full)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[...], dtype=dtype)

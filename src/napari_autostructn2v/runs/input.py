@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def find_input(record: dict[str, Any], copy: Path) -> ImageFile:
     for image in found:
         if is_input(image, record):
             name = record.get("input") or image.name
-            return ImageFile(image.array, image.voxel_size, name, image.path, image.format)
+            return replace(image, name=name)
     if path is None:
         raise RunFolderError(
             "The input of the run is in no file. Start it again from the data it was made of."

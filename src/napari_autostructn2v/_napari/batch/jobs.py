@@ -12,7 +12,8 @@ import numpy as np
 from napari_autostructn2v._napari.session.jobs import Stream
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import Event, Notice
-from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.io import Heading, VoxelSize
+from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.stack import as_stack
 
 if TYPE_CHECKING:
@@ -31,18 +32,26 @@ class Opened(Protocol):
     @property
     def voxel_size(self) -> VoxelSize | None: ...
 
+    @property
+    def heading(self) -> Heading | None: ...
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+
 
 @dataclass(frozen=True)
 class Destination:
     """The folder that results go to as files.
 
     ``forbidden`` are the files that must not be replaced even if others may: sources, and other results.
+    ``others`` are the other stacks, whose results are to have names of their own.
     """
 
     folder: Path
     ending: str
     replace: bool
     forbidden: frozenset[Path]
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +75,7 @@ def apply_model(
     opened: Callable[[], Opened], model: Model, recovery: float, destination: Destination | None
 ) -> Generator[Event, Any, Applied]:
     """Open a stack and denoise it with a trained model, into memory if there is no destination."""
-    from napari_autostructn2v.apply import denoise_to_file, result_path
+    from napari_autostructn2v.apply import denoise_to_file, result_paths
     from napari_autostructn2v.pipeline import denoise_with
 
     source = opened()
@@ -74,7 +83,8 @@ def apply_model(
         denoised = yield from denoise_with(as_stack(source.array, model.mode), model, recovery=recovery)
         return Applied(source, denoised=denoised)
     origin = getattr(source, "path", None)
-    path = result_path(source.name, origin, destination.folder, destination.ending)
+    stacks = [(source.name, origin), *((stack_name(other), other) for other in destination.others)]
+    path = result_paths(stacks, destination.folder, destination.ending)[0]
     if path.resolve() in destination.forbidden:
         raise FileError(
             f"{path} is the source or the result of another entry. Choose another ending or folder."
@@ -84,6 +94,7 @@ def apply_model(
         model,
         path,
         voxel_size=source.voxel_size,
+        heading=source.heading,
         recovery=recovery,
         overwrite=destination.replace,
     )

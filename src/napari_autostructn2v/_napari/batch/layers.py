@@ -19,7 +19,7 @@ from napari_autostructn2v._napari.canvas.placement import (
     stands_alone,
 )
 from napari_autostructn2v._napari.canvas.slices import colour_problem, contrast_limits, grey_values
-from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
+from napari_autostructn2v._napari.canvas.voxel_sizes import heading_of, image_layer, voxel_size
 from napari_autostructn2v._napari.session.state import Source
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.io import ImageFile
@@ -81,7 +81,7 @@ class BatchLayers:
             applied.denoised,
             name=RESULTS["stage2"].format(applied.source.name),
             contrast_limits=contrast_limits(applied.denoised),
-            **placement.beside(free_column(self._viewer, placement), applied.denoised.ndim),
+            **placement.result(free_column(self._viewer, placement), applied.denoised.ndim),
         )
         self._fresh.append(entry)
         self._viewer.layers.selection.active = active
@@ -136,4 +136,4 @@ def source_of(layer: Image) -> Source:
     """
     if problem := colour_problem(layer):
         raise StackError(problem)
-    return Source(layer.name, grey_values(layer), voxel_size(layer))
+    return Source(layer.name, grey_values(layer), voxel_size(layer), heading=heading_of(layer.metadata))

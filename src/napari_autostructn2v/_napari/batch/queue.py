@@ -67,6 +67,8 @@ class Entry:
         The part that is done, 0 to 1.
     written
         The file with its result.
+    notices
+        What the person should know of the stack.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Entry:
     reason: str = ""
     share: float = 0.0
     written: Path | None = None
+    notices: tuple[str, ...] = ()
 
     def settle(self, state: State, reason: str = "") -> None:
         """Change to a state."""
@@ -233,7 +236,8 @@ class Batch:
         sources = (each.path for each in self.entries)
         others = (each.written for each in self.entries if each is not entry)
         forbidden = frozenset(path.resolve() for path in (*sources, *others) if path is not None)
-        return Destination(settings.folder, settings.ending, settings.replace, forbidden)
+        stacks = tuple(each.path for each in self.entries if each is not entry and each.path is not None)
+        return Destination(settings.folder, settings.ending, settings.replace, forbidden, stacks)
 
     # ------------------------------------------------------------------ what a job says
 
@@ -271,7 +275,7 @@ class Batch:
             entry.settle(State.FAILED, outcome.message)
         elif isinstance(outcome, Applied):
             entry.settle(State.DONE)
-            entry.written = outcome.path
+            entry.written, entry.notices = outcome.path, outcome.source.notices
             self.finished.emit(entry, outcome)
 
     # ------------------------------------------------------------------ progress

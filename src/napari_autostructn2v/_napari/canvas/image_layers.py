@@ -139,7 +139,7 @@ class ImageLayers:
             by_slices(denoised),
             name=RESULTS[kind].format(self.placement.name),
             contrast_limits=contrast_limits(denoised),
-            **self.placement.beside(COLUMN[kind], denoised.ndim),
+            **self.placement.result(COLUMN[kind], denoised.ndim),
         )
         self.appeared.emit()
 
@@ -154,7 +154,7 @@ class ImageLayers:
             name=KEPT_RESULT.format(self.placement.name, number),
             contrast_limits=result.contrast_limits,
             visible=False,
-            **self.placement.beside(COLUMN["stage2"], result.ndim),
+            **self.placement.result(COLUMN["stage2"], result.ndim),
         )
         self._viewer.layers.selection.active = active
 

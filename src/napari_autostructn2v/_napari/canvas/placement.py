@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
+from napari_autostructn2v._napari.canvas.voxel_sizes import heading_metadata, heading_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from napari.layers import Layer
     from napari.viewer import Viewer
+
+    from napari_autostructn2v.io import Heading
 
 DERIVED_LAYER = {"napari_autostructn2v": "view"}
 """Metadata of layers that show something about the data and are no data to denoise."""
@@ -39,13 +43,21 @@ class Placement:
     """Upper left corner in world coordinates (y, x)."""
     size: np.ndarray
     """Height and width in world coordinates."""
+    heading: Heading | None = None
+    """What the file of the image says beside its pixels, for results on its grid."""
 
     @classmethod
     def of(cls, layer: Layer) -> Placement:
         """Take the geometry of ``layer``."""
         low, high = _extent(layer)
         return cls(
-            layer.name, tuple(layer.scale), tuple(layer.translate), tuple(layer.units), low, high - low
+            layer.name,
+            tuple(layer.scale),
+            tuple(layer.translate),
+            tuple(layer.units),
+            low,
+            high - low,
+            heading_of(layer.metadata),
         )
 
     def beside(self, column: int, ndim: int) -> dict[str, Any]:
@@ -56,6 +68,10 @@ class Placement:
         translate = np.array(self.translate[-ndim:], dtype=float)
         translate[-1] += column * self.size[1] * (1 + GAP)
         return {"scale": self.scale[-ndim:], "translate": translate, "units": self.units[-ndim:]}
+
+    def result(self, column: int, ndim: int) -> dict[str, Any]:
+        """As :meth:`beside`, for data that may be saved: with what the file of the image says."""
+        return {**self.beside(column, ndim), "metadata": heading_metadata(self.heading)}
 
     def below(self, column: int, shape: tuple[int, ...], span: int = 1, row: int = 1) -> dict[str, Any]:
         """Layer arguments for a picture of its own grid, fitted into ``span`` cells from ``column`` on.

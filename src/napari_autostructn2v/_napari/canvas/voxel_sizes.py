@@ -1,4 +1,4 @@
-"""Voxel sizes of files on layers, and of layers for files."""
+"""What files say on layers, and what layers say for files: voxel sizes, and what else was in the file."""
 
 from __future__ import annotations
 
@@ -6,22 +6,46 @@ from typing import TYPE_CHECKING, Any
 
 import pint
 
-from napari_autostructn2v.io import ImageFile, Unit, VoxelSize
+from napari_autostructn2v.io import Heading, ImageFile, Unit, VoxelSize
 
 if TYPE_CHECKING:
     from napari.layers import Layer
+
+HEADING = "napari_autostructn2v_heading"
+"""In the metadata of a layer: what its file says beside its pixels."""
+
+NOTICES = "napari_autostructn2v_notices"
+"""Likewise: what the person should know of its file."""
 
 UNIT_NAMES: dict[str, Unit] = {"nanometer": "nm", "micrometer": "um", "angstrom": "angstrom"}
 
 
 def image_layer(file: ImageFile, **options: Any) -> LayerData:
-    """A file of the engine as layer data with its voxel size."""
-    meta: dict[str, Any] = {"name": file.name, **options}
+    """A file of the engine as layer data with its voxel size and its heading."""
+    meta: dict[str, Any] = {"name": file.name, "metadata": heading_metadata(file.heading), **options}
+    if file.notices:
+        meta["metadata"][NOTICES] = file.notices
     if file.voxel_size is not None:
         size, ndim = file.voxel_size, len(file.array.shape)
         meta["scale"] = (size.z, size.y, size.x)[-ndim:]
         meta["units"] = (size.unit,) * ndim
     return file.array, meta, "image"
+
+
+def heading_metadata(heading: Heading | None) -> dict[str, Any]:
+    """What is put into the metadata of a layer, so that :func:`heading_of` finds it there."""
+    return {} if heading is None else {HEADING: heading}
+
+
+def heading_of(metadata: dict[str, Any]) -> Heading | None:
+    """What the file of a layer, or the file that it was made of, says beside its pixels."""
+    found = metadata.get(HEADING)
+    return found if isinstance(found, Heading) else None
+
+
+def notices_of(metadata: dict[str, Any]) -> tuple[str, ...]:
+    """What the person should know of the file of a layer."""
+    return tuple(map(str, metadata.get(NOTICES, ())))
 
 
 def voxel_size(layer: Layer) -> VoxelSize | None:

@@ -98,7 +98,7 @@ class RunDialogs:
             self._viewer.layers.remove(layer)
         layer = self._viewer.add_image(array, **{**meta, "name": saved.image.name})
         self._choose(layer)
-        source = Source(layer.name, array, voxel_size(layer), saved.image.path)
+        source = Source(layer.name, array, voxel_size(layer), saved.image.path, saved.image.heading)
         self._session.reopen(saved, source)
         self._outline_training(saved.request.box, layer)
         self._outline_left_out(saved.request.left_out, layer)

@@ -12,7 +12,7 @@ from napari_autostructn2v._napari.session.state import ANALYSIS_SETTINGS, Field,
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import MostlyBlankError, StackError
-from napari_autostructn2v.runs.masks import same_mask
+from napari_autostructn2v.runs.masks import mask_digest
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.survey import few_slices_notice
@@ -55,7 +55,7 @@ class Choice:
 
     def leave_out(self, mask: np.ndarray | None) -> None:
         """Leave out these pixels, or only what is found by itself if None."""
-        if not same_mask(mask, self.left_out):
+        if mask_digest(mask) != mask_digest(self.left_out):
             self.left_out, self.mostly_blank = mask, False
 
     def ask_about(self, error: MostlyBlankError) -> str:
@@ -100,10 +100,11 @@ class Choice:
 
     @property
     def hint(self) -> str:
-        """A warning about the chosen data in the chosen mode, or nothing."""
+        """Warnings about the chosen data, also in the chosen mode, or nothing."""
         if self.source is None or self.problem:
             return ""
-        return few_slices_notice(as_stack(self.source.array), self.settings.mode) or ""
+        few = few_slices_notice(as_stack(self.source.array), self.settings.mode)
+        return "\n".join([*self.source.notices, *([few] if few else [])])
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.config import AnalysisConfig, Config, Mode, NotchChoice, Preset, TrainingConfig
 from napari_autostructn2v.events import Surveyed
-from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.io import Heading, VoxelSize
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.stack import Stack
@@ -75,6 +75,10 @@ class Source:
     voxel_size: VoxelSize | None = None
     path: Path | None = None
     """The file it came from, if any."""
+    heading: Heading | None = None
+    """What that file says beside its pixels."""
+    notices: tuple[str, ...] = ()
+    """What the person should know of the file."""
 
 
 @dataclass(frozen=True, eq=False)

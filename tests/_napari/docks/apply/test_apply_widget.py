@@ -228,8 +228,9 @@ def test_neither_a_source_nor_another_result_is_replaced(
     widget.ending.value = "_new"
     hand.click(widget.run)
     hand.wait(lambda: over(widget))
-    assert states(widget) == [("a.mrc", "done"), ("a.mrc", "failed")]
-    assert "another entry" in widget.message.text()
+    assert states(widget) == [("a.mrc", "done"), ("a.mrc", "done")]
+    names = {path.name for path in tmp_path.glob("*_new.mrc")}
+    assert names == {f"{tmp_path.name}_a_new.mrc", "sub_a_new.mrc"}, "they are told apart"
 
 
 def test_a_dropped_file_becomes_two_layers(

@@ -102,7 +102,7 @@ def _tooltip(entry: Entry) -> str:
     if entry.reason:
         return entry.reason
     if entry.written is not None:
-        return f"Written: {entry.written}"
+        return "\n".join([f"Written: {entry.written}", *entry.notices])
     return str(entry.path or f"The layer {entry.name}")
 
 

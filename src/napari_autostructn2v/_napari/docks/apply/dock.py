@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 FILES = [known for known in FORMATS if not known.is_folder]
-STACK_FILES = f"Stacks ({' '.join(f'*{suffix}' for known in FILES for suffix in known.suffixes)})"
+STACK_FILES = f"Stacks ({' '.join(f'*{suffix}' for known in FILES for suffix in known.patterns)})"
 
 
 class ApplyModelWidget(QWidget):

@@ -180,7 +180,10 @@ class StructuredDenoisingWidget(DockColumn):
         path = self._ask("Save the denoised stack", f"{run.source.name}_denoised.tif", STACK_FILES)
         if path is not None:
             voxels = None if layer is None else voxel_size(layer)
-            write = partial(write_stack, path, run.denoised, voxel_size=voxels, overwrite=True)
+            heading = run.source.heading
+            write = partial(
+                write_stack, path, run.denoised, voxel_size=voxels, heading=heading, overwrite=True
+            )
             self._save(path, write, then=partial(self.session.disk.note_result_saved, run))
 
     def _save_model(self) -> None:
