@@ -21,12 +21,8 @@ from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError, StackError
 from napari_autostructn2v.measured import Measured
 from napari_autostructn2v.scale import Normalisation, Scale, measured_normalisation, measured_scale
-from napari_autostructn2v.unmeasured import Unmeasured
+from napari_autostructn2v.unmeasured import NOTHING_MEASURED, Unmeasured
 from napari_autostructn2v.unmeasured.fill import filled
-
-NOTHING_MEASURED = (
-    "There is nothing to denoise: all values of the stack are the same, no numbers, or left out."
-)
 
 MIN_SIDE = 16
 """Smallest slice side in pixels: below it no network of two levels sees any context."""
@@ -178,9 +174,8 @@ class Stack:
         slices
             Their numbers.
         """
-        return [z for z in slices if self.is_measured(z)] or [
-            z for z in range(self.shape[0]) if self.is_measured(z)
-        ]
+        every = range(self.shape[0])
+        return [z for z in slices if self.is_measured(z)] or [z for z in every if self.is_measured(z)]
 
     def _nearest_measured(self, z: int) -> int:
         for other in sorted(range(self.shape[0]), key=lambda other: (abs(other - z), other)):

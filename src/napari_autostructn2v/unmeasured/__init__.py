@@ -21,6 +21,10 @@ from napari_autostructn2v.unmeasured.spikes import find_spikes
 BLANK, REPLACED = 1, 2
 """What :attr:`Unmeasured.labels` are, apart from 0."""
 
+NOTHING_MEASURED = (
+    "There is nothing to denoise: all values of the stack are the same, no numbers, or left out."
+)
+
 
 class BlankKind(StrEnum):
     """What blank pixels of a slice are, in words."""
