@@ -54,7 +54,9 @@ def reader(corpus: Path) -> None:
     watch = _Watch()
     with TemporaryDirectory() as folder:
         beside = Path(folder) / "case"
-        (Path(folder) / "outside.tif").write_bytes(goods[4].tree[goods[4].name])
+        (Path(folder) / "outside.tif").write_bytes(
+            next(good.tree[good.name] for good in goods if good.name == "imagej.tif")
+        )
         for good in (
             goods if "FUZZ_HARM" not in os.environ else ()
         ):  # so that what libraries load at first use is not counted
@@ -216,7 +218,8 @@ class _Watch:
             self._seen.append(f"{event} {details!r:.200}")
         elif event == "open" and isinstance(details[0], str | bytes | os.PathLike):
             path = os.path.realpath(os.fsdecode(details[0]))
-            if not path.startswith((self._folder + os.sep, *self._free)):
+            # a nameless file is opened by the name of its folder
+            if path != self._folder and not path.startswith((self._folder + os.sep, *self._free)):
                 self._seen.append(f"open {path}")
 
 

@@ -105,14 +105,23 @@ def _changed(name: str, content: bytes, donated: bytes, dice: random.Random) -> 
         return bomb(dice.randrange(4))
     if name.endswith(".safetensors") and dice.random() < 0.4:
         return _header_swapped(content, dice)
+    if name.endswith((".gz", ".bz2")) and dice.random() < 0.7:
+        return _inside_packed(name, content, donated, dice)
     ways = [*EVERYWHERE]
     if name.endswith((".tif", ".tiff")):
         ways += [tiff_entry] * 8 + [number_in_text] * 3 + [name_in_text]
-    if name.endswith((".mrc", ".rec", ".st", ".map")):
+    if name.endswith((".mrc", ".rec", ".st", ".map")) or "." not in name:
         ways += [header_word] * 10
     if name.endswith(".npy"):
         ways += [number_in_text] * 5
     return dice.choice(ways)(content, donated, dice)
+
+
+def _inside_packed(name: str, content: bytes, donated: bytes, dice: random.Random) -> bytes:
+    """A packed file whose content is damaged, and the packing is not."""
+    packing = gzip if name.endswith(".gz") else bz2
+    plain, _, _ = name.rpartition(".")
+    return packing.compress(_changed(plain, packing.decompress(content), donated, dice))
 
 
 def _place(length: int, dice: random.Random) -> int:

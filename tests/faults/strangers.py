@@ -5,6 +5,8 @@ A file is a tree, relative path to content, since an OME-Zarr image and a folder
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
 import zipfile
@@ -71,11 +73,25 @@ def _mrc_with_extended_header(path: Path) -> None:
     path.write_bytes(bytes(content[:1024]) + b"FEI1" * 128 + bytes(content[1024:]))
 
 
+def _packed(path: Path, pack: Callable[[bytes], bytes]) -> None:
+    plain = path.with_suffix("")
+    _mrc_with_extended_header(plain)
+    path.write_bytes(pack(plain.read_bytes()))
+    plain.unlink()
+
+
+def _renamed(path: Path, suffix: str) -> None:
+    write_stack(path.with_suffix(suffix), stack(), voxel_size=VOXELS).rename(path)
+
+
 MRC: dict[str, Callable[[Path], object]] = {
     "a.mrc": lambda path: write_stack(path, stack(), voxel_size=VOXELS),
     "bytes.st": lambda path: write_stack(path, stack().astype(np.int8)),
     "slice.map": lambda path: write_stack(path, stack()[0].astype(np.int16)),
     "extended.rec": _mrc_with_extended_header,
+    "packed.mrc.gz": lambda path: _packed(path, gzip.compress),
+    "packed.map.bz2": lambda path: _packed(path, bz2.compress),
+    "known_by_its_mark": lambda path: _renamed(path, ".mrc"),
 }
 
 
@@ -115,6 +131,50 @@ def _slices(path: Path) -> None:
         tifffile.imwrite(path / f"{z}.tif", plane, photometric="minisblack", compression="zlib")
 
 
+def _palette(path: Path) -> None:
+    greys = np.stack([np.arange(256) * 257] * 3).astype(np.uint16)
+    tifffile.imwrite(path, stack().astype(np.uint8), photometric="palette", colormap=greys, metadata=None)
+
+
+def _of_microscopes(path: Path) -> None:
+    """With the tags of all of them at once: which one is read depends on the damage."""
+    size = "<PixelSize><X unit='m'>4e-9</X><Y unit='m'>4e-9</Y></PixelSize>"
+    tags = {
+        34682: "[Scan]\r\nPixelWidth=4e-9\r\n[EBeam]\r\nHFW=1e-7\r\n[Image]\r\nResolutionX=20\r\n",
+        34683: f"<Metadata>{size}</Metadata>",
+        34118: "\r\n1\r\n2\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 4.0 nm\r\n",
+        51023: "<Fibics><Scan><Ux>0.004</Ux><Uy>0</Uy><Vx>0</Vx><Vy>0.004</Vy></Scan></Fibics>",
+        50431: "PixelSizeX=4e-9\nPixelSizeY=4e-9\n",
+        65003: "nm",
+        65009: "4.0",
+        65010: "4.0",
+        271: "JEOL Ltd.",
+    }
+    tifffile.imwrite(
+        path,
+        stack(),
+        photometric="minisblack",
+        description="<T><ImageFormingSystem><ModeString>MAG</ModeString><SelectorValue>1000</SelectorValue>"
+        "</ImageFormingSystem></T>",
+        resolution=(2500, 2500),
+        resolutionunit="CENTIMETER",
+        extratags=[(code, "s", 0, text, True) for code, text in tags.items()],
+        metadata=None,
+    )
+
+
+def _with_thumbnail(path: Path) -> None:
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(np.zeros((6, 5, 3), np.uint8), photometric="rgb", subfiletype=1, metadata=None)
+        for plane in stack():
+            writer.write(plane, photometric="minisblack", compression="zlib", metadata=None)
+
+
+def _one_by_one(path: Path) -> None:
+    for plane in stack():
+        tifffile.imwrite(path, plane, append=True)
+
+
 TIFF: dict[str, Callable[[Path], object]] = {
     "imagej.tif": lambda path: write_stack(path, stack(), voxel_size=VOXELS),
     "ome.ome.tif": lambda path: write_stack(path, stack(), voxel_size=VOXELS),
@@ -127,6 +187,10 @@ TIFF: dict[str, Callable[[Path], object]] = {
     "jpeg.tif": _tiff(compression="jpeg", tile=(16, 16)),
     "jpeg2000.tif": _tiff(compression="jpeg2000"),
     "lzma.tif": _tiff(compression="lzma"),
+    "palette.tif": _palette,
+    "microscope.tif": _of_microscopes,
+    "thumbnail.tif": _with_thumbnail,
+    "one_by_one.tif": _one_by_one,
     "several.ome.tif": _several_files,
     "slices": _slices,
 }
@@ -154,8 +218,23 @@ def _zarr(version: int, **options: object) -> Callable[[Path], object]:
     return write
 
 
+def _collection(path: Path) -> None:
+    """As bioformats2raw makes them, its image with axes of one entry, the place, and an axis run backwards."""
+    root = zarr.create_group(path, zarr_format=2, attributes={"bioformats2raw.layout": 3})
+    root.create_group("OME", attributes={"series": ["0", "1"]})
+    axes = [{"name": name, "type": "space" if name in "zyx" else "channel"} for name in "czyx"]
+    steps = [
+        {"type": "scale", "scale": [1.0, -2.0, 1.0, 1.0]},
+        {"type": "translation", "translation": [0.0, 5.0, 6.0, 7.0]},
+    ]
+    said = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": steps}], "version": "0.4"}
+    image = root.create_group("0", attributes={"multiscales": [said]})
+    image.create_array("0", data=stack()[None], chunks=(1, 1, 12, 20))
+
+
 ZARR: dict[str, Callable[[Path], object]] = {
     "ours.zarr": lambda path: write_stack(path, stack(), voxel_size=VOXELS),
+    "collection.zarr": _collection,
     "plain.zarr": _zarr(2, compressors=None),
     "blosc.zarr": _zarr(2, compressors=Blosc(cname="zstd")),
     "zlib.zarr": _zarr(2, compressors=Zlib()),

@@ -65,6 +65,13 @@ def test_messages_name_a_made_up_format(dump: Format, tmp_path: Path) -> None:
         write_stack(tmp_path / "a.dump", far)
 
 
+def test_the_guide_has_the_table_of_formats() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+    table = "\n".join(formats.table())
+    assert table in guide, f"put this into docs/guide.md:\n\n{table}"
+    assert all(known.kept for known in formats.FORMATS)
+
+
 def test_no_suffix_is_of_two_formats() -> None:
     suffixes = [suffix for known in formats.FORMATS for suffix in known.suffixes]
     assert len(suffixes) == len(set(suffixes))

@@ -366,8 +366,11 @@ def refused(path: Path, *words: str) -> None:
 
 def test_missing_file_and_unknown_suffix(tmp_path: Path) -> None:
     refused(tmp_path / "none.mrc", "no file")
-    (tmp_path / "a.dm4").write_bytes(b"x")
-    refused(tmp_path / "a.dm4", ".dm4", ".mrc", "Convert")
+    (tmp_path / "a.foo").write_bytes(b"x")
+    refused(tmp_path / "a.foo", ".foo", ".mrc", "Convert")
+    for name, word in (("a.dm4", "dm2mrc a.dm4"), ("a.EMD", "Velox"), ("a.ser", "TIA"), ("a.raw", "Raw")):
+        (tmp_path / name).write_bytes(b"x")
+        refused(tmp_path / name, name, word)
     (tmp_path / "a.zarr").write_bytes(b"x")
     refused(tmp_path / "a.zarr", "folder")
 

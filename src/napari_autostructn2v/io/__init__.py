@@ -121,6 +121,8 @@ def _read(path: Path) -> ImageFile:
         named = formats.format_of_content(path)
     if named is None and path.suffix.lower() in PACKINGS:
         raise FileError(f"{path.name} is packed. Unpack it first, and open what was in it.")
+    if named is None and (advice := formats.advice_to_convert(path)):
+        raise FileError(f"{path.name} cannot be read here. {advice}")
     if named is None:
         raise FileError(
             f"{path.name} ends in {path.suffix.lower()!r}, which is not known here. Known are "

@@ -37,6 +37,8 @@ class Format:
         there is no such thing.
     packings
         Suffixes of files that are packed as a whole and read all the same.
+    kept
+        What a result in this format takes over from a file of it, for the table in the guide.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Format:
     folder_marks: tuple[str, ...] = ()
     mark: tuple[int, bytes] | None = None
     packings: tuple[str, ...] = ()
+    kept: str = ""
 
     @property
     def is_folder(self) -> bool:
@@ -89,6 +92,7 @@ TIFF = Format(
     (".tif", ".tiff"),
     "napari_autostructn2v.io.tiff",
     ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"),
+    kept="voxel size (OME, ImageJ, tags of microscopes); no other tags",
 )
 MRC = Format(
     "MRC",
@@ -97,6 +101,10 @@ MRC = Format(
     ("int8", "int16", "uint8", "uint16", "float16", "float32"),  # uint8 as uint16
     mark=(208, b"MAP "),
     packings=PACKINGS,
+    kept=(
+        "voxel size, order of axes, origin, start, sampling, space group, labels, extended header, flags of "
+        "IMOD"
+    ),
 )
 OME_ZARR = Format(
     "OME-Zarr",
@@ -107,10 +115,50 @@ OME_ZARR = Format(
         *("float16", "float32", "float64"),
     ),
     folder_marks=("zarr.json", ".zgroup", ".zattrs", ".zarray"),
+    kept="voxel size, axes that run backwards, place (translation)",
 )
 
 FORMATS = (TIFF, MRC, OME_ZARR)
 """All that is known, the first one first in dialogues."""
+
+
+_BY_FIJI = "In Fiji open it with File > Import > Bio-Formats and save it as TIFF"
+
+_OTHERS = {
+    (".dm3", ".dm4"): f"It is Gatan's format. {_BY_FIJI}, or give IMOD's command: dm2mrc {{}} out.mrc.",
+    (".emd",): f"It is HDF5, of Velox or Berkeley. In Velox export it as TIFF or MRC. {_BY_FIJI}.",
+    (".ser",): f"It is a series of TIA. In TIA export it as TIFF. {_BY_FIJI}.",
+    (".h5", ".hdf5", ".hdf", ".hspy", ".zspy", ".nxs"): (
+        "It is HDF5 or the like, in which a stack may be in any place. Export the stack as TIFF, MRC or "
+        "OME-Zarr from the program that wrote it."
+    ),
+    (".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".ims", ".lsm"): (
+        f"It is a format of light microscopes. {_BY_FIJI}, or convert it with bioformats2raw."
+    ),
+    (".eer", ".tvips", ".spi", ".em", ".img", ".hed"): (
+        "Convert it to MRC first, for example with IMOD or EMAN2: e2proc3d.py {} out.mrc."
+    ),
+    (".raw", ".dat", ".bin"): (
+        "It holds bare values, and nothing says how many. In Fiji open it with File > Import > Raw and save "
+        "it as TIFF."
+    ),
+    (".png", ".jpg", ".jpeg", ".bmp", ".gif"): (
+        "It is a picture. Save each slice as grey TIFF into a folder, and open the folder."
+    ),
+}
+"""How files of formats that are not read can be converted, by their suffixes."""
+
+
+def advice_to_convert(path: Path) -> str:
+    """How a file of a format that is not read can be converted; empty if nothing is known of it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+    suffix = path.suffix.lower()
+    return next((words.format(path.name) for ends, words in _OTHERS.items() if suffix in ends), "")
 
 
 def format_of(path: Path) -> Format | None:
@@ -170,3 +218,16 @@ def format_of_folder(folder: Path) -> Format | None:
 def suffixes_in_words() -> str:
     """All suffixes, for messages."""
     return ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
+
+
+def table() -> list[str]:
+    """The table of formats in the guide, a line of Markdown each; a test holds the guide to it."""
+    lines = ["| format | endings | values written | a result in it keeps |", "|---|---|---|---|"]
+    for known in FORMATS:
+        endings = " ".join(f"`{suffix}`" for suffix in known.suffixes)
+        if known.packings:
+            endings += ", read also with " + " or ".join(f"`{packing}`" for packing in known.packings)
+        if known.is_folder:
+            endings += " (a folder)"
+        lines.append(f"| {known.name} | {endings} | {', '.join(known.dtypes)} | {known.kept} |")
+    return lines

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels, Shapes
 
-from napari_autostructn2v._napari.canvas.slices import grey_values
+from napari_autostructn2v._napari.canvas.slices import grey_values, without_leading
 from napari_autostructn2v.errors import StackError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def outlined_region(layer: Labels | Shapes, image: Image) -> np.ndarray:
     array = grey_values(image)
     size = tuple(int(n) for n in array.shape[-2:])
     if isinstance(layer, Labels):
-        labels = np.asarray(layer.data)
+        labels = without_leading(np.asarray(layer.data))
         if labels.shape not in (tuple(array.shape), size):
             raise StackError(
                 f"The labels {layer.name} have shape {labels.shape}, the image {tuple(array.shape)}. "

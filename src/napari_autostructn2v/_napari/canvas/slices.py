@@ -22,7 +22,23 @@ if TYPE_CHECKING:
 
 def grey_values(layer: Image) -> Any:
     """The array of a layer in full resolution, never computed here."""
-    return layer.data[0] if layer.multiscale else layer.data
+    return without_leading(layer.data[0] if layer.multiscale else layer.data)
+
+
+def without_leading(array: Any) -> Any:
+    """An array without its first axes as far as they have one entry and there are three others after them.
+
+    Readers give a stack such axes for its time and its channel.
+    """
+    leading = 0
+    while len(array.shape) - leading > 3 and array.shape[leading] == 1:
+        leading += 1
+    if not leading:
+        return array
+    if not isinstance(array, np.ndarray | dask.array.Array):  # others may read all of it at an index
+        empty = np.empty((0,) * len(array.shape), array.dtype)
+        array = dask.array.from_array(array, name=False, meta=empty)  # type: ignore[no-untyped-call]
+    return array[(0,) * leading]
 
 
 def colour_problem(layer: Image) -> str:
@@ -40,7 +56,7 @@ def full_shape(layer: Image) -> tuple[int, ...]:
 def shown_slice(layer: Image, z: int) -> np.ndarray:
     """Slice ``z`` of a layer, (Y, X)."""
     array = grey_values(layer)
-    return np.asarray(array[z] if layer.ndim == 3 else array)
+    return np.asarray(array[z] if array.ndim == 3 else array)
 
 
 def slice_at(viewer: Viewer, layer: Image) -> int:

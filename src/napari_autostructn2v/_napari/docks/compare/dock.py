@@ -268,7 +268,7 @@ class CompareWidget(DockColumn):
         self.profile.refresh()
         self.difference.refresh(comparable, self.removed is not None, self._viewer.theme)
         self.png.setEnabled(comparable)
-        self.gif.setEnabled(comparable and self._pictures()[0].ndim == 3)
+        self.gif.setEnabled(comparable and len(full_shape(self._pictures()[0])) == 3)
 
     _shown_problem = False
 
