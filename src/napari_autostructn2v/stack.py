@@ -163,8 +163,7 @@ class Stack:
         z
             As for :meth:`plane`.
         """
-        found = self.unmeasured(z)
-        return found is None or not found.whole_slice
+        return (found := self.unmeasured(z)) is None or not found.whole_slice
 
     def measured_among(self, slices: Sequence[int]) -> list[int]:
         """Those of some slices that hold anything that was measured; of all slices if none of them does.

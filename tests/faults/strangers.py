@@ -219,7 +219,7 @@ def _zarr(version: int, **options: object) -> Callable[[Path], object]:
 
 
 def _collection(path: Path) -> None:
-    """As bioformats2raw makes them, its image with axes of one entry, the place, and an axis run backwards."""
+    """As bioformats2raw makes them, with axes of one entry, the place, and an axis that runs backwards."""
     root = zarr.create_group(path, zarr_format=2, attributes={"bioformats2raw.layout": 3})
     root.create_group("OME", attributes={"series": ["0", "1"]})
     axes = [{"name": name, "type": "space" if name in "zyx" else "channel"} for name in "czyx"]

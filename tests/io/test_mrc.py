@@ -359,3 +359,12 @@ def test_no_room_to_unpack(tmp_path: Path, stack: np.ndarray, monkeypatch: pytes
 
 def test_the_labels_are_80_letters_wide() -> None:
     assert mrc_header.HEADER_DTYPE["label"].subdtype[0].itemsize == mrc_header._LABEL_BYTES
+
+
+def test_the_header_tells_of_the_values_that_are_numbers(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).normal(5, 2, (3, 20, 30)).astype(np.float32)
+    stack[:, :, :4] = stack[1] = np.nan
+    write_stack(tmp_path / "a.mrc", stack)
+    with mrcfile.open(tmp_path / "a.mrc") as file:
+        told = [float(file.header[name]) for name in ("dmin", "dmax", "dmean", "rms")]
+    assert told == pytest.approx([np.nanmin(stack), np.nanmax(stack), np.nanmean(stack), np.nanstd(stack)])

@@ -168,18 +168,21 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading
         header, extended = taken_over(heading, mode), heading.extended
     set_voxel_size(header, voxel_size)
     stored = utils.dtype_from_mode(mode).newbyteorder(header.dtype["mode"].byteorder)
-    low, high, total, squares = math.inf, -math.inf, 0.0, 0.0
+    low, high, total, squares, count = math.inf, -math.inf, 0.0, 0.0, 0
     # The pixels go through plain writes: on a full disk a write raises, but a memory map kills the process.
     with path.open("r+b") as file:
         file.seek(_HEADER_BYTES)
         file.write(extended)
         for plane in planes(array, stored):
             file.write(plane.data)
-            low, high = min(low, float(plane.min())), max(high, float(plane.max()))
-            total += float(plane.sum(dtype=np.float64))
-            squares += float(np.square(plane, dtype=np.float64).sum())
-        mean = total / math.prod(shape)
+            numbers = plane[np.isfinite(plane)]  # others stay in the stack, and say nothing of it
+            if numbers.size:
+                low, high = min(low, float(numbers.min())), max(high, float(numbers.max()))
+            total += float(numbers.sum(dtype=np.float64))
+            squares += float(np.square(numbers, dtype=np.float64).sum())
+            count += numbers.size
+        mean = total / max(count, 1)
         header["dmin"], header["dmax"], header["dmean"] = low, high, mean
-        header["rms"] = math.sqrt(max(squares / math.prod(shape) - mean**2, 0.0))
+        header["rms"] = math.sqrt(max(squares / max(count, 1) - mean**2, 0.0))
         file.seek(0)
         file.write(header.tobytes())
