@@ -183,18 +183,17 @@ def left_out(window: Window, steps: int) -> None:
     hot = tuple(rng.integers(0, size, 20 * depth) for size in framed.shape)
     framed[hot] = 10 * framed.max()
     layer.data = framed
-    corners = np.array([(0.1, 0.6), (0.4, 0.9)]) * (height, width) * layer.scale[-2:]
-    window.viewer.add_shapes(
-        [corners], shape_type="ellipse", name="torn resin", units=layer.units[-2:], opacity=0.4
+    corners = np.array([(0.1, 0.55), (0.1, 0.9), (0.4, 0.9), (0.4, 0.55)]) * (height, width)
+    outline = window.viewer.add_shapes(
+        [corners], shape_type="ellipse", name="torn resin", scale=layer.scale[-2:], units=layer.units[-2:]
     )
     dock = window.dock("Structured denoising")
     set_up(window, dock, max(steps // 3, 2))
-    dock.data.left_out.choose(window.viewer.layers["torn resin"])
-    window.photograph("leave-out")
+    dock.data.left_out.choose(outline)
     window.hand.click(dock.stage1.run)
     window.wait(dock.session, lambda: dock.session.phase is Phase.REVIEW)
     window.hand.click(dock.left_out.show_pixels)
-    window.viewer.layers["torn resin"].visible = False
+    outline.visible = False
     window.photograph("left-out")
 
 
