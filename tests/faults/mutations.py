@@ -119,9 +119,13 @@ def _changed(name: str, content: bytes, donated: bytes, dice: random.Random) -> 
 
 def _inside_packed(name: str, content: bytes, donated: bytes, dice: random.Random) -> bytes:
     """A packed file whose content is damaged, and the packing is not."""
-    packing = gzip if name.endswith(".gz") else bz2
-    plain, _, _ = name.rpartition(".")
-    return packing.compress(_changed(plain, packing.decompress(content), donated, dice))
+    plain, _, packing = name.rpartition(".")
+    try:
+        unpacked = gzip.decompress(content) if packing == "gz" else bz2.decompress(content)
+    except (OSError, EOFError, ValueError, zlib.error):  # it was damaged before
+        return flip_bits(content, donated, dice)
+    changed = _changed(plain, unpacked, donated, dice)
+    return gzip.compress(changed, mtime=0) if packing == "gz" else bz2.compress(changed)
 
 
 def _place(length: int, dice: random.Random) -> int:

@@ -89,7 +89,7 @@ MRC: dict[str, Callable[[Path], object]] = {
     "bytes.st": lambda path: write_stack(path, stack().astype(np.int8)),
     "slice.map": lambda path: write_stack(path, stack()[0].astype(np.int16)),
     "extended.rec": _mrc_with_extended_header,
-    "packed.mrc.gz": lambda path: _packed(path, gzip.compress),
+    "packed.mrc.gz": lambda path: _packed(path, lambda content: gzip.compress(content, mtime=0)),
     "packed.map.bz2": lambda path: _packed(path, bz2.compress),
     "known_by_its_mark": lambda path: _renamed(path, ".mrc"),
 }
@@ -219,7 +219,7 @@ def _zarr(version: int, **options: object) -> Callable[[Path], object]:
 
 
 def _collection(path: Path) -> None:
-    """As bioformats2raw makes them, with axes of one entry, the place, and an axis that runs backwards."""
+    """As bioformats2raw makes them; its image has a channel, a place, and an axis that runs backwards."""
     root = zarr.create_group(path, zarr_format=2, attributes={"bioformats2raw.layout": 3})
     root.create_group("OME", attributes={"series": ["0", "1"]})
     axes = [{"name": name, "type": "space" if name in "zyx" else "channel"} for name in "czyx"]
