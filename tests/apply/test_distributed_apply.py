@@ -218,7 +218,7 @@ def test_what_was_done_is_not_done_again(
 def test_work_is_not_mixed_up(client: Any, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "MAX_UNIT_DEPTH", 1)
     interrupted(replace(task, recovery=0.0), client, 1)
-    with pytest.raises(RunFolderError, match="recovery differ"):
+    with pytest.raises(RunFolderError, match="other values of: recovery"):
         finish(denoise_divided(task, client))
     task.target.mkdir()
     other = replace(task, target=task.target.with_name("b.zarr"))

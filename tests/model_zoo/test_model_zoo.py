@@ -158,7 +158,7 @@ def test_a_notch_is_said_to_be_missing(zoo, flat_model, tmp_path):
         ("shared.zip", {"license": "mine"}, ConfigError, "SPDX"),
         ("shared.zip", {"description": "long " * 1000}, ConfigError, "description"),
         ("shared.zip", {"example": STACK[:, :64, :64]}, StackError, "at least 80"),
-        ("shared.zip", {"example": np.full((96, 96), np.nan)}, StackError, "NaN"),
+        ("shared.zip", {"example": np.full((96, 96), np.nan)}, StackError, "no numbers"),
     ],
 )
 def test_what_is_refused_leaves_nothing(zoo, flat_model, tmp_path, name, changes, error, message):

@@ -139,7 +139,12 @@ def edit(dock: StructuredDenoisingWidget) -> None:
 def to_training(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     dock.data.steps.value = 100_000
     hand.click(dock.stage1.run)
-    hand.wait(lambda: dock.session.monitor.progress is not None and dock.session.monitor.progress.done > 1)
+
+    def trains() -> bool:
+        progress = dock.session.monitor.progress
+        return progress is not None and progress.activity is Activity.TRAINING and progress.done > 1
+
+    hand.wait(trains)
 
 
 def to_rest(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -188,7 +193,12 @@ def to_stage2(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None
     through_stage1(hand, dock)
     dock.session.configure_training(steps=100_000)
     hand.click(dock.review.approve)
-    hand.wait(lambda: dock.session.monitor.progress is not None and dock.session.monitor.progress.done > 1)
+
+    def trains() -> bool:
+        progress = dock.session.monitor.progress
+        return progress is not None and progress.activity is Activity.TRAINING and progress.done > 1
+
+    hand.wait(trains)
 
 
 def to_stage2_with_edits(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
