@@ -6,6 +6,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from napari_autostructn2v import analyze, denoise
+from napari_autostructn2v.box import Box
 from napari_autostructn2v.cli import app
 from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
 from napari_autostructn2v.errors import MostlyBlankError, StackError
@@ -14,6 +15,7 @@ from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.pipeline import resume, run
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.request import RunRequest
+from napari_autostructn2v.runs.stages import examine_noise
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.survey import survey
 from napari_autostructn2v.synthetic import sample
@@ -66,6 +68,20 @@ def test_the_analysis_looks_elsewhere():
     spoiled = noisy.copy()
     spoiled[:, mask] = np.random.default_rng(0).normal(0, 50, (8, int(mask.sum())))
     np.testing.assert_array_equal(analyze(spoiled, left_out=mask).kernel, analyze(noisy).kernel)
+
+
+def test_the_analysis_stays_where_the_training_does():
+    """Outside of it the noise is another; and the places it was measured at are those of the whole stack."""
+    inside = sample("scan_lines", shape=(8, 192, 192)).noisy
+    stack = sample("scan_lines_y", shape=(8, 192, 288)).noisy
+    stack[2:6, :, :192] = inside[2:6]
+    box = Box((2, 6), (0, 192), (0, 192))
+    review = finish(examine_noise(as_stack(stack), stack, RunRequest("2d", Config(), box=box)))
+    found = review.analysis
+    assert found.kernel.shape[0] == 1 < found.kernel.shape[1]
+    for z, y, x in found.measured.tiles.corners:
+        side = found.measured.tiles.side
+        assert 2 <= z < 6 and y + side <= 192 and x + side <= 192 + side // 20
 
 
 @pytest.mark.parametrize("mask", [np.ones((95, 96), bool), np.ones((3, 96, 96), bool)])

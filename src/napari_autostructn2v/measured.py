@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Measured:
     depth
         Number of slices.
     left_out
-        Pixels that a person leaves out, bool (Y, X) or (Z, Y, X); None if there are none.
+        Pixels that a person leaves out, an array-like of bool (Y, X) or (Z, Y, X); None if there are none.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Measured:
         raw: Callable[[int], np.ndarray],
         inner: Callable[[np.ndarray], np.ndarray],
         depth: int,
-        left_out: np.ndarray | None,
+        left_out: Any,
     ) -> None:
         self._raw, self._inner, self._depth, self._left_out = raw, inner, depth, left_out
         self._unmeasured: dict[int, Packed | None] = {}

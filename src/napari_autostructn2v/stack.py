@@ -42,13 +42,13 @@ class Stack:
         The stack of which this is a denoised version: the same pixels were never measured. None if it is
         none.
     left_out
-        Pixels that a person leaves out, bool (Y, X) or (Z, Y, X); None if there are none.
+        Pixels that a person leaves out, an array-like of bool (Y, X) or (Z, Y, X); None if there are none.
     """
 
     array: Any
     given: Scale | None = None
     original: Stack | None = None
-    left_out: np.ndarray | None = None
+    left_out: Any = None
 
     @cached_property
     def scale(self) -> Scale:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from napari_autostructn2v.box import Box
+from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.errors import DiskFullError, FileError, MostlyBlankError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Surveyed
@@ -32,7 +35,7 @@ from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.stage_folder import Made, TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
-from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.stack import Stack
 from napari_autostructn2v.survey import MOST, Survey, survey
 
 
@@ -170,16 +173,29 @@ def examine_noise(
         If the edits make no kernel.
     """
     yield StageStarted("analysis")
-    raw, denoised = stack, as_stack(predicted, like=stack)
     if request.box is not None and request.region is None:
-        raw, denoised = raw.cropped(request.box), denoised.cropped(request.box)
+        stack = _within(stack, request.box)
     automatic = analyze(
-        raw, denoised, mode=request.mode, config=request.config.analysis, region=request.region,
+        stack, predicted, mode=request.mode, config=request.config.analysis, region=request.region,
         voxel_size=request.voxel_size,
     )  # fmt: skip
     review = Review(automatic, peaks or Edits(), kernel or Edits())
     review.analysis  # noqa: B018 - computed here, where edits that the engine refuses end the step
     return review
+
+
+def _within(stack: Stack, box: Box) -> Stack:
+    """The same stack with all that lies outside of a box left out."""
+
+    def outside(z: int) -> np.ndarray:
+        mask = np.ones(stack.shape[1:], dtype=bool)
+        if box.z[0] <= z < box.z[1]:
+            mask[box.field] = False
+        if stack.left_out is not None:
+            mask |= stack.left_out if stack.left_out.ndim == 2 else stack.left_out[z]
+        return mask
+
+    return replace(stack, left_out=ComputedArray(stack.shape, outside, bool))
 
 
 def train_stage(
