@@ -29,7 +29,7 @@ SCALE, TRANSLATE = np.array((2.0, 1.5, 1.5)), np.array((0.0, 7.0, 3.0))
 @pytest.fixture
 def framed(noisy: np.ndarray) -> np.ndarray:
     framed = noisy.copy()
-    framed[:, :, :FRAME] = 0
+    framed[:, :, :FRAME] = framed.min() - 1
     framed[HOT] = 1000
     return framed
 
