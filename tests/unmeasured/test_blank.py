@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from napari_autostructn2v.synthetic import sample
 from napari_autostructn2v.unmeasured import BlankKind, find_unmeasured
 from napari_autostructn2v.unmeasured.blank import find_blank, find_blended
 
@@ -128,6 +129,14 @@ def test_a_rim_that_was_mixed_with_padding_is_not_trusted(shift):
     rim = find_blended(moved, blank)
     assert rim[6, 10:-10].mean() > 0.9 or blank[6, 10:-10].mean() > 0.9
     assert not find_blended(np.where(frame(), 0, recorded(level=10)), frame()).any()
+
+
+@pytest.mark.parametrize("family", ["scan_lines", "reconstruction", "blur"])
+def test_beside_padding_within_the_noise_no_rim_is_suspected(family):
+    """There the image is near the padding's value now and then, all along the rim."""
+    padding = np.broadcast_to(np.arange(80) < 8, (80, 80))
+    for plane in sample(family, shape=(4, 80, 80)).noisy:
+        assert not find_blended(np.where(padding, 0, plane), padding).any()
 
 
 def test_kinds_are_told_apart():

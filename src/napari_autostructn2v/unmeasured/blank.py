@@ -43,6 +43,10 @@ BLENDED = 0.85
 """Distance of the pixels beside a blank place from its value, over that of pixels farther off, below which
 they are a mixture of the two, as interpolation leaves it."""
 
+STANDS_OUT = 2.0
+"""Distance of the pixels beside a blank place from its value, over their standard deviation, from which a
+mixture of the two is looked for."""
+
 FOOTER_SHARE, FOOTER_FIRST_ROW, FOOTER_ROWS = 0.5, 0.99, 8
 """Of a footer: blank share of all of it, which the row above has not, and of its first row; fewest rows."""
 
@@ -60,7 +64,7 @@ def find_blank(values: np.ndarray) -> np.ndarray:
     if candidates.any():
         found, counts = np.unique(values[candidates], return_counts=True)
         for value in found[np.argsort(-counts, kind="stable")][:MAX_VALUES]:
-            blank |= _blank_places(values, candidates & (values == value), value)
+            blank |= _blank_places(values, candidates, value)
     if blank.any():
         _fill_footer(blank)
         _fill_footer(blank[::-1])
@@ -87,7 +91,9 @@ def find_blended(plane: np.ndarray, blank: np.ndarray) -> np.ndarray:
     found = np.zeros_like(blank)
     if value.size and rim.size and beyond.size:
         off, off_beyond = (np.abs(plane.flat[some] - np.median(value)).mean() for some in (rim, beyond))
-        found.flat[rim] = off < BLENDED * off_beyond
+        # of padding within the noise a mixture is not seen, and does no harm
+        stands_out = off_beyond > STANDS_OUT * plane.flat[beyond].std()
+        found.flat[rim] = stands_out and off < BLENDED * off_beyond
     return found
 
 
@@ -129,17 +135,18 @@ def _runs(values: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(runs, 1, axis)
 
 
-def _blank_places(values: np.ndarray, places: np.ndarray, value: np.generic) -> np.ndarray:
+def _blank_places(values: np.ndarray, runs: np.ndarray, value: np.generic) -> np.ndarray:
     """Those of the places of one value that are no saturation and no coarse steps, bool (Y, X)."""
+    equal = values == value
     # a place reaches beyond its runs, to where it comes to a point
-    labels, count = ndimage.label(values == value, np.ones((3, 3)))
-    in_runs = np.bincount(labels[places], minlength=count + 1)
+    labels, count = ndimage.label(equal, np.ones((3, 3)))
+    in_runs = np.bincount(labels[runs & equal], minlength=count + 1)
     number = (np.cumsum(in_runs > 0) * (in_runs > 0)).astype(np.int32)
     labels, in_runs = number[labels], np.concatenate([[0], in_runs[in_runs > 0]])
     count = len(in_runs) - 1
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     extreme = value in (values.min(), values.max())
-    same, around = _same_around(labels, values == value)
+    same, around = _same_around(labels, equal)
     alone = same < (SATURATED_SHARE if extreme else SCATTERED_SHARE) * np.maximum(around, 1)
     alone &= in_runs >= SOLID_SHARE * sizes
     alone[0] = False
