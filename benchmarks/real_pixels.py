@@ -28,6 +28,9 @@ from napari_autostructn2v.synthetic import tomogram
 
 SHAPE = (12, 128, 128)
 
+DETECTORS = {"uint8": (120, 15), "uint16": (30_000, 1000), "float32": (0, 1)}
+"""Level and standard deviation of the noise, by the type of a recording."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -38,8 +41,8 @@ class Kind:
     dtype
         Of the stack.
     spoil
-        Takes values in units of the noise, and returns them as they are recorded, and where they are wrong;
-        None where that is everywhere, and has to be undone: what was added.
+        Takes values in units of the noise, and returns them as they are recorded, and where they are wrong.
+        What is only added elsewhere, as flicker, is taken off the result again.
     """
 
     dtype: str
@@ -135,7 +138,7 @@ def recorded(values: np.ndarray, dtype: str) -> np.ndarray:
     dtype
         Of the detector.
     """
-    level, noise = {"uint8": (120, 15), "uint16": (30_000, 1000), "float32": (0, 1)}[dtype]
+    level, noise = DETECTORS[dtype]
     scaled = level + noise * values
     if dtype == "float32":
         return scaled.astype(np.float32)
@@ -152,7 +155,7 @@ def in_units(values: np.ndarray, dtype: str) -> np.ndarray:
     dtype
         Of the detector.
     """
-    level, noise = {"uint8": (120, 15), "uint16": (30_000, 1000), "float32": (0, 1)}[dtype]
+    level, noise = DETECTORS[dtype]
     return np.asarray((values - level) / noise, dtype=np.float64)
 
 

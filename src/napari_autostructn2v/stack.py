@@ -91,9 +91,7 @@ class Stack:
         if isinstance(self.array, DerivedArray) and self.array.scale == self.scale:
             return self.array.plane(z)
         values = self.raw(z)
-        if self.original is None and not isinstance(self.array, DerivedArray):
-            self._measured.unmeasured(z, values)  # which need not read them again
-        unmeasured = self.unmeasured(z)
+        unmeasured = self.unmeasured(z, values)
         if unmeasured is not None and unmeasured.whole_slice:
             return self.plane(self._nearest_measured(z))
         return self.plane_of(z, values)
@@ -117,19 +115,21 @@ class Stack:
             plane -= np.float32(offset)
         return plane
 
-    def unmeasured(self, z: int) -> Unmeasured | None:
+    def unmeasured(self, z: int, values: np.ndarray | None = None) -> Unmeasured | None:
         """Pixels of slice ``z`` that were never measured; None if all were.
 
         Parameters
         ----------
         z
             As for :meth:`plane`.
+        values
+            The slice as the array has it, if it was just read.
         """
         if self.original is not None:
             return self.original.unmeasured(z)
         if isinstance(self.array, DerivedArray):
             return self.array.unmeasured(z)
-        return self._measured.unmeasured(z)
+        return self._measured.unmeasured(z, values)
 
     def offset(self, z: int) -> float:
         """How much brighter slice ``z`` was recorded than others, on the :attr:`scale`; 0 where levels agree.

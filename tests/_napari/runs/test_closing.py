@@ -136,15 +136,15 @@ def edit(dock: StructuredDenoisingWidget) -> None:
     dock.session.edit_kernel(grid)
 
 
+def trains(dock: StructuredDenoisingWidget) -> bool:
+    progress = dock.session.monitor.progress
+    return progress is not None and progress.activity is Activity.TRAINING and progress.done > 1
+
+
 def to_training(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     dock.data.steps.value = 100_000
     hand.click(dock.stage1.run)
-
-    def trains() -> bool:
-        progress = dock.session.monitor.progress
-        return progress is not None and progress.activity is Activity.TRAINING and progress.done > 1
-
-    hand.wait(trains)
+    hand.wait(lambda: trains(dock))
 
 
 def to_rest(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
@@ -193,12 +193,7 @@ def to_stage2(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None
     through_stage1(hand, dock)
     dock.session.configure_training(steps=100_000)
     hand.click(dock.review.approve)
-
-    def trains() -> bool:
-        progress = dock.session.monitor.progress
-        return progress is not None and progress.activity is Activity.TRAINING and progress.done > 1
-
-    hand.wait(trains)
+    hand.wait(lambda: trains(dock))
 
 
 def to_stage2_with_edits(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
