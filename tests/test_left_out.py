@@ -134,6 +134,8 @@ def test_a_run_says_what_it_leaves_out_and_keeps_it(framed, tmp_path):
     np.testing.assert_array_equal(kept == 1, (framed == 0) | patch())
     np.testing.assert_array_equal(np.argwhere(kept == 2), [[5, 70, 70]])
     np.testing.assert_array_equal(RunFolder(tmp_path / "run").read_request().left_out, patch())
+    again = finish(survey(as_stack(framed, left_out=patch())))
+    assert RunFolder(tmp_path / "run").read_survey() == again
     assert result.denoised[5, 70, 70] < 200, "a hot pixel is replaced by what is predicted"
 
 
@@ -156,6 +158,18 @@ def test_where_most_is_blank_a_person_is_asked(noisy, tmp_path):
         finish(run(stack, RunRequest("2d", QUICK, kernel=LINE), folder=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
     finish(run(stack, RunRequest("2d", QUICK, kernel=LINE, mostly_blank=True)))
+
+
+def test_a_run_that_was_cut_off_before_its_record_begins_anew(framed, tmp_path):
+    request = RunRequest("2d", QUICK, kernel=LINE, left_out=patch())
+    folder = RunFolder(tmp_path / "run")
+    with folder.hold():
+        folder.open(as_stack(framed, left_out=patch()), request)
+    (tmp_path / "run" / "run.json").unlink()
+    assert (tmp_path / "run" / "unmeasured.tif").exists()
+    with folder.hold():
+        folder.open(as_stack(framed, left_out=patch()), request)
+    assert folder.begun
 
 
 @pytest.fixture

@@ -171,17 +171,18 @@ def refuse_if_different(folder: Path, before: Mapping[str, Any], now: Mapping[st
     folder
         Of a run, or of work that many share.
     before
-        What decides the result of the work that is there. Earlier versions may have noted fewer entries.
+        What decides the result of the work that is there.
     now
         The same of the work that is to be done. Names of entries about the input begin with ``input``.
 
     Raises
     ------
     RunFolderError
-        If entries differ.
+        If entries differ, or only one of the two has them.
     """
-    different = [key for key, value in now.items() if before.get(key, value) != value]
-    if different:
+    if before != now:
+        shared = before.keys() & now.keys()
+        different = [key for key in {**now, **before} if key not in shared or before[key] != now[key]]
         names = dict.fromkeys(
             "input" if key.startswith("input") else _IN_WORDS.get(key, key) for key in different
         )

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from napari_autostructn2v.config import Mode
-from napari_autostructn2v.events import SliceSeen
+from napari_autostructn2v.events import SliceSeen, Surveyed
 from napari_autostructn2v.stack import Stack
 from napari_autostructn2v.unmeasured import BlankKind
 
@@ -42,6 +42,11 @@ class Survey:
     def pixels(self) -> bool:
         """Whether there are pixels that were never measured."""
         return bool(self.blank or self.spikes)
+
+    @property
+    def notice(self) -> Surveyed | None:
+        """The same for who watches a run; None if there is nothing to say."""
+        return Surveyed(str(self), pixels=self.pixels) if str(self) else None
 
     def __str__(self) -> str:
         """In words; empty if there is nothing to say."""

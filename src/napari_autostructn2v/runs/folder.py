@@ -40,12 +40,14 @@ from typing import Any, get_args
 
 import numpy as np
 import tifffile
+from pydantic import TypeAdapter
 
 from napari_autostructn2v._version import __version__
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.disk.atomic import make_folder, remove_leftovers, write_atomically
 from napari_autostructn2v.disk.lock import LOCK, Hold
 from napari_autostructn2v.errors import RunFolderError, refuse_if_different
+from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import ImageFile, write_stack
 from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.kernel import Edits
@@ -57,6 +59,7 @@ from napari_autostructn2v.runs.request import Origin, RunRequest
 from napari_autostructn2v.runs.stage_folder import StageFolder, TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.survey import Survey, survey
 
 PARTS = ("stage1", "analysis", "stage2")
 
@@ -117,7 +120,7 @@ class RunFolder:
 
     def _is_other(self, path: Path) -> bool:
         """Whether a file is none of those that are written before the record is."""
-        ours = path.name.startswith((LOCK, ".partial-")) or path in (self.analysis.region, self._left_out)
+        ours = path.name.startswith((LOCK, ".partial-")) or path in self._written_before
         return not ours and not path.is_dir()
 
     @property
@@ -134,17 +137,24 @@ class RunFolder:
     def _left_out(self) -> Path:
         return self.path / "left_out.tif"
 
+    @property
+    def _unmeasured(self) -> Path:
+        return self.path / "unmeasured.tif"
+
+    @property
+    def _written_before(self) -> tuple[Path, ...]:
+        """What may be there, whole, when the record is not yet."""
+        return self.analysis.region, self._left_out, self._unmeasured
+
     def _write_unmeasured(self, stack: Stack) -> None:
         """Keep what of the input was never measured: 1 where it is blank, 2 where it is replaced."""
-        if all(stack.unmeasured(z) is None for z in range(stack.shape[0])):
-            return
 
         def slices() -> Iterator[np.ndarray]:
             for z in range(stack.shape[0]):
                 found = stack.unmeasured(z)
                 yield np.zeros(stack.shape[1:], dtype=np.uint8) if found is None else found.labels
 
-        with write_atomically(self.path / "unmeasured.tif", overwrite=True) as beside:
+        with write_atomically(self._unmeasured, overwrite=True) as beside:
             tifffile.imwrite(
                 beside, slices(), shape=stack.shape, dtype=np.uint8, photometric="minisblack",
                 compression="zlib",
@@ -184,23 +194,27 @@ class RunFolder:
         settings = request.settings()
         before = self.read_record() if self.begun else {}
         if before:
-            of_masks = {"left_out": mask_digest(read_mask(self._left_out))}
+            there = before | {"left_out": mask_digest(read_mask(self._left_out))}
             asked = image | {"left_out": mask_digest(request.left_out)}
             if not rewrite:
-                of_masks["region"] = mask_digest(read_mask(self.analysis.region))
+                there["region"] = mask_digest(read_mask(self.analysis.region))
                 asked |= settings | {"region": mask_digest(request.region)}
-            refuse_if_different(self.path, before | of_masks, asked)
+            # records of earlier versions have fewer entries, and all have some that decide nothing
+            refuse_if_different(self.path, {key: there.get(key, asked[key]) for key in asked}, asked)
             if not rewrite:
                 return
         for part in PARTS:
             make_folder(self.path / part)
         write_mask(self.analysis.region, request.region)
         write_mask(self._left_out, request.left_out)
-        self._write_unmeasured(stack)
+        found = finish(survey(stack))  # of slices that were read before
+        if found.pixels:
+            self._write_unmeasured(stack)
         # what follows is no part of what the run is: the input may be moved, the program be updated
         circumstances = {
             "input_dtype": str(stack.array.dtype),
             **file_facts(None if request.source is None else request.source.path),
+            "survey": TypeAdapter(Survey).dump_python(found, mode="json"),
             "output": before.get("output") if request.output is None else str(request.output.resolve()),
             "started": before.get("started", datetime.now().astimezone().isoformat(timespec="seconds")),
             "napari_autostructn2v": __version__,
@@ -285,6 +299,16 @@ class RunFolder:
             return RunRequest.from_record(record, read_mask(self.analysis.region), read_mask(self._left_out))
         except ValueError as error:
             raise RunFolderError(f"{self._record} is damaged. Choose another run folder.") from error
+
+    def read_survey(self) -> Survey | None:
+        """What of the input was never measured; None of a run of an earlier version, which left nothing out.
+
+        Raises
+        ------
+        RunFolderError
+            If there is no record, or it is damaged.
+        """
+        return Record.model_validate(self.read_record()).survey
 
     def read_input(self) -> ImageFile:
         """The input, from where it was or from the run folder itself.

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.disk.atomic import write_atomically
+from napari_autostructn2v.survey import Survey
 
 RECORD = "run.json"
 """The record, in the folder of the run."""
@@ -35,6 +36,7 @@ class Record(BaseModel):
     started: str | None = None
     output: str | None = Field(None, pattern=_NO_NUL)
     skipped: bool = False
+    survey: Survey | None = None
 
 
 class _EditedPeaks(BaseModel):

@@ -19,7 +19,7 @@ from napari_autostructn2v.box import Box
 from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.errors import DiskFullError, FileError, MostlyBlankError
-from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Surveyed
+from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.io.slice_file import KeptStack
 from napari_autostructn2v.kernel import POINT, Edits
@@ -67,8 +67,8 @@ def look_through(stack: Stack, request: RunRequest) -> Generator[Event, Any, Sur
     found = yield from survey(stack)
     if found.blank > MOST and not request.mostly_blank:
         raise MostlyBlankError(str(found))
-    if str(found):
-        yield Surveyed(str(found), pixels=found.pixels)
+    if found.notice is not None:
+        yield found.notice
     return found
 
 

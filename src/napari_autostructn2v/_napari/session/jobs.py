@@ -175,11 +175,14 @@ def reopen(run: Run, saved: SavedRun) -> Stream:
             "Save run … takes all of it to a folder of your own."
         )
     request = saved.request
-    # whoever began the run has said that it is meant, if most of the stack is blank
-    yield from look_through(run.stack, replace(request, mostly_blank=True))
     if trained:
+        found = saved.folder.read_survey()
+        if found is not None and found.notice is not None:
+            yield found.notice
         first = yield from _made_again(run, saved, "stage1")
     else:
+        # whoever began the run has said that it is meant, if most of the stack is blank
+        yield from look_through(run.stack, replace(request, mostly_blank=True))
         first = yield from run_stage(
             run.stack, "stage1", first_stage(request), request, folder=run.folder, preview=0
         )
