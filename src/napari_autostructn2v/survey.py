@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import numpy as np
+
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.events import SliceSeen, Surveyed
 from napari_autostructn2v.stack import Stack
@@ -89,6 +91,20 @@ def survey(stack: Stack) -> Generator[SliceSeen, None, Survey]:
             kinds |= found.kinds
         yield SliceSeen(done=z + 1, total=depth)
     return Survey(blank / (depth * height * width), kinds, spikes, stack.is_levelled)
+
+
+def unmeasured_labels(stack: Stack, z: int) -> np.ndarray:
+    """A picture of what was never measured, uint8 (Y, X), as :attr:`~.Unmeasured.labels`; 0 where all was.
+
+    Parameters
+    ----------
+    stack
+        The raw data.
+    z
+        Number of the slice, from 0.
+    """
+    found = stack.unmeasured(z)
+    return np.zeros(stack.shape[1:], dtype=np.uint8) if found is None else found.labels
 
 
 def few_slices_notice(stack: Stack, mode: Mode) -> str | None:

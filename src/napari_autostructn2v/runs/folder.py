@@ -31,7 +31,6 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -59,7 +58,7 @@ from napari_autostructn2v.runs.request import Origin, RunRequest
 from napari_autostructn2v.runs.stage_folder import StageFolder, TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.stack import Stack
-from napari_autostructn2v.survey import Survey, survey
+from napari_autostructn2v.survey import Survey, survey, unmeasured_labels
 
 PARTS = ("stage1", "analysis", "stage2")
 
@@ -148,15 +147,10 @@ class RunFolder:
 
     def _write_unmeasured(self, stack: Stack) -> None:
         """Keep what of the input was never measured: 1 where it is blank, 2 where it is replaced."""
-
-        def slices() -> Iterator[np.ndarray]:
-            for z in range(stack.shape[0]):
-                found = stack.unmeasured(z)
-                yield np.zeros(stack.shape[1:], dtype=np.uint8) if found is None else found.labels
-
+        slices = (unmeasured_labels(stack, z) for z in range(stack.shape[0]))
         with write_atomically(self._unmeasured, overwrite=True) as beside:
             tifffile.imwrite(
-                beside, slices(), shape=stack.shape, dtype=np.uint8, photometric="minisblack",
+                beside, slices, shape=stack.shape, dtype=np.uint8, photometric="minisblack",
                 compression="zlib",
             )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_autostructn2v._napari.canvas.layer_names import LEFT_OUT
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
 from napari_autostructn2v._napari.canvas.slices import by_slices
 from napari_autostructn2v.computed import ComputedArray
+from napari_autostructn2v.survey import unmeasured_labels
 from napari_autostructn2v.unmeasured import BLANK, REPLACED
 
 if TYPE_CHECKING:
@@ -65,11 +67,7 @@ class LeftOutLayer:
         placement = self._placement()
         assert placement is not None
 
-        def labels(z: int) -> np.ndarray:
-            found = stack.unmeasured(z)
-            return np.zeros(stack.shape[1:], dtype=np.uint8) if found is None else found.labels
-
-        array = ComputedArray(stack.input_shape, labels, np.uint8)
+        array = ComputedArray(stack.input_shape, partial(unmeasured_labels, stack), np.uint8)
         active = self._viewer.layers.selection.active
         self._stack = stack
         self._layer = self._viewer.add_labels(
