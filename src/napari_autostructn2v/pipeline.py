@@ -141,7 +141,8 @@ def denoise_with(
     Parameters
     ----------
     stack
-        Shape (Z, Y, X) or (Y, X).
+        Shape (Z, Y, X) or (Y, X), read one slice at a time; or a
+        :class:`~napari_autostructn2v.stack.Stack`, of which pixels are left out.
     model
         Trained on this stack or on another of the same microscope.
     recovery

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import numpy as np
 
 from napari_autostructn2v.box import Box
-from napari_autostructn2v.computed import DerivedArray
+from napari_autostructn2v.computed import ComputedArray, DerivedArray
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError, StackError
 from napari_autostructn2v.measured import Measured
@@ -327,7 +327,7 @@ def as_stack(
     depth: int = 0,
     *,
     like: Stack | None = None,
-    left_out: np.ndarray | None = None,
+    left_out: Any = None,
 ) -> Stack:
     """Check that an array can be denoised, without reading its values.
 
@@ -390,7 +390,8 @@ def as_stack(
             f"2.5D looks at three neighbouring slices and this stack has {stack.shape[0]}. Choose 2D instead."
         )
     if left_out is not None:
-        left_out = np.asarray(left_out, dtype=bool)
+        if not isinstance(left_out, ComputedArray):
+            left_out = np.asarray(left_out, dtype=bool)
         if left_out.shape not in (stack.shape, stack.shape[1:]):
             raise StackError(
                 f"What is left out has shape {left_out.shape}, the stack {stack.shape}. Give one mask for "

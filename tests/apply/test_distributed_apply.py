@@ -34,6 +34,7 @@ from napari_autostructn2v.errors import (
 )
 from napari_autostructn2v.events import Notice, SliceDone, finish
 from napari_autostructn2v.io import VoxelSize, file_state, read_stack, write_stack
+from napari_autostructn2v.io.left_out import LeftOut
 from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.noise import recovery
@@ -41,6 +42,7 @@ from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.noise.recovery import Recovery
 from napari_autostructn2v.scale import Normalisation
+from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import sample
 
 SHAPE = (20, 72, 80)
@@ -81,10 +83,9 @@ def untrained(mode: str, notch: NotchRule | None) -> Model:
 
 
 def by_one_process(task: Task, folder: Path) -> bytes:
-    image, model = read_stack(task.source), load_model(task.model)
-    path = finish(
-        denoise_to_file(image.array, model, folder / "one.zarr", recovery=task.recovery, device="cpu")
-    )
+    array, model = read_stack(task.source).array, load_model(task.model)
+    stack = as_stack(array, left_out=task.left_out.of(array.shape))
+    path = finish(denoise_to_file(stack, model, folder / "one.zarr", recovery=task.recovery, device="cpu"))
     return np.asarray(read_stack(path).array[:]).tobytes()
 
 
@@ -111,17 +112,22 @@ def test_many_give_the_bytes_of_one(
 def test_what_was_never_measured_is_left_out_by_many_as_by_one(
     client: Any, task: Task, rule: NotchRule, noisy: np.ndarray, tmp_path: Path, mode: str
 ) -> None:
-    """A frame, blank slices, no numbers, hot pixels, and brightness that jumps."""
+    """A frame, blank slices, no numbers, hot pixels, brightness that jumps, and what is left out by hand."""
     broken = noisy + 20 * (np.arange(len(noisy)) % 3)[:, None, None].astype(np.float32)
     broken[3:5] = broken[:, :6] = broken[:, :, -9:] = 0
     broken[7, 30:40, 30:50] = np.nan
     broken[9, 40, 40] = broken[10, 20, 60] = 1e6
     source = write_stack(tmp_path / "broken.zarr", broken)
     model = untrained(mode, rule).save(tmp_path / "model.zip")
-    task = replace(task, source=source, model=model, recovery=1.0)
+    grid = np.zeros(SHAPE[1:], np.uint8)
+    grid[50:60] = 1
+    left_out = LeftOut.from_texts([str(write_stack(tmp_path / "grid.tif", grid)), "12:15,20:30,20:70"])
+    task = replace(task, source=source, model=model, recovery=1.0, left_out=left_out)
     finish(denoise_divided(task, client))
     assert written(task.target) == by_one_process(task, tmp_path)
     result = np.asarray(read_stack(task.target).array[:])
+    np.testing.assert_array_equal(result[:, 50:60], broken[:, 50:60])
+    np.testing.assert_array_equal(result[12:15, 20:30, 20:70], broken[12:15, 20:30, 20:70])
     np.testing.assert_array_equal(result[3:5], 0)
     np.testing.assert_array_equal(result[7, 30:40, 30:50], np.nan)
     assert np.nanmax(result) < 1e5, "hot pixels are replaced"

@@ -179,7 +179,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tomogram, tmp_path):
     ("option", "value", "said"),
     [
         ("--background", "0:10,0:10", "outlined background is too small"),
-        ("--train-on", "0:4,0:900,0:900", "beyond the stack, which has 4 slices of 80 × 80"),
+        ("--train-on", "0:4,0:900,0:900", "does not lie in the stack, whose shape is"),
     ],
 )
 def test_a_part_that_cannot_be_is_refused_before_anything_is_trained(

@@ -42,7 +42,7 @@ def denoise_to_file(
     Parameters
     ----------
     array
-        Shape (Z, Y, X) or (Y, X); read one slice at a time.
+        As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
     model
         As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
     target, voxel_size, heading

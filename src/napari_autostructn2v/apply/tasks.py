@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from napari_autostructn2v.computed import DerivedArray
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import ImageFile, file_state, read_stack
+from napari_autostructn2v.io.left_out import LeftOut
 from napari_autostructn2v.learning.device import choose_device, freed_memory_kept
 from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import Inputs, denoise_images, network_on, network_tiles
@@ -46,6 +47,8 @@ class Task:
     ----------
     model, source, target
         Model bundle, stack, and where its result goes.
+    left_out
+        Pixels of it that a person leaves out.
     recovery, average, device
         As for :func:`~napari_autostructn2v.pipeline.denoise_with`.
     threads
@@ -53,18 +56,19 @@ class Task:
     overwrite
         Whether a result that exists is replaced.
     seen
-        In which state whoever gives the task away saw ``source`` and ``model``, see :meth:`as_seen`.
+        In which states whoever gives the task away saw its files, see :meth:`as_seen`.
     """
 
     model: Path
     source: Path
     target: Path
     recovery: float
+    left_out: LeftOut = field(default_factory=LeftOut)
     average: bool = False
     device: str = "auto"
     threads: int | None = None
     overwrite: bool = False
-    seen: tuple[str, str] | None = None
+    seen: tuple[str, ...] | None = None
 
     def as_seen(self) -> Task:
         """The task as it is given to others: of the very files that are there now.
@@ -74,7 +78,7 @@ class Task:
         FileError
             If they are not there.
         """
-        return replace(self, seen=(file_state(self.source), file_state(self.model)))
+        return replace(self, seen=self._states())
 
     def open(self) -> tuple[ImageFile, Stack, Model]:
         """The stack as a file, the same checked, and the model.
@@ -85,11 +89,12 @@ class Task:
             If they cannot be read, do not suit each other, or are not those that were seen.
         """
         seen = self.check_unchanged()
-        (image, stack), model = _opened(self.source, seen[0]), _loaded(self.model, seen[1])
+        image, stack = _opened(self.source, self.left_out, (seen[0], *seen[2:]))
+        model = _loaded(self.model, seen[1])
         return image, as_stack(stack, model.mode, model.config.depth), model
 
-    def check_unchanged(self) -> tuple[str, str]:
-        """The states of ``source`` and ``model``, which must be those that were seen.
+    def check_unchanged(self) -> tuple[str, ...]:
+        """The states of ``source``, ``model`` and the masks, which must be those that were seen.
 
         A result of two states would be of neither.
 
@@ -98,14 +103,21 @@ class Task:
         FileError
             If one of them was changed or is not there any more.
         """
-        now = (file_state(self.source), file_state(self.model))
-        for path, state, before in zip((self.source, self.model), now, self.seen or now, strict=True):
+        now = self._states()
+        for path, state, before in zip(self._files, now, self.seen or now, strict=True):
             if state != before:
                 raise FileError(
                     f"{path} was changed while the work on it was under way. Bring back what it was and give "
                     "the same command again, or start anew with what it is now."
                 )
         return now
+
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        return self.source, self.model, *self.left_out.files
+
+    def _states(self) -> tuple[str, ...]:
+        return tuple(file_state(path) for path in self._files)
 
     def identity(self) -> dict[str, Any]:
         """What decides the result: by it a task that was begun is known again.
@@ -122,14 +134,16 @@ class Task:
             "changed": file_state(self.source),
             "stack": [*stack.input_shape, str(image.array.dtype)],
             "recovery": self.recovery,
+            "left_out": [*self.left_out.boxes, *map(file_state, self.left_out.files)],
             "average": self.average,
         }
 
 
 @lru_cache(maxsize=2)
-def _opened(source: Path, state: str) -> tuple[ImageFile, Stack]:
+def _opened(source: Path, left_out: LeftOut, states: tuple[str, ...]) -> tuple[ImageFile, Stack]:
     image = read_stack(source)
-    return image, as_stack(image.array)  # which keeps its scale, once that is measured
+    # which keeps its scale and what was never measured, once that is found
+    return image, as_stack(image.array, left_out=left_out.of(image.array.shape))
 
 
 @lru_cache(maxsize=2)
@@ -249,10 +263,10 @@ def denoise_whole(task: Task) -> None:
     """
     if task.threads is not None:
         torch.set_num_threads(task.threads)
-    image, _, model = task.open()
+    image, stack, model = task.open()
     finish(
         denoise_to_file(
-            image.array,
+            stack,
             model,
             task.target,
             voxel_size=image.voxel_size,

@@ -9,6 +9,7 @@ import typer
 
 from napari_autostructn2v.cli.options import (
     DeviceOption,
+    LeaveOutOption,
     OverwriteOption,
     QuietOption,
     RecoveryOption,
@@ -19,6 +20,7 @@ from napari_autostructn2v.config import SHARED_LICENSE
 
 if TYPE_CHECKING:
     from napari_autostructn2v.apply.cluster import Workers
+    from napari_autostructn2v.io.left_out import LeftOut
 
 
 def apply(
@@ -26,6 +28,7 @@ def apply(
     inputs: Annotated[list[Path], typer.Argument(help="Stacks to denoise.")],
     out: Annotated[Path, typer.Option(help="Folder for the denoised stacks.")],
     recovery: RecoveryOption = 1.0,
+    leave_out: LeaveOutOption = None,
     average: Annotated[
         bool,
         typer.Option("--average", help="Average over mirror images: a little better, several times slower."),
@@ -66,6 +69,7 @@ def apply(
     from napari_autostructn2v.apply.cluster import SlurmJob, Workers
     from napari_autostructn2v.disk.atomic import make_folder
     from napari_autostructn2v.io import check_stack_place, read_stack
+    from napari_autostructn2v.io.left_out import LeftOut
     from napari_autostructn2v.learning.model import load_model
     from napari_autostructn2v.stack import as_stack
 
@@ -77,21 +81,25 @@ def apply(
     targets = result_paths([(image.name, image.path) for image in images], folder, "")
     if shared is not None and len(images) == 1:
         targets = [folder / f"{images[0].name}.zarr"]
-    for image, target in zip(images, targets, strict=True):
-        dtype = as_stack(image.array, trained.mode, trained.config.depth).scale.dtype
+    left_out = LeftOut.from_texts(leave_out or ())
+    stacks = [
+        as_stack(image.array, trained.mode, trained.config.depth, left_out=left_out.of(image.array.shape))
+        for image in images
+    ]
+    for image, stack, target in zip(images, stacks, targets, strict=True):
         refuse_own_input(target, image.path)
         if shared is None:  # else what is there may be of the work that goes on
-            check_stack_place(target, overwrite=overwrite, dtype=dtype)
+            check_stack_place(target, overwrite=overwrite, dtype=stack.scale.dtype)
     if not quiet:
         say(*(notice for image in images for notice in image.notices))
     if shared is not None:
-        _apply_shared(shared, model, inputs, targets, recovery, average, device, overwrite, quiet)
+        _apply_shared(shared, model, inputs, targets, recovery, left_out, average, device, overwrite, quiet)
         return
     if cores is not None:
         torch.set_num_threads(cores)
-    for image, target in zip(images, targets, strict=True):
+    for image, stack, target in zip(images, stacks, targets, strict=True):
         events = denoise_to_file(
-            image.array,
+            stack,
             trained,
             target,
             voxel_size=image.voxel_size,
@@ -112,6 +120,7 @@ def _apply_shared(
     inputs: list[Path],
     targets: list[Path],
     recovery: float,
+    left_out: LeftOut,
     average: bool,
     device: str,
     overwrite: bool,
@@ -127,6 +136,7 @@ def _apply_shared(
             source.resolve(),
             target.resolve(),
             recovery,
+            left_out,
             average,
             device,
             workers.threads,

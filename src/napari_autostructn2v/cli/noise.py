@@ -16,7 +16,6 @@ from napari_autostructn2v.cli.options import (
     OverwriteOption,
     QuietOption,
     analysis_config,
-    left_out_of,
     region_of,
 )
 from napari_autostructn2v.cli.progress import follow, say
@@ -43,6 +42,7 @@ def analyze(
     from napari_autostructn2v.disk.atomic import check_place, make_folder
     from napari_autostructn2v.figures.report import draw_analysis
     from napari_autostructn2v.io import read_stack
+    from napari_autostructn2v.io.left_out import LeftOut
     from napari_autostructn2v.kernel import save_kernel
     from napari_autostructn2v.noise.analysis import analyze
 
@@ -57,7 +57,7 @@ def analyze(
         mode=mode,
         config=analysis_config(notch, find_kernel),
         region=region_of(background, image.array.shape),
-        left_out=left_out_of(leave_out, image.array.shape),
+        left_out=LeftOut.from_texts(leave_out or ()).of(image.array.shape),
         voxel_size=image.voxel_size,
     )
     make_folder(folder)

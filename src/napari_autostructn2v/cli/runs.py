@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_autostructn2v.box import STACK_FORM, Box
 from napari_autostructn2v.cli.options import (
     BackgroundOption,
     BoxOption,
@@ -27,8 +28,6 @@ from napari_autostructn2v.cli.options import (
     RecoveryOption,
     SeedOption,
     analysis_config,
-    box_of,
-    left_out_of,
     refuse_own_input,
     region_of,
 )
@@ -71,6 +70,7 @@ def run(
     from napari_autostructn2v import pipeline
     from napari_autostructn2v.disk.lock import hold_output
     from napari_autostructn2v.io import check_stack_place, read_stack
+    from napari_autostructn2v.io.left_out import LeftOut
     from napari_autostructn2v.kernel import load_kernel
     from napari_autostructn2v.learning import distributed
     from napari_autostructn2v.learning.training import train_along
@@ -84,7 +84,7 @@ def run(
     if not quiet:
         say(*image.notices)
     config = Config.from_preset(preset)
-    left_out = left_out_of(leave_out, image.array.shape)
+    left_out = LeftOut.from_texts(leave_out or ()).of(image.array.shape)
     with distributed.process_group():
         if not distributed.is_leader():
             train_along(as_stack(image.array, mode, left_out=left_out), device)
@@ -99,7 +99,7 @@ def run(
                 kernel=None if kernel is None else load_kernel(kernel),
                 region=region_of(background, image.array.shape),
                 left_out=left_out,
-                box=box_of(train_on),
+                box=None if train_on is None else Box.from_text(train_on, image.array.shape, STACK_FORM),
                 mostly_blank=mostly_blank,
                 seed=seed,
                 source=image,

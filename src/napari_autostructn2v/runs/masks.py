@@ -31,7 +31,9 @@ def write_mask(file: Path, mask: np.ndarray | None) -> None:
         return
     make_folder(file.parent)
     with write_atomically(file, overwrite=True) as beside:
-        tifffile.imwrite(beside, mask.astype(np.uint8), photometric="minisblack", compression="zlib")
+        tifffile.imwrite(
+            beside, np.asarray(mask, dtype=np.uint8), photometric="minisblack", compression="zlib"
+        )
 
 
 def read_mask(file: Path) -> np.ndarray | None:

@@ -189,6 +189,12 @@ def test_the_command_line(noisy, framed, tmp_path, invoke):
     left_out = np.broadcast_to(patch(), framed.shape).copy()
     left_out[2, 60:80, 10:30] = True
     np.testing.assert_array_equal(result[left_out], framed.astype(np.float32)[left_out])
+    model = tmp_path / "out_run" / "stage2" / "model.zip"
+    applied = invoke("apply", model, source, "--out", tmp_path / "more", "--leave-out", mask)
+    assert applied.exit_code == 0, applied.output
+    again = read_stack(tmp_path / "more" / "in.mrc").array
+    np.testing.assert_array_equal(again[:, patch()], framed.astype(np.float32)[:, patch()])
+    assert not np.array_equal(again[2, 60:80, 10:30], framed[2, 60:80, 10:30]), "that box was not given here"
     for wrong in (
         "0:9,60:80,10:30",
         "60:80",
