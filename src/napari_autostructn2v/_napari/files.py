@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from napari.layers import Image
 from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
 
 from napari_autostructn2v._napari.canvas.layer_names import RESULTS
@@ -64,7 +65,7 @@ def read_run_folder(path: str) -> list[LayerData]:
         if not file.exists():  # the stage is yet to come, or the input was moved
             continue
         array, meta, kind = image_layer(read_stack(file), name=title)
-        placement = placement or _placement(name, array.shape, meta)
+        placement = placement or Placement.of(Image(np.broadcast_to(np.uint8(0), array.shape), **meta))
         layers.append((array, {**meta, **placement.result(len(layers), len(array.shape))}, kind))
     parts = ("spectrum", "peaks", "autocorrelation", "kernel")
     *images, kernel_file = (folder / "analysis" / f"{part}.tif" for part in parts)
@@ -76,14 +77,6 @@ def read_run_folder(path: str) -> list[LayerData]:
         raise FileError(f"The run {folder} has no result yet. Let it finish, or run it again.")
     notify_resumable(folder)
     return layers
-
-
-def _placement(name: str, shape: tuple[int, ...], meta: dict[str, Any]) -> Placement:
-    scale = tuple(meta.get("scale", (1.0,) * len(shape)))
-    size = np.array(shape[-2:]) * scale[-2:]
-    units = tuple(meta.get("units", ("pixel",) * len(shape)))
-    corner, heading = -np.array(scale[-2:]) / 2, heading_of(meta["metadata"])
-    return Placement(name, scale, (0.0,) * len(shape), units, corner, size, heading)
 
 
 def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from napari_autostructn2v._napari.canvas.placement import (
     Placement,
     free_column,
     is_derived,
+    move,
     row_of_its_own,
     stands_alone,
 )
@@ -99,7 +100,7 @@ class BatchLayers:
             array, meta, _ = image_layer(source)
             layer = self._viewer.add_image(array, **meta)
             if not stands_alone(self._viewer, layer):
-                layer.translate = row_of_its_own(self._viewer, layer)
+                move(layer, row_of_its_own(self._viewer, layer))
             return layer
         if stands_alone(self._viewer, layer):
             return layer
@@ -110,9 +111,7 @@ class BatchLayers:
             colormap=layer.colormap,
             contrast_limits=tuple(layer.contrast_limits),
             metadata=dict(DERIVED_LAYER),
-            **(
-                Placement.of(layer).beside(0, layer.ndim) | {"translate": row_of_its_own(self._viewer, layer)}
-            ),
+            **Placement.of(layer).on_grid(layer.ndim, row_of_its_own(self._viewer, layer)),
         )
 
     def _on_layer_removed(self, event: Any) -> None:

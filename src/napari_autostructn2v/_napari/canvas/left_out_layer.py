@@ -77,7 +77,7 @@ class LeftOutLayer:
             opacity=1.0,  # the colours let the image through
             features={"index": list(IN_WORDS), "left out": list(IN_WORDS.values())},
             metadata=dict(DERIVED_LAYER),
-            **placement.beside(0, array.ndim),
+            **placement.on_grid(array.ndim),
         )
         self._layer.editable = False
         self._viewer.layers.selection.active = active

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
+from napari.utils.transforms import Affine
 
 from napari_autostructn2v._napari.canvas.voxel_sizes import heading_metadata, heading_of
 
@@ -31,18 +33,22 @@ def is_derived(layer: Layer) -> bool:
     return bool(DERIVED_LAYER.items() <= layer.metadata.items())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Placement:
     """The geometry of the image layer at the moment its run started."""
 
     name: str
-    scale: tuple[float, ...]
-    translate: tuple[float, ...]
+    scale: np.ndarray
+    translate: np.ndarray
+    rotate: np.ndarray
+    shear: np.ndarray
+    affine: np.ndarray
+    """What napari applies after the others, (n + 1, n + 1)."""
     units: tuple[Any, ...]
     low: np.ndarray
-    """Upper left corner in world coordinates (y, x)."""
+    """Upper left corner of what it covers in world coordinates (y, x)."""
     size: np.ndarray
-    """Height and width in world coordinates."""
+    """Height and width of that."""
     heading: Heading | None = None
     """What the file of the image says beside its pixels, for results on its grid."""
 
@@ -52,22 +58,47 @@ class Placement:
         low, high = _extent(layer)
         return cls(
             layer.name,
-            tuple(layer.scale),
-            tuple(layer.translate),
+            np.array(layer.scale),
+            np.array(layer.translate),
+            np.array(layer.rotate),
+            np.array(layer.shear),
+            np.array(layer.affine),
             tuple(layer.units),
             low,
             high - low,
             heading_of(layer.metadata),
         )
 
-    def beside(self, column: int, ndim: int) -> dict[str, Any]:
-        """Layer arguments for an array on the image's grid, ``column`` places to its right.
+    def on_grid(self, ndim: int, shift: Sequence[float] | np.ndarray = (0.0, 0.0)) -> dict[str, Any]:
+        """Layer arguments for an array on the image's grid.
 
-        An array with fewer axes than the image, as a single slice, takes the last ones.
+        Parameters
+        ----------
+        ndim
+            Of the array. One with fewer axes than the image, as a single slice, takes the last ones, and lies
+            as napari shows the image: without what would turn it out of the slice.
+        shift
+            How far it is moved in world coordinates (y, x).
         """
-        translate = np.array(self.translate[-ndim:], dtype=float)
-        translate[-1] += column * self.size[1] * (1 + GAP)
-        return {"scale": self.scale[-ndim:], "translate": translate, "units": self.units[-ndim:]}
+        units, scale, affine = self.units[-ndim:], self.scale[-ndim:], self.affine
+        if ndim == len(self.scale):
+            own = {"rotate": self.rotate, "shear": self.shear, "affine": affine}
+            return {"scale": scale, "translate": _moved(self.translate, affine, shift), "units": units, **own}
+        every = Affine(scale=self.scale, rotate=self.rotate, shear=self.shear, translate=self.translate)
+        world = (Affine(affine_matrix=affine).compose(every)).set_slice(list(range(-ndim, 0)))
+        affine = np.eye(ndim + 1)
+        affine[:-1, :-1] = world.linear_matrix / scale
+        translate = np.linalg.solve(affine[:-1, :-1], world.translate)
+        return {
+            "scale": scale,
+            "translate": _moved(translate, affine, shift),
+            "units": units,
+            "affine": affine,
+        }
+
+    def beside(self, column: int, ndim: int) -> dict[str, Any]:
+        """As :meth:`on_grid`, ``column`` places to the right of the image."""
+        return self.on_grid(ndim, (0.0, column * self.size[1] * (1 + GAP)))
 
     def result(self, column: int, ndim: int) -> dict[str, Any]:
         """As :meth:`beside`, for data that may be saved: with what the file of the image says."""
@@ -91,10 +122,29 @@ class Placement:
         }
 
 
+def _moved(translate: np.ndarray, affine: np.ndarray, shift: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The ``translate`` of a layer that is moved by (y, x) in world coordinates."""
+    world = np.zeros(len(translate))
+    world[-2:] = shift
+    return np.asarray(translate + np.linalg.solve(affine[:-1, :-1], world))
+
+
+def move(layer: Layer, shift: Sequence[float] | np.ndarray) -> None:
+    """Move a layer by (y, x) in world coordinates, however it is turned."""
+    layer.translate = _moved(np.array(layer.translate), np.array(layer.affine), shift)
+
+
 def _extent(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.asarray(layer.extent.world)[:, -2:]
-    half = np.abs(np.asarray(layer.scale[-2:])) / 2  # world extents end at the centres of the outer pixels
+    # world extents end at the centres of the outer pixels
+    centre, *steps = (np.array(layer.data_to_world(corner)[-2:]) for corner in _pixel(layer.ndim))
+    half = np.abs(np.array(steps) - centre).sum(axis=0) / 2
     return low - half, high + half
+
+
+def _pixel(ndim: int) -> np.ndarray:
+    """The first pixel, and its neighbours along y and x."""
+    return np.eye(ndim + 1, ndim, -1)[[0, -2, -1]]
 
 
 def slice_shown(layer: Image, point: tuple[float, ...]) -> int:
@@ -126,14 +176,12 @@ def free_column(viewer: Viewer, placement: Placement) -> int:
     )
 
 
-def row_of_its_own(viewer: Viewer, layer: Image) -> np.ndarray:
-    """The ``translate`` that brings ``layer`` below all images."""
+def row_of_its_own(viewer: Viewer, layer: Image) -> tuple[float, float]:
+    """How far ``layer`` has to be moved, in world coordinates (y, x), to lie below all images."""
     place = Placement.of(layer)
     others = (Placement.of(each) for each in _images(viewer) if each is not layer)
     lowest = max((float((each.low + each.size)[0]) for each in others), default=float(place.low[0]))
-    translate = np.array(layer.translate, dtype=float)
-    translate[-2] += lowest + GAP * place.size[0] - place.low[0]
-    return translate
+    return float(lowest + GAP * place.size[0] - place.low[0]), 0.0
 
 
 def _images(viewer: Viewer) -> list[Image]:

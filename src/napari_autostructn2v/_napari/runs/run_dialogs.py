@@ -12,6 +12,7 @@ from superqt.utils import create_worker
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import LEFT_OUT_BY_HAND, TRAINING_FIELD
+from napari_autostructn2v._napari.canvas.placement import Placement
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v._napari.napari_private import main_window
 from napari_autostructn2v._napari.runs.closing import unsaved_work_text
@@ -113,11 +114,9 @@ class RunDialogs:
         layer = self._viewer.add_shapes(
             [corners],
             name=TRAINING_FIELD,
-            scale=image.scale[-2:],
-            translate=image.translate[-2:],
-            units=image.units[-2:],
             face_color=colours.TRANSPARENT,
             edge_color=colours.TRAINING_FIELD,
+            **Placement.of(image).on_grid(2),
         )
         self._train_in(layer)
         self._session.changed.emit()
@@ -126,14 +125,11 @@ class RunDialogs:
         """Show what is left out by hand: the next run leaves it out as well, if it is not changed."""
         if mask is None:
             return
-        ndim = mask.ndim
         layer = self._viewer.add_labels(
             mask.astype(np.uint8),
             name=LEFT_OUT_BY_HAND,
-            scale=image.scale[-ndim:],
-            translate=image.translate[-ndim:],
-            units=image.units[-ndim:],
             visible=False,  # what is left out is shown in the colours of what is found
+            **Placement.of(image).on_grid(mask.ndim),
         )
         self._leave_out(layer)
         self._session.changed.emit()

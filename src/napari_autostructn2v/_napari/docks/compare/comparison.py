@@ -157,10 +157,7 @@ class Comparison:
         step = placement.size * (1 + GAP)
         copies = []
         for index, layer in enumerate(self.layers[:1] if self.way == "swipe" else self.layers):
-            place = placement.beside(0, layer.ndim)
-            if self.way in ("row", "column"):
-                axis = -1 if self.way == "row" else -2
-                place["translate"][axis] += index * step[axis]
+            place = placement.on_grid(layer.ndim, index * step * (self.way == "column", self.way == "row"))
             copies.append(
                 self._viewer.add_image(
                     layer.data,

@@ -99,7 +99,7 @@ class ProfilePanel(QWidget):
             edge_width=max(rows, columns) / 100,
             name=PROFILE_LINE,
             metadata=dict(DERIVED_LAYER),
-            **Placement.of(first).beside(0, 2),
+            **Placement.of(first).on_grid(2),
         )
         self.line.mode = "select"
         self.line.selected_data = {0}

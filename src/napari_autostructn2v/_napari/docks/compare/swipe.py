@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import COMPARED, DIVIDER
-from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, move
 from napari_autostructn2v._napari.canvas.slices import full_shape, shown_slice, shows_slices, slice_at
 from napari_autostructn2v._napari.widgets.bindings import Connections
 
@@ -43,9 +43,11 @@ class Swipe:
     def __init__(self, viewer: Viewer, lower: Image, source: Image) -> None:
         self._viewer, self._lower, self._source = viewer, lower, source
         rows, self._columns = full_shape(lower)[-2:]
-        place = {"scale": lower.scale[-2:], "translate": lower.translate[-2:], "units": lower.units[-2:]}
+        place = Placement.of(lower).on_grid(2)
         self.column = self._columns // 2
         """First column in which the upper layer is seen."""
+        self._divided = 0
+        """Column at which the divider stands."""
         self._slice = np.zeros((rows, self._columns))
         self.top = viewer.add_image(
             self._slice.copy(),
@@ -66,7 +68,6 @@ class Swipe:
             metadata=dict(DERIVED_LAYER),
             **place,
         )
-        self._home = np.array(self.divider.translate, dtype=float)
         self._connections = Connections()
         for event in ("current_step", "order", "ndisplay"):
             self._connections.connect(getattr(viewer.dims.events, event), self.draw)
@@ -105,9 +106,11 @@ class Swipe:
         self.top.data[:, : self.column] = np.nan
         self.top.refresh(thumbnail=False, extent=False, highlight=False)
         if self.divider in self._viewer.layers:
-            moved = self._home.copy()
-            moved[-1] += self.column * float(self.divider.scale[-1])
-            self.divider.translate = moved
+            place, there = (
+                np.array(self.divider.data_to_world((0, x))) for x in (self._divided, self.column)
+            )
+            self._divided = self.column  # first: moving it may move the sliders, which would lead back here
+            move(self.divider, there - place)
 
     def _drag(self, viewer: Viewer, event: Any) -> Generator[None, None, None]:
         if not shows_slices(viewer) or not self._is_near(event.position):
@@ -132,5 +135,6 @@ class Swipe:
     def _is_near(self, position: Any) -> bool:
         viewer: Any = self._viewer
         camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # napari < 0.9
-        away = abs(self._column_at(position) - self.column) * abs(float(self.top.scale[-1]))
+        first, second = (np.array(self.top.data_to_world((0, x))) for x in (0, 1))
+        away = abs(self._column_at(position) - self.column) * np.linalg.norm(second - first)
         return bool(away * camera.zoom <= GRAB)
