@@ -17,9 +17,9 @@ from napari.viewer import Viewer
 
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.napari_private import unwrapped
+from napari_autostructn2v._napari.widgets.plugin_dock import PLUGIN, show_dock
 from napari_autostructn2v._napari.workspace import workspace_of
 
-PLUGIN = "napari-autostructn2v"
 NO_REVIEW = "There is nothing to review yet. Run stage 1 first, and wait until it is done."
 
 
@@ -28,7 +28,7 @@ def run_stage1(viewer: Viewer) -> None:
     workspace = workspace_of(viewer)
     session = workspace.session
     if session.choice.source is None:
-        unwrapped(viewer).window.add_plugin_dock_widget(PLUGIN, "Structured denoising")
+        show_dock(unwrapped(viewer), "Structured denoising")
     if session.ready:
         workspace.start_stage1()
     else:

@@ -23,6 +23,7 @@ from napari_autostructn2v._napari.canvas.voxel_sizes import (
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.layer_data import layer_data
 from napari_autostructn2v._napari.session.run_files import open_run
+from napari_autostructn2v._napari.widgets.plugin_dock import show_dock
 from napari_autostructn2v.errors import AutoStructN2VError, FileError
 from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.io.formats import OME_ZARR, TIFF, format_of
@@ -86,8 +87,6 @@ def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     return [str(write_stack(path, data, voxel_size=size, heading=heading, overwrite=True))]
 
 
-PLUGIN = "napari-autostructn2v"
-
 # napari shows the first forty letters, and the rest on demand
 OFFER = (
     "To review this run, open it in the dock: here, or later with Open run … under Data. These layers only "
@@ -115,8 +114,6 @@ def go_on(folder: Path) -> None:
     from napari_autostructn2v._napari.workspace import workspace_of  # which needs the readers
 
     viewer: Any = unwrapped(napari.current_viewer())
-    dock, _ = viewer.window.add_plugin_dock_widget(PLUGIN, "Structured denoising")
-    dock.show()
-    dock.raise_()
+    show_dock(viewer, "Structured denoising")
     shown = [layer for layer in viewer.layers if layer.source.path == str(folder)]
     workspace_of(viewer).runs.open_folder(folder, instead_of=shown)

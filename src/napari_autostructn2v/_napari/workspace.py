@@ -9,15 +9,16 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from napari_autostructn2v._napari import worker
-from napari_autostructn2v._napari.batch.layers import BatchLayers
+from napari_autostructn2v._napari.batch.layers import BatchLayers, show_stack
 from napari_autostructn2v._napari.batch.queue import Batch
 from napari_autostructn2v._napari.canvas.camera import Flight
+from napari_autostructn2v._napari.canvas.file_voxel_size import FileVoxelSize
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
 from napari_autostructn2v._napari.canvas.left_out_layer import LeftOutLayer
 from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.canvas.placement import slice_shown
-from napari_autostructn2v._napari.canvas.slices import colour_problem, grey_values
+from napari_autostructn2v._napari.canvas.slices import grey_values, problem_of, stack_at
 from napari_autostructn2v._napari.canvas.voxel_sizes import heading_of, notices_of, voxel_size
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.picked_peak import PickedPeak
@@ -75,6 +76,7 @@ class Workspace:
         self.keeper = RunKeeper(self.session)
         self.flight = Flight(viewer)
         self.images = ImageLayers(viewer, self.session)
+        self.file_voxel_size = FileVoxelSize()
         self.left_out = LeftOutLayer(viewer, self.session, lambda: self.images.placement)
         self.spectrum = SpectrumChoice(self.session)
         self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement, self.spectrum)
@@ -109,6 +111,7 @@ class Workspace:
         """Take a layer's data as the session's source."""
         self._chosen = layer
         self._follows.release()
+        self.file_voxel_size.look(layer)
         if layer is None:
             self.session.choice.choose(None)
             return
@@ -130,12 +133,17 @@ class Workspace:
             heading_of(layer.metadata),
             notices_of(layer.metadata) or _notices_of_folder(path),
         )
-        self.session.choice.choose(source, colour_problem(layer))
+        self.session.choice.choose(source, problem_of(layer))
 
     @property
     def chosen(self) -> Image | None:
         """The layer that the source is taken from."""
         return self._chosen
+
+    def take_stack_shown(self) -> None:
+        """Choose the stack that is shown of the layer chosen, which holds several."""
+        if self._chosen is not None:
+            self.choose(show_stack(self.viewer, self._chosen, stack_at(self.viewer, self._chosen)))
 
     @property
     def source_layer(self) -> Image | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 
 from napari_autostructn2v._napari.batch.jobs import Applied
 from napari_autostructn2v._napari.batch.queue import Batch, Entry
-from napari_autostructn2v._napari.canvas.layer_names import RESULTS, SHOWN_AGAIN
+from napari_autostructn2v._napari.canvas.layer_names import ONE_OF_SEVERAL, RESULTS, SHOWN_AGAIN
 from napari_autostructn2v._napari.canvas.placement import (
     DERIVED_LAYER,
     Placement,
@@ -19,7 +21,7 @@ from napari_autostructn2v._napari.canvas.placement import (
     row_of_its_own,
     stands_alone,
 )
-from napari_autostructn2v._napari.canvas.slices import colour_problem, contrast_limits, grey_values
+from napari_autostructn2v._napari.canvas.slices import contrast_limits, one_stack, problem_of, stacks_in
 from napari_autostructn2v._napari.canvas.voxel_sizes import heading_of, image_layer, voxel_size
 from napari_autostructn2v._napari.session.state import Source
 from napari_autostructn2v.errors import StackError
@@ -53,15 +55,19 @@ class BatchLayers:
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     def add(self, layers: Iterable[Layer]) -> list[Layer]:
-        """Queue image layers, but those that are queued already; return the layers that are no images."""
+        """Queue image layers, but those that are queued already; return the layers that are no images.
+
+        Of a layer that holds several stacks, each is queued.
+        """
         entries, refused = [], []
         for layer in layers:
             if not isinstance(layer, Image) or is_derived(layer):
                 refused.append(layer)
             elif not any(self._layers.get(entry) is layer for entry in self._batch.entries):
-                entry = Entry(layer.name, lambda layer=layer: source_of(layer))  # type: ignore[misc]
-                self._layers[entry] = layer
-                entries.append(entry)
+                for index in np.ndindex(stacks_in(layer)):
+                    entry = Entry(name_of(layer, index), partial(source_of, layer, index))
+                    self._layers[entry] = layer
+                    entries.append(entry)
         self._batch.add(*entries)
         return refused
 
@@ -125,14 +131,34 @@ class BatchLayers:
             self._batch.remove(gone)
 
 
-def source_of(layer: Image) -> Source:
-    """The data of an image layer as they are now.
+def name_of(layer: Image, index: tuple[int, ...]) -> str:
+    """The name of one of the stacks in a layer; that of the layer at index ()."""
+    return ONE_OF_SEVERAL.format(layer.name, ", ".join(map(str, index))) if index else layer.name
+
+
+def source_of(layer: Image, index: tuple[int, ...] = ()) -> Source:
+    """The data of an image layer as they are now, or of one of the stacks in it.
 
     Raises
     ------
     StackError
-        If they are colours.
+        If they are colours, or several stacks.
     """
-    if problem := colour_problem(layer):
+    if not index and (problem := problem_of(layer)):
         raise StackError(problem)
-    return Source(layer.name, grey_values(layer), voxel_size(layer), heading=heading_of(layer.metadata))
+    array = one_stack(layer, index)
+    return Source(name_of(layer, index), array, voxel_size(layer), heading=heading_of(layer.metadata))
+
+
+def show_stack(viewer: Viewer, layer: Image, index: tuple[int, ...]) -> Image:
+    """Show one of the stacks in a layer as a layer of its own, in its place."""
+    active = viewer.add_image(
+        one_stack(layer, index),
+        name=name_of(layer, index),
+        colormap=layer.colormap,
+        gamma=layer.gamma,
+        contrast_limits=tuple(layer.contrast_limits),
+        **Placement.of(layer).result(0, 3),
+    )
+    layer.visible = False
+    return active

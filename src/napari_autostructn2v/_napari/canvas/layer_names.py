@@ -39,6 +39,9 @@ PATTERN = "{} pattern"
 REMOVED = "{} removed"
 """What denoising took away."""
 
+ONE_OF_SEVERAL = "{} [{}]"
+"""One stack of a layer that holds several; with its place along the axes of those, as the sliders say it."""
+
 COMPARED = "compared: {}"
 """A copy that stands in for the image while it is compared with others."""
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import dask.array
-
-if TYPE_CHECKING:
-    from napari_autostructn2v.computed import ComputedArray
-
+import math
 from typing import TYPE_CHECKING, Any
 
+import dask.array
 import numpy as np
 
 from napari_autostructn2v._napari.canvas.placement import is_derived, slice_shown
@@ -18,6 +13,8 @@ from napari_autostructn2v._napari.canvas.placement import is_derived, slice_show
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
+
+    from napari_autostructn2v.computed import ComputedArray
 
 
 def grey_values(layer: Image) -> Any:
@@ -33,19 +30,50 @@ def without_leading(array: Any) -> Any:
     leading = 0
     while len(array.shape) - leading > 3 and array.shape[leading] == 1:
         leading += 1
-    if not leading:
-        return array
+    return _part(array, (0,) * leading) if leading else array
+
+
+def _part(array: Any, index: tuple[int, ...]) -> Any:
+    """An array at an index of its first axes, not read here."""
     if not isinstance(array, np.ndarray | dask.array.Array):  # others may read all of it at an index
         empty = np.empty((0,) * len(array.shape), array.dtype)
         array = dask.array.from_array(array, name=False, meta=empty)  # type: ignore[no-untyped-call]
-    return array[(0,) * leading]
+    return array[index]
 
 
-def colour_problem(layer: Image) -> str:
-    """Why a layer cannot be denoised if it holds colours; nothing if it does not."""
-    if not layer.rgb:
-        return ""
-    return f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels."
+def stacks_in(layer: Image) -> tuple[int, ...]:
+    """How many stacks a layer holds along each axis before the last three: times, channels.
+
+    Nothing if it is a stack, a slice or a colour picture.
+    """
+    return () if layer.rgb else full_shape(layer)[:-3]
+
+
+def one_stack(layer: Image, index: tuple[int, ...]) -> Any:
+    """One of :func:`stacks_in`, (Z, Y, X), not read here; the only one at index ()."""
+    return _part(grey_values(layer), index) if index else grey_values(layer)
+
+
+def stack_at(viewer: Viewer, layer: Image) -> tuple[int, ...]:
+    """Which of :func:`stacks_in` the viewer shows."""
+    stacks = stacks_in(layer)
+    world = np.asarray(viewer.dims.point)[-layer.ndim :]
+    place = np.asarray(layer.world_to_data(world))[: layer.ndim - 3][layer.ndim - 3 - len(stacks) :]
+    return tuple(int(np.clip(round(float(at)), 0, n - 1)) for at, n in zip(place, stacks, strict=True))
+
+
+def problem_of(layer: Image) -> str:
+    """Why a layer cannot be denoised if it is no grey stack; nothing if it is."""
+    if layer.rgb:
+        return f"{layer.name} is an RGB picture. Convert it to grey values, or split its channels."
+    if stacks := stacks_in(layer):
+        shape = " × ".join(map(str, full_shape(layer)[-3:]))
+        return (
+            f"{layer.name} holds {math.prod(stacks)} stacks of {shape} along the axes before the last three, "
+            "such as times or channels. Move its slider to one and take that, or queue all of them for a "
+            "trained model."
+        )
+    return ""
 
 
 def full_shape(layer: Image) -> tuple[int, ...]:

@@ -19,11 +19,10 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
     explain_slider,
     message_label,
 )
+from napari_autostructn2v._napari.widgets.plugin_dock import show_dock
 from napari_autostructn2v.io.formats import FORMATS
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
-
     from napari_autostructn2v._napari.workspace import Workspace
 
 
@@ -79,7 +78,7 @@ class ResultPanel(QWidget):
         self.compare = button(
             "Compare",
             "Hold original and result against one another: side by side, swipe, blink, line profile",
-            lambda: _open_compare(workspace.viewer),
+            lambda: show_dock(workspace.viewer, "Compare"),
         )
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
@@ -145,10 +144,3 @@ def _in_a_row(*widgets: QWidget) -> QHBoxLayout:
     for widget in widgets:
         row.addWidget(widget)
     return row
-
-
-def _open_compare(viewer: Viewer) -> None:
-    # by its name in the manifest: the same dock as the one from the menu
-    dock, _ = viewer.window.add_plugin_dock_widget("napari-autostructn2v", "Compare", tabify=True)
-    dock.show()
-    dock.raise_()
