@@ -14,6 +14,7 @@ from napari_autostructn2v._version import __version__
 if TYPE_CHECKING:
     from napari_autostructn2v.box import Box
     from napari_autostructn2v.config import AnalysisConfig, Config, TrainingConfig
+    from napari_autostructn2v.judge import Score, score
     from napari_autostructn2v.learning.model import Model, load_model
     from napari_autostructn2v.learning.prediction import predict
     from napari_autostructn2v.learning.training import train
@@ -22,16 +23,18 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AnalysisConfig": "config",
-    "Box": "stack",
+    "Box": "box",
     "Config": "config",
     "Model": "learning.model",
     "NoiseAnalysis": "noise.analysis",
     "Result": "pipeline",
+    "Score": "judge",
     "TrainingConfig": "config",
     "analyze": "noise.analysis",
     "denoise": "pipeline",
     "load_model": "learning.model",
     "predict": "learning.prediction",
+    "score": "judge",
     "train": "learning.training",
 }
 
@@ -42,12 +45,14 @@ __all__ = [
     "Model",
     "NoiseAnalysis",
     "Result",
+    "Score",
     "TrainingConfig",
     "__version__",
     "analyze",
     "denoise",
     "load_model",
     "predict",
+    "score",
     "train",
 ]
 

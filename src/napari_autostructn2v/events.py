@@ -17,7 +17,7 @@ import numpy as np
 
 Result = TypeVar("Result")
 
-Stage = Literal["survey", "stage1", "analysis", "stage2", "recovery"]
+Stage = Literal["survey", "stage1", "analysis", "stage2", "recovery", "exchange", "score"]
 
 
 @dataclass(frozen=True)

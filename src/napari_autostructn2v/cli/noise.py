@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: analyze, info."""
+"""Commands that look and change nothing: analyze, score, info."""
 
 from __future__ import annotations
 
@@ -69,6 +69,36 @@ def analyze(
         for z in analysis.kernel if analysis.kernel.ndim == 3 else [analysis.kernel]:
             typer.echo("\n".join(" ".join("█" if pixel else "·" for pixel in row) for row in z) + "\n")
         typer.echo(f"Written: {folder / 'kernel.tif'}, {folder / 'noise.png'}")
+
+
+def score(
+    result: Annotated[Path, typer.Argument(help="What was made of the recording.")],
+    raw: Annotated[Path, typer.Option(help="The recording.")],
+    second: Annotated[
+        Path,
+        typer.Option(help="Another one of the same scene: a repeated scan, the half of the odd tilts."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to. Default: RESULT's name + _score.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say how near a result is to the truth, by a second recording; write the figures and curves."""
+    from napari_autostructn2v.figures.score import check_score_place, write_score
+    from napari_autostructn2v.io import read_stack
+    from napari_autostructn2v.judge import scoring
+
+    made, first, other = (read_stack(path) for path in (result, raw, second))
+    folder = out or Path(f"{made.name}_score")
+    check_score_place(folder, overwrite=overwrite)
+    events = scoring(made.array, first.array, other.array, voxel_size=first.voxel_size)
+    found = follow(events, quiet, label="Judging by the other recording")
+    written = write_score(folder, found, overwrite=overwrite)
+    if not quiet:
+        for sentence in found.sentences:
+            typer.echo(sentence)
+        typer.echo(f"Written: {', '.join(map(str, written))}")
 
 
 def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")]) -> None:

@@ -71,6 +71,14 @@ RecoveryOption = Annotated[
     float, typer.Option(min=0, max=1, help="How much of the detail lost in denoising is brought back.")
 ]
 
+SecondOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Another recording of the scene (a repeated scan, the half of the odd tilts): it judges the "
+        "result, which is not trained on it."
+    ),
+]
+
 OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
 
 

@@ -119,6 +119,8 @@ class _Bars:
                     "analysis": "Noise analysis",
                     "stage2": "Stage 2: denoising",
                     "recovery": "Bringing detail back",
+                    "exchange": "Denoising with the other's model",
+                    "score": "Judging by the other recording",
                 }[stage]
                 self._training = self._prediction = None
             case TrainingStarted(steps=steps, step=step, device=device):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,7 @@ from napari_autostructn2v.cli.options import (
     PresetOption,
     QuietOption,
     RecoveryOption,
+    SecondOption,
     SeedOption,
     analysis_config,
     refuse_own_input,
@@ -33,11 +34,14 @@ from napari_autostructn2v.cli.options import (
 )
 from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.config import Config
+from napari_autostructn2v.errors import ConfigError
 from napari_autostructn2v.events import Event
 
 if TYPE_CHECKING:
     from napari_autostructn2v import pipeline
     from napari_autostructn2v.io import ImageFile
+    from napari_autostructn2v.judge import Score
+    from napari_autostructn2v.runs.request import RunRequest
 
 
 def run(
@@ -51,6 +55,15 @@ def run(
     background: BackgroundOption = None,
     train_on: BoxOption = None,
     leave_out: LeaveOutOption = None,
+    second: SecondOption = None,
+    average: Annotated[
+        bool,
+        typer.Option(
+            "--average",
+            help="Denoise the second recording as well, each with the model of the other, and write their "
+            "mean: for half tomograms.",
+        ),
+    ] = False,
     mostly_blank: MostlyBlankOption = False,
     recovery: RecoveryOption = 1.0,
     device: DeviceOption = "auto",
@@ -69,8 +82,10 @@ def run(
     """
     from napari_autostructn2v import pipeline
     from napari_autostructn2v.disk.lock import hold_output
+    from napari_autostructn2v.halves import check_pair
     from napari_autostructn2v.io import check_stack_place, read_stack
     from napari_autostructn2v.io.left_out import LeftOut
+    from napari_autostructn2v.judge import scoring
     from napari_autostructn2v.kernel import load_kernel
     from napari_autostructn2v.learning import distributed
     from napari_autostructn2v.learning.training import train_along
@@ -79,13 +94,22 @@ def run(
     from napari_autostructn2v.stack import as_stack
 
     image = read_stack(input)
+    other = None if second is None else read_stack(second)
     check_stack_place(output, overwrite=overwrite, dtype=as_stack(image.array, mode).scale.dtype)
     refuse_own_input(output, input)
+    if average and other is None:
+        raise typer.BadParameter("--average needs a second recording. Give --second as well.")
+    if other is not None:
+        assert second is not None
+        refuse_own_input(output, second)
+        check_pair(image.array, other.array)
     if not quiet:
-        say(*image.notices)
+        say(*image.notices, *(other.notices if other is not None else ()))
     config = Config.from_preset(preset)
     left_out = LeftOut.from_texts(leave_out or ()).of(image.array.shape)
     with distributed.process_group():
+        if average and distributed.world_size() > 1:
+            raise ConfigError("torchrun trains one network: leave out --average, and average afterwards.")
         if not distributed.is_leader():
             train_along(as_stack(image.array, mode, left_out=left_out), device)
             return
@@ -105,8 +129,19 @@ def run(
                 source=image,
                 output=output,
             )
-            events = pipeline.run(image.array, request, device=device, folder=folder)
-            _finish(events, folder, output, image, overwrite, quiet)
+            if average and other is not None:
+                _finish_halves(request, image, other, folder, device, overwrite, quiet)
+            else:
+                events = pipeline.run(image.array, request, device=device, folder=folder)
+                result = _finish(events, folder, output, image, overwrite, quiet)
+                if other is not None:
+                    scores = scoring(
+                        result.denoised,
+                        as_stack(image.array, left_out=left_out),
+                        other.array,
+                        voxel_size=image.voxel_size,
+                    )
+                    _write_scores(folder, [follow(scores, quiet, "Judging by the other recording")], quiet)
         distributed.broadcast(None)
 
 
@@ -151,7 +186,7 @@ def _finish(
     image: ImageFile,
     overwrite: bool,
     quiet: bool,
-) -> None:
+) -> pipeline.Result:
     """Follow a run to its end, write its result, and clear away what earlier attempts have left."""
     from napari_autostructn2v.disk.waiting import retry_when_full
     from napari_autostructn2v.io import write_stack
@@ -173,6 +208,56 @@ def _finish(
     if not quiet:
         stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
         say(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.")
+    return result
+
+
+def _finish_halves(
+    request: RunRequest,
+    first: ImageFile,
+    second: ImageFile,
+    folder: Path,
+    device: str,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Follow the runs of two recordings to their end, write the mean of their results and both scores."""
+    from napari_autostructn2v.disk.waiting import retry_when_full
+    from napari_autostructn2v.halves import denoise_halves
+    from napari_autostructn2v.io import write_stack
+    from napari_autostructn2v.io.slice_file import ScratchStack
+    from napari_autostructn2v.runs.folder import RunFolder
+    from napari_autostructn2v.stack import as_stack
+
+    output, folders = request.output, (folder, folder.with_name(f"{folder.name}_second"))
+    assert output is not None
+    stack = as_stack(first.array)
+    with ScratchStack(stack.input_shape, output, stack.scale.dtype) as mean:
+        halves = follow(denoise_halves(request, first, second, mean, folders=folders, device=device), quiet)
+        write = partial(
+            write_stack, output, mean, voxel_size=first.voxel_size, heading=first.heading, overwrite=overwrite
+        )
+        follow(retry_when_full(write, output.parent), quiet)
+    for each in folders:
+        with RunFolder(each).hold():
+            RunFolder(each).forget_earlier()
+    if not quiet:
+        say(*(run.analysis.verdict.summary for run in halves.runs), f"Written: {output}, the mean of both.")
+    _write_scores(folder, halves.scores, quiet)
+
+
+def _write_scores(folder: Path, scores: Sequence[Score], quiet: bool) -> None:
+    """Write what the other recording says of each result into the run folder, and say it."""
+    from napari_autostructn2v.figures.score import write_score
+
+    for number, score in enumerate(scores, start=1):
+        name = "score" if len(scores) == 1 else f"score_{number}"
+        written = write_score(folder, score, overwrite=True, name=name)
+        if not quiet:
+            which = "" if len(scores) == 1 else f"Recording {number}: "
+            say(
+                *(which + sentence for sentence in score.sentences),
+                f"Written: {', '.join(map(str, written))}",
+            )
 
 
 def demo(

@@ -39,7 +39,7 @@ def draw_analysis(path: Path, analysis: NoiseAnalysis, *, overwrite: bool = Fals
     figure = Figure(figsize=(14, 4.2), layout="constrained")
     _draw_noise(figure.subplots(1, 4).tolist(), analysis)
     figure.suptitle(analysis.verdict.summary, fontsize=9, wrap=True)
-    return _save(figure, path, overwrite)
+    return save_figure(figure, path, overwrite)
 
 
 def draw_report(
@@ -90,7 +90,7 @@ def draw_report(
         axes.set_title(title)
     _draw_noise(lower[:4].tolist(), analysis)
     figure.suptitle(analysis.verdict.summary, fontsize=10)
-    return _save(figure, path, overwrite)
+    return save_figure(figure, path, overwrite)
 
 
 def _draw_noise(panels: list[Axes], analysis: NoiseAnalysis) -> None:
@@ -123,7 +123,23 @@ def _draw_noise(panels: list[Axes], analysis: NoiseAnalysis) -> None:
     kernel.set(title=f"Kernel: {where}{height} × {width}", xticks=[], yticks=[])
 
 
-def _save(figure: Figure, path: Path, overwrite: bool) -> Path:
+def save_figure(figure: Figure, path: Path, overwrite: bool) -> Path:
+    """Write a figure as a picture.
+
+    Parameters
+    ----------
+    figure
+        What is drawn.
+    path
+        A .png file.
+    overwrite
+        Replace what is there.
+
+    Raises
+    ------
+    FileError
+        If the picture exists and ``overwrite`` is False, or cannot be written.
+    """
     with write_atomically(path, overwrite=overwrite) as beside:
         figure.savefig(beside, dpi=90, format="png")
     return path

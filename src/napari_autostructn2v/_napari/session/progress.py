@@ -31,6 +31,7 @@ class Activity(Enum):
     ANALYSING = "Analysing the noise"
     WAITING = "Waiting for room on the disk"
     MEASURING = "Measuring"
+    JUDGING = "Judging"
     DRAWING = "Drawing"
 
 

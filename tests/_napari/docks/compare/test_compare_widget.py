@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog
 from scipy import ndimage
 
 from napari_autostructn2v._napari.docks.compare.dock import CompareWidget
+from napari_autostructn2v.judge import score
 
 
 @pytest.fixture
@@ -174,6 +175,24 @@ def test_removed_and_measured(hand: Any, viewer: Any, dock: Any) -> None:
     assert "what was removed" in dock.difference.text.text()
     viewer.layers.remove(dock.removed)
     assert dock.removed is None
+
+
+def test_a_second_recording_judges(hand: Any, viewer: Any, dock: Any) -> None:
+    panel = dock.judge
+    hand.click(dock.sections[3].button)
+    assert not panel.judge.isEnabled()
+    raw, smooth = (viewer.layers[name].data for name in ("raw", "smooth"))
+    again = viewer.add_image(smooth + np.random.default_rng(7).normal(size=raw.shape) * (raw - smooth).std())
+    panel.recording.choose(again)
+    hand.click(panel.judge)
+    hand.wait(lambda: panel.text.isVisibleTo(dock) or dock.message.text())
+    said = panel.text.text()
+    assert score(smooth, raw, again.data).sentences[0] in said and "nm at a correlation of 0.5" in said
+    assert panel.curve.isVisibleTo(dock)
+    panel.recording.choose(viewer.layers["raw"])
+    assert not panel.text.isVisibleTo(dock), "what was said is not of this one"
+    hand.click(panel.judge)
+    assert "a third layer" in dock.message.text()
 
 
 def test_other_shapes_are_refused(viewer: Any, dock: Any) -> None:

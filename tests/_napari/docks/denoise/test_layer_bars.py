@@ -23,7 +23,7 @@ def test_one_of_several_stacks(viewer: Any, hand: Hand, noisy: np.ndarray, kind:
     assert "3 stacks of 4 × 80 × 80" in dock.data.message.text()
     assert not dock.stage1.run.isEnabled() and bar.isVisibleTo(dock)
     viewer.dims.set_current_step(0, 1)
-    assert bar.take.text() == "Take 1, as shown"
+    assert bar.take.text() == "Take number 1"
     hand.click(bar.take)
     taken = viewer.layers["movie [1]"]
     assert dock.data.layer.layer() is taken and not layer.visible and not bar.isVisibleTo(dock)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_autostructn2v._napari.canvas.slices import full_shape, grey_values, slice_at
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.docks.compare.comparison import Comparison, Way, check_comparable
+from napari_autostructn2v._napari.docks.compare.judge_panel import JudgePanel
 from napari_autostructn2v._napari.docks.compare.panels import AtWork, RemovedPanel, WayPanel
 from napari_autostructn2v._napari.docks.compare.profile_panel import ProfilePanel
 from napari_autostructn2v._napari.docks.compare.removed_layer import removed, show_removed
@@ -39,6 +40,7 @@ from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event
 from napari_autostructn2v.figures.comparison import Pane, write_gif, write_png
+from napari_autostructn2v.judge import scoring
 from napari_autostructn2v.metrics import assess_quality
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     from napari_autostructn2v.io import VoxelSize
 
-TITLES = ("Ways to look", "Line profile", "What was removed", "Export")
+TITLES = ("Ways to look", "Line profile", "What was removed", "Judge by a second recording", "Export")
 
 
 class CompareWidget(DockColumn):
@@ -73,6 +75,7 @@ class CompareWidget(DockColumn):
         self.ways = WayPanel(self.comparison, self.compare)
         self.profile = ProfilePanel(viewer, self.comparison, self._pictures)
         self.difference = RemovedPanel(self.toggle_removed, self.measure, self._fail)
+        self.judge = JudgePanel(viewer, self.judge_by, self._fail)
         self.png = button(
             "Save picture …", "Write the present slice of all layers side by side as .png", self._save_png
         )
@@ -92,6 +95,7 @@ class CompareWidget(DockColumn):
         self._take_results()
         for combo in (self.first, self.second, self.third):
             combo.chosen.connect(self._on_chosen)
+        self.judge.recording.chosen.connect(self._on_recording)
         self._on_chosen()
 
     def _lay_out(self) -> None:
@@ -106,7 +110,7 @@ class CompareWidget(DockColumn):
         row.addWidget(self.gif)
         column.addLayout(row)
         column.addWidget(self.export_work)
-        panels = (self.ways, self.profile, self.difference, export)
+        panels = (self.ways, self.profile, self.difference, self.judge, export)
         self.sections = [Section(title, panel) for title, panel in zip(TITLES, panels, strict=True)]
         self.sections[0].button.setChecked(True)
         self.sections[2].button.setChecked(True)
@@ -165,6 +169,7 @@ class CompareWidget(DockColumn):
         if pair != self._pair:
             self._pair = pair
             self.difference.forget()
+            self.judge.forget()
             if self.removed is not None:
                 self._viewer.layers.remove(self.removed)
             self._sources.release()
@@ -175,9 +180,14 @@ class CompareWidget(DockColumn):
             self.compare(None if self._problem() else self.comparison.way)
         self._refresh()
 
+    def _on_recording(self) -> None:
+        self.judge.forget()
+        self._refresh()
+
     def _on_data(self, event: Any = None) -> None:
         """A layer got other data, as when more detail is brought back."""
         self.difference.forget()
+        self.judge.forget()
         if self.removed is not None and not self._problem():
             self.removed.data = removed(*self._pictures()[:2])
 
@@ -225,6 +235,17 @@ class CompareWidget(DockColumn):
             assess_quality(grey_values(original), grey_values(denoised), analysis),
         )
 
+    def judge_by(self, recording: Image) -> None:
+        """Say how near the denoised layer is to the truth, by another recording of the same scene."""
+        original, denoised = self._pictures()[:2]
+        self._show("")
+        if recording in (original, denoised):
+            self._fail("Choose a third layer: another recording of the same scene, with noise of its own.")
+            return
+        stacks = (grey_values(layer) for layer in (denoised, original, recording))
+        stream = scoring(*stacks, voxel_size=self._voxel_size())
+        self.judge.at_work.start("score", Activity.JUDGING, stream)
+
     def _save_png(self) -> None:
         path = self._ask("Save the present slice", "png")
         if path is not None:
@@ -267,6 +288,7 @@ class CompareWidget(DockColumn):
         self.ways.refresh(comparable)
         self.profile.refresh()
         self.difference.refresh(comparable, self.removed is not None, self._viewer.theme)
+        self.judge.refresh(comparable, self._viewer.theme)
         self.png.setEnabled(comparable)
         self.gif.setEnabled(comparable and len(full_shape(self._pictures()[0])) == 3)
 

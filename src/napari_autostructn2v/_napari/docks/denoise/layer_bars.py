@@ -43,9 +43,7 @@ class SeveralStacksBar(QWidget):
         several = layer is not None and bool(stacks_in(layer))
         self.setVisible(several)
         if layer is not None and several:
-            self.take.setText(
-                f"Take {', '.join(map(str, stack_at(self._workspace.viewer, layer)))}, as shown"
-            )
+            self.take.setText(f"Take number {', '.join(map(str, stack_at(self._workspace.viewer, layer)))}")
 
     def _queue(self) -> None:
         self._workspace.batch_layers.add([self._workspace.chosen])
