@@ -17,8 +17,6 @@ import argparse
 import hashlib
 import json
 import os
-import subprocess
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from other_programs import PEERS, run_peer
 from scipy import stats
 from skimage.metrics import structural_similarity
 
@@ -42,11 +41,6 @@ from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import NOISE_FAMILIES, Sample, degraded, sample
 
-PEERS = {
-    "CAREamics StructN2V": ("careamics", "careamics_structn2v.py"),
-    "pystripe → NLM": ("pystripe", "pystripe_nlm.py"),
-    "BM3D, true spectrum": ("bm3d", "bm3d_true.py"),
-}
 OURS = ("noisy", "notch", "Stage 1", "Stage 2 automatic", "Stage 2 oracle")
 
 
@@ -164,32 +158,16 @@ class Bench:
         return denoised, {"seconds": seconds, "predicted": predicted}
 
     def _peer(self, case: Case, method: str) -> tuple[np.ndarray, dict[str, Any]] | None:
-        environment, script = PEERS[method]
-        if self.peers is None or not (python := self.peers / environment / "bin" / "python").exists():
-            return None
         made = case.sample
         oracle = made.oracle_kernel()
         height, width = oracle.shape
         axis = "none" if oracle.sum() == 1 else "x" if width >= height else "y"
         power = made.noise_power()
         variance = made.structured**2 + made.white**2
-        with tempfile.TemporaryDirectory() as folder:
-            source, target = Path(folder, "case.npz"), Path(folder, "out.npz")
-            np.savez(
-                source, noisy=made.noisy, clean=made.clean, noise_power=power * variance / power.mean(),
-                axis=axis, span=max(height, width), steps=case.training.steps,
-            )  # fmt: skip
-            command = [python, Path(__file__).with_name("peers") / script, source, target]
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-            done = subprocess.run(command, check=False, **quiet)  # type: ignore[call-overload]
-            if done.returncode:
-                print(f"{case.name} {method} failed: {done.stderr[-500:]}", flush=True)
-                return None
-            with np.load(target) as file:
-                return file["denoised"], {
-                    "settings": str(file["settings"]),
-                    "seconds": float(file["seconds"]),
-                }
+        return run_peer(
+            self.peers, method, noisy=made.noisy, clean=made.clean,
+            noise_power=power * variance / power.mean(), axis=axis, span=max(height, width), steps=case.training.steps,
+        )  # fmt: skip
 
 
 def oracle_notch(case: Case, analysis: NoiseAnalysis) -> NotchRule | None:
