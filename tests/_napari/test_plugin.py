@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.docks.apply.dock import ApplyModelWidget
 from napari_autostructn2v._napari.docks.compare.dock import CompareWidget
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v.io import VoxelSize
 
 PLUGIN = "napari-autostructn2v"
 
@@ -39,6 +41,18 @@ def test_docks_know_the_viewer_and_not_its_proxy(viewer: Any) -> None:
 def test_samples_open(viewer: Any, key: str) -> None:
     (layer,) = viewer.open_sample(PLUGIN, key)
     assert layer.data.ndim == 3
+
+
+def test_the_real_sample_is_a_pair(viewer: Any) -> None:
+    """So that a newcomer can judge by the second scan at once."""
+    second, first = viewer.open_sample(PLUGIN, "two_scans")
+    assert (first.name, second.name) == ("first scan", "second scan") and not second.visible
+    assert voxel_size(first) == VoxelSize(0.788, 0.788, 0.788)
+    noise, shared = (
+        (first.data.astype(float) - second.data).var() / 2,
+        np.cov(first.data.ravel(), second.data.ravel()),
+    )
+    assert noise > 0.3 * shared[0, 1] > 0, "of one scene, with noise of their own"
 
 
 def test_mrc_is_written_and_opened(viewer: Any, tmp_path: Path, noisy: np.ndarray) -> None:

@@ -1,10 +1,26 @@
-"""Sample data for File ▸ Open Sample: generated stacks with the kinds of noise this plugin is made for."""
+"""Sample data for File ▸ Open Sample: a real pair of scans, and generated stacks of some kinds of noise."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from napari_autostructn2v import synthetic
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
+from napari_autostructn2v.recorded import two_scans as recorded_scans
+
+
+def two_scans() -> list[LayerData]:
+    """One scene scanned twice: denoise the first, and judge by the second."""
+    file = recorded_scans()
+    size = file.voxel_size
+    assert size is not None
+    place = {"scale": (size.y, size.x), "units": (size.unit,) * 2, "colormap": colours.IMAGE}
+    first, second = np.asarray(file.array)
+    return [
+        (second, {"name": "second scan", "visible": False, **place}, "image"),
+        (first, {"name": "first scan", **place}, "image"),
+    ]
 
 
 def reconstruction_noise() -> list[LayerData]:
