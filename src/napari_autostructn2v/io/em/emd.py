@@ -158,7 +158,8 @@ def _size_by_velox(group: h5py.Group, path: Path) -> VoxelSize | None:
         }
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return measured_lengths(edges)
+    size = measured_lengths(edges)
+    return None if size is None else size.to("nm")  # Velox writes metres
 
 
 def _size_by_berkeley(group: h5py.Group, shape: tuple[int, ...], path: Path) -> VoxelSize | None:

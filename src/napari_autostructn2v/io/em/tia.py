@@ -142,7 +142,8 @@ def _array(path: Path, places: list[int], shape: tuple[int, ...], dtype: np.dtyp
 
 def _voxel_size(element: Any) -> VoxelSize | None:
     x, y = (float(element[axis]["delta"]) for axis in "xy")
-    return measured(x, y, x, "m") if max(x, y) <= _MOST_METRES else None
+    size = measured(x, y, x, "m") if max(x, y) <= _MOST_METRES else None
+    return None if size is None else size.to("nm")
 
 
 def _no_series(path: Path) -> FileError:
