@@ -144,7 +144,9 @@ def write_velox(
                     "PixelUnitX": unit,
                     "PixelUnitY": unit,
                     "Detector": ("HAADF", "BF", "DF4")[number],
-                }
+                },
+                "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "0"}},
+                "Stage": {},
             }
             text = np.frombuffer(json.dumps(said).encode().ljust(2000, b"\0"), np.uint8)
             group["Metadata"] = np.repeat(text[:, None], len(frames), 1)
