@@ -19,8 +19,8 @@ _DTYPES = {
 }
 """By Gatan's number for a type of values. Others are colours, bits, and halves of Fourier transforms."""
 
-_MOST_READS = 2**21
-"""Parts of a header: a hundred times those of the longest one a microscope writes."""
+_MOST_READS = 2**20
+"""Parts of a header: those of some hundred thousand tags, where microscopes write ten thousand at most."""
 _MOST_NAME = 10_000
 """Letters in the name of a tag, with those of the groups that it is in."""
 
