@@ -19,7 +19,10 @@ from platformdirs import user_log_path
 from napari_autostructn2v._version import __version__
 from napari_autostructn2v.errors import explain, is_foreseen
 
-_LIBRARIES = ("torch", "numpy", "scipy", "zarr", "tifffile", "mrcfile", "imagecodecs", "napari", "PySide6")
+_LIBRARIES = (
+    *("torch", "numpy", "scipy", "zarr", "tifffile", "mrcfile", "imagecodecs", "h5py", "ncempy"),
+    *("napari", "PySide6"),
+)
 
 _log = logging.getLogger(__name__)
 

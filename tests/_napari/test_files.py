@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import tifffile
+from microscopes import write_gatan, write_tia, write_velox
 
 from napari_autostructn2v import Config
 from napari_autostructn2v._napari import samples
@@ -36,6 +37,25 @@ def test_mrc_is_a_memory_map_with_its_voxel_size(viewer: Any, tmp_path: Path, no
     layer = viewer.add_image(data, **meta)
     np.testing.assert_allclose(layer.scale, (2, 1.5, 1.5), rtol=1e-6)
     assert voxel_size(layer) == VoxelSize(*(float(s) for s in layer.scale), unit="nm")
+
+
+def test_files_of_microscopes_are_layers_whose_slices_are_read_when_they_are_shown(
+    viewer: Any, tmp_path: Path, noisy: np.ndarray
+) -> None:
+    noisy = noisy.astype(np.float32)
+    for path in (
+        write_gatan(tmp_path / "a.dm4", noisy),
+        write_velox(tmp_path / "b.EMD", noisy),
+        write_tia(tmp_path / "c.ser", noisy),
+    ):
+        ((data, meta, _),) = get_reader(str(path))(str(path))  # type: ignore[misc]
+        layer = viewer.add_image(data, **meta)
+        viewer.dims.set_current_step(0, 1)
+        np.testing.assert_array_equal(layer._slice.image.raw, noisy[1])
+        size = read_stack(path).voxel_size
+        assert size is not None
+        np.testing.assert_allclose(layer.scale, (size.z, size.y, size.x), rtol=1e-6)
+        viewer.layers.clear()
 
 
 def test_other_files_are_left_to_other_readers(tmp_path: Path) -> None:

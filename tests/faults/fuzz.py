@@ -42,6 +42,7 @@ READ_BYTES = 2**24
 
 def reader(corpus: Path) -> None:
     """Read damaged files as asked for, one ``index seed`` a line of standard input; answer how it went."""
+    import importlib
     import resource
     import warnings
 
@@ -50,6 +51,7 @@ def reader(corpus: Path) -> None:
     from napari_autostructn2v.errors import AutoStructN2VError
 
     warnings.simplefilter("ignore")
+    importlib.import_module("ncempy.io.dm")  # which looks for what matplotlib keeps elsewhere
     goods = pickle.loads(corpus.read_bytes())  # written by ourselves a moment ago
     watch = _Watch()
     with TemporaryDirectory() as folder:

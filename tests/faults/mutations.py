@@ -112,6 +112,8 @@ def _changed(name: str, content: bytes, donated: bytes, dice: random.Random) -> 
         ways += [tiff_entry] * 8 + [number_in_text] * 3 + [name_in_text]
     if name.endswith((".mrc", ".rec", ".st", ".map")) or "." not in name:
         ways += [header_word] * 10
+    if name.endswith((".dm3", ".dm4", ".emd", ".ser")):
+        ways += [header_word] * 5 + [number_in_text]
     if name.endswith(".npy"):
         ways += [number_in_text] * 5
     return dice.choice(ways)(content, donated, dice)

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import tifffile
 import zarr
+from microscopes import write_berkeley, write_gatan, write_tia, write_velox
 from numcodecs import BZ2, LZ4, Blosc, GZip, Zlib, Zstd
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
@@ -51,6 +52,9 @@ def all_good() -> list[Good]:
             ("mrc", MRC),
             ("tiff", TIFF),
             ("zarr", ZARR),
+            ("gatan", GATAN),
+            ("emd", EMD),
+            ("tia", TIA),
             ("kernel", KERNELS),
             ("model", MODELS),
             ("run", RUN_FILES),
@@ -247,6 +251,23 @@ ZARR: dict[str, Callable[[Path], object]] = {
     "v3gzip.zarr": _zarr(3, compressors=GzipCodec()),
     "v3blosc.zarr": _zarr(3, compressors=BloscCodec()),
     "sharded.zarr": _zarr(3, shards=(3, 24, 20), compressors=GzipCodec()),
+}
+
+GATAN: dict[str, Callable[[Path], object]] = {
+    "a.dm3": lambda path: write_gatan(path, stack()),
+    "a.dm4": lambda path: write_gatan(path, stack(), stack()[0].astype(np.uint8)),
+    "slice.dm4": lambda path: write_gatan(path, stack()[0].astype(np.int16)),
+}
+EMD: dict[str, Callable[[Path], object]] = {
+    "velox.emd": lambda path: write_velox(path, stack()),
+    "packed.emd": lambda path: write_velox(path, stack(), stack()[0], compression="gzip", shuffle=True),
+    "berkeley.emd": lambda path: write_berkeley(path, stack()),
+    "chunks.emd": lambda path: write_berkeley(path, stack(), chunks=(1, 24, 20), compression="gzip"),
+}
+TIA: dict[str, Callable[[Path], object]] = {
+    "a.ser": lambda path: write_tia(path, stack()),
+    "older.ser": lambda path: write_tia(path, stack().astype(np.uint16), version=0x0210),
+    "slice.ser": lambda path: write_tia(path, stack()[:1]),
 }
 
 _KERNEL = np.ones((3, 1, 5), dtype=bool)

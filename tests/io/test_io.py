@@ -368,7 +368,7 @@ def test_missing_file_and_unknown_suffix(tmp_path: Path) -> None:
     refused(tmp_path / "none.mrc", "no file")
     (tmp_path / "a.foo").write_bytes(b"x")
     refused(tmp_path / "a.foo", ".foo", ".mrc", "Convert")
-    for name, word in (("a.dm4", "dm2mrc a.dm4"), ("a.EMD", "Velox"), ("a.ser", "TIA"), ("a.raw", "Raw")):
+    for name, word in (("a.TVIPS", "e2proc3d.py a.TVIPS"), ("a.h5", "HDF5"), ("a.raw", "Raw")):
         (tmp_path / name).write_bytes(b"x")
         refused(tmp_path / name, name, word)
     (tmp_path / "a.zarr").write_bytes(b"x")

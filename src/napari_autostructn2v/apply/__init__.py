@@ -85,6 +85,7 @@ def denoise_to_file(
 def result_paths(stacks: Sequence[tuple[str, Path | None]], folder: Path, ending: str) -> list[Path]:
     """Where the results of stacks go, each in the format it came in, under names that tell them apart.
 
+    What came in a format that is only read becomes a TIFF file.
     Stacks of one name get that of their folder before it, and of those above it as far as that is needed;
     what is alike all the same gets a number.
 
@@ -129,11 +130,14 @@ def _suffix(name: str, origin: Path | None) -> str:
         return TIFF.suffixes[0]
     file = origin.stem if origin.suffix.lower() in PACKINGS else origin.name  # results are not packed
     suffix = file.removeprefix(name)
-    if suffix != file and format_of(Path(name + suffix)) is not None:
+    named = format_of(Path(name + suffix)) if suffix != file else None
+    if named is not None and named.is_written:
         return suffix
     found = None
     if origin.is_dir():
         found = format_of_folder(origin)
     elif origin.is_file():
         found = format_of_content(origin)
-    return (found or TIFF).suffixes[0]  # a folder of slices becomes one file
+    if found is None or not found.is_written:
+        found = TIFF  # which a folder of slices becomes as well
+    return found.suffixes[0]

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    input: Annotated[Path, typer.Argument(help="MRC, TIFF, OME-TIFF, OME-Zarr, or a folder of TIFF slices.")],
+    input: Annotated[Path, typer.Argument(help="MRC, TIFF, OME-Zarr, DM4, EMD, SER, or a folder of slices.")],
     output: Annotated[Path, typer.Argument(help="Where to write the denoised stack; the suffix says how.")],
     mode: ModeOption = "2d",
     preset: PresetOption = "balanced",

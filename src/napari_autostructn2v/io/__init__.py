@@ -1,5 +1,7 @@
 """Stacks in files: MRC, TIFF in its dialects, and OME-Zarr; read lazily, written slice by slice.
 
+Files of Gatan, Velox, Berkeley and TIA are read as well.
+
 The format libraries are imported when a file of theirs is opened, so importing this package is cheap.
 """
 
@@ -41,8 +43,8 @@ def read_stack(path: str | Path) -> ImageFile:
     ----------
     path
         An MRC file (.mrc .rec .map .st .ali and others, also packed as .gz or .bz2), a TIFF, OME-TIFF or
-        ImageJ TIFF, an OME-Zarr folder (NGFF 0.4 or 0.5), or a folder of TIFF slices of one shape, taken in
-        natural order (2 before 10).
+        ImageJ TIFF, an OME-Zarr folder (NGFF 0.4 or 0.5), a folder of TIFF slices of one shape, taken in
+        natural order (2 before 10), or a file of Gatan (.dm3 .dm4), Velox or Berkeley (.emd) or TIA (.ser).
 
     Returns
     -------
@@ -54,6 +56,8 @@ def read_stack(path: str | Path) -> ImageFile:
     FileError
         If the file is missing, cut short, not what its suffix says, or holds colours, channels, time points
         or complex numbers.
+    MissingLibraryError
+        If it is of a format whose library is not installed.
     """
     path = Path(path)
     try:
@@ -126,8 +130,8 @@ def _read(path: Path) -> ImageFile:
     if named is None:
         raise FileError(
             f"{path.name} ends in {path.suffix.lower()!r}, which is not known here. Known are "
-            f"{formats.suffixes_in_words()}, and a folder of TIFF slices. Convert the file, or rename it if "
-            "only its ending is wrong."
+            f"{formats.suffixes_in_words(formats.FORMATS)}, and a folder of TIFF slices. Convert the file, "
+            "or rename it if only its ending is wrong."
         )
     if named.is_folder:
         raise FileError(
@@ -192,8 +196,8 @@ def write_stack(
     Raises
     ------
     FileError
-        If it exists and ``overwrite`` is False, the suffix is unknown, the format cannot hold such values,
-        or it cannot be written.
+        If it exists and ``overwrite`` is False, the suffix is unknown or of a format that is only read, the
+        format cannot hold such values, or it cannot be written.
     StackError
         If the array is no stack of real numbers.
     """
@@ -229,13 +233,16 @@ def check_stack_place(path: Path, *, overwrite: bool, dtype: Any = np.float32) -
     Raises
     ------
     FileError
-        If the suffix is unknown, the format cannot hold such values, the folder is missing, or the file
-        exists and ``overwrite`` is False.
+        If the suffix is unknown or of a format that is only read, the format cannot hold such values, the
+        folder is missing, or the file exists and ``overwrite`` is False.
     """
-    chosen = formats.format_of(path)
+    chosen, endings = formats.format_of(path), formats.suffixes_in_words(formats.written())
     if chosen is None:
+        raise FileError(f"Cannot tell the format from the name {path.name}. End it in {endings}.")
+    if not chosen.is_written:
         raise FileError(
-            f"Cannot tell the format from the name {path.name}. End it in {formats.suffixes_in_words()}."
+            f"{path.name} would be a file of {chosen.name}, which is read here but not written. End the name "
+            f"in {endings}."
         )
     if path.suffix.lower() in PACKINGS:
         raise FileError(f"{path.name} would be packed, which is not done here. Choose the name {path.stem}.")

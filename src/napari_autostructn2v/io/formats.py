@@ -1,7 +1,7 @@
 """The one table of file formats, from which all that depends on a format is read.
 
-A new format is a module with ``read`` and ``write``, and an entry here. ``napari.yaml``, which napari reads
-on its own, repeats its suffixes; a test compares the two.
+A new format is a module with ``read``, and ``write`` if it is written, and an entry here. ``napari.yaml``,
+which napari reads on its own, repeats its suffixes; a test compares the two.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from napari_autostructn2v.errors import MissingLibraryError
 from napari_autostructn2v.io.image import PACKINGS, Heading, ImageFile, VoxelSize
 
 
@@ -29,7 +31,7 @@ class Format:
         Where its ``read(path)`` and ``write(path, array, voxel_size, heading)`` are, imported when they are
         needed.
     dtypes
-        Names of the data types it can hold.
+        Names of the data types that are written. Empty if it is only read: it needs no ``write`` then.
     folder_marks
         If a stack is a folder: the names of files one of which is in it. Empty if it is a file.
     mark
@@ -39,16 +41,27 @@ class Format:
         Suffixes of files that are packed as a whole and read all the same.
     kept
         What a result in this format takes over from a file of it, for the table in the guide.
+    libraries
+        Those that only some people have, without which it is not read.
+    extra
+        That of the package which brings them.
     """
 
     name: str
     suffixes: tuple[str, ...]
     module: str
-    dtypes: tuple[str, ...]
+    dtypes: tuple[str, ...] = ()
     folder_marks: tuple[str, ...] = ()
     mark: tuple[int, bytes] | None = None
     packings: tuple[str, ...] = ()
     kept: str = ""
+    libraries: tuple[str, ...] = ()
+    extra: str = ""
+
+    @property
+    def is_written(self) -> bool:
+        """Whether results can be in this format."""
+        return bool(self.dtypes)
 
     @property
     def is_folder(self) -> bool:
@@ -56,13 +69,26 @@ class Format:
         return bool(self.folder_marks)
 
     def read(self, path: Path) -> ImageFile:
-        """Open a stack without reading its pixels; raises FileError if it is damaged or no stack.
+        """Open a stack without reading its pixels.
 
         Parameters
         ----------
         path
             A file, or a folder if :attr:`is_folder`.
+
+        Raises
+        ------
+        FileError
+            If it is damaged or no stack.
+        MissingLibraryError
+            If it is read by a library that is not installed.
         """
+        missing = [name for name in self.libraries if find_spec(name) is None]
+        if missing:
+            raise MissingLibraryError(
+                f"{path.name} is a file of {self.name}. To read it, {' and '.join(missing)} must be "
+                f"installed: pip install 'napari-autostructn2v[{self.extra}]'"
+            )
         return importlib.import_module(self.module).read(path)
 
     @property
@@ -118,16 +144,29 @@ OME_ZARR = Format(
     kept="voxel size, axes that run backwards, place (translation)",
 )
 
-FORMATS = (TIFF, MRC, OME_ZARR)
+GATAN = Format(
+    "Gatan DM",
+    (".dm3", ".dm4"),
+    "napari_autostructn2v.io.em.gatan",
+    libraries=("ncempy", "h5py"),
+    extra="em",
+)
+EMD = Format(
+    "Velox or Berkeley EMD",
+    (".emd",),
+    "napari_autostructn2v.io.em.emd",
+    libraries=("h5py",),
+    extra="em",
+)
+TIA = Format("TIA series", (".ser",), "napari_autostructn2v.io.em.tia")
+
+FORMATS = (TIFF, MRC, OME_ZARR, GATAN, EMD, TIA)
 """All that is known, the first one first in dialogues."""
 
 
 _BY_FIJI = "In Fiji open it with File > Import > Bio-Formats and save it as TIFF"
 
 _OTHERS = {
-    (".dm3", ".dm4"): f"It is Gatan's format. {_BY_FIJI}, or give IMOD's command: dm2mrc {{}} out.mrc.",
-    (".emd",): f"It is HDF5, of Velox or Berkeley. In Velox export it as TIFF or MRC. {_BY_FIJI}.",
-    (".ser",): f"It is a series of TIA. In TIA export it as TIFF. {_BY_FIJI}.",
     (".h5", ".hdf5", ".hdf", ".hspy", ".zspy", ".nxs"): (
         "It is HDF5 or the like, in which a stack may be in any place. Export the stack as TIFF, MRC or "
         "OME-Zarr from the program that wrote it."
@@ -215,9 +254,20 @@ def format_of_folder(folder: Path) -> Format | None:
     return None
 
 
-def suffixes_in_words() -> str:
-    """All suffixes, for messages."""
-    return ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
+def written() -> tuple[Format, ...]:
+    """The formats in which results can be."""
+    return tuple(known for known in FORMATS if known.is_written)
+
+
+def suffixes_in_words(known: tuple[Format, ...]) -> str:
+    """All suffixes of some formats, for messages.
+
+    Parameters
+    ----------
+    known
+        The formats.
+    """
+    return ", ".join(suffix for each in known for suffix in each.suffixes)
 
 
 def table() -> list[str]:
@@ -229,5 +279,8 @@ def table() -> list[str]:
             endings += ", read also with " + " or ".join(f"`{packing}`" for packing in known.packings)
         if known.is_folder:
             endings += " (a folder)"
-        lines.append(f"| {known.name} | {endings} | {', '.join(known.dtypes)} | {known.kept} |")
+        if known.extra:
+            endings += f", with the extra `{known.extra}`"
+        values = ", ".join(known.dtypes) or "none: it is only read"
+        lines.append(f"| {known.name} | {endings} | {values} | {known.kept or '–'} |")
     return lines

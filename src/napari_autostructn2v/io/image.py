@@ -177,6 +177,20 @@ def measured_by_axis(stated: dict[str, tuple[float, str]]) -> VoxelSize | None:
     return VoxelSize(known["z"].to(unit).z, known["y"].to(unit).y, known["x"].x, unit)
 
 
+def measured_lengths(stated: dict[str, tuple[float, str]]) -> VoxelSize | None:
+    """As :func:`measured_by_axis`, of axes that need not be lengths: those in 1/nm, eV or s say nothing.
+
+    Parameters
+    ----------
+    stated
+        Length and unit by axis: ``"z"``, ``"y"`` and ``"x"``, as far as the file states them.
+    """
+    alone = {axis: measured(edge, edge, edge, unit) for axis, (edge, unit) in stated.items()}
+    return measured_by_axis(
+        {axis: stated[axis] for axis, size in alone.items() if size is not None and size.unit != "pixel"}
+    )
+
+
 def stored_dtype(dtype: Any, supported: tuple[str, ...], other: Any = np.float32) -> np.dtype[Any]:
     """``dtype`` in native byte order where a format supports it, else ``other``.
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_autostructn2v.errors import AutoStructN2VError, FileError, RunFolderError
+from napari_autostructn2v.errors import AutoStructN2VError, FileError, MissingLibraryError, RunFolderError
 from napari_autostructn2v.io import ImageFile, read_stack
 from napari_autostructn2v.stack import Stack, as_stack
 
@@ -104,5 +104,5 @@ def readable(path: Path | None) -> ImageFile | None:
     """
     try:
         return None if path is None else read_stack(path)
-    except FileError:
+    except (FileError, MissingLibraryError):
         return None

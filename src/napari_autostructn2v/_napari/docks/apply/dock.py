@@ -55,7 +55,7 @@ class ApplyModelWidget(QWidget):
         )
         self.add_files = button(
             "Add files …",
-            f"Queue {' and '.join(known.name for known in FILES)} files. Folders of TIFF slices and "
+            f"Queue files: {', '.join(known.name for known in FILES)}. Folders of TIFF slices and "
             "OME-Zarr: drop them on the list",
             self._ask_files,
         )

@@ -37,14 +37,14 @@ from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.error_report import problem_report
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.io import write_stack
-from napari_autostructn2v.io.formats import FORMATS
+from napari_autostructn2v.io.formats import written
 from napari_autostructn2v.kernel.library import KernelLibrary
 from napari_autostructn2v.model_zoo import check_zoo_library, export_model_zoo
 
 if TYPE_CHECKING:
     import napari.viewer
 
-STACK_FILES = ";;".join(f"{known.name} (*{known.suffixes[0]})" for known in FORMATS)
+STACK_FILES = ";;".join(f"{known.name} (*{known.suffixes[0]})" for known in written())
 MODEL_FILES = "Model (*.zip)"
 
 # which sections are open in a phase

@@ -20,7 +20,7 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
     message_label,
 )
 from napari_autostructn2v._napari.widgets.plugin_dock import show_dock
-from napari_autostructn2v.io.formats import FORMATS
+from napari_autostructn2v.io.formats import written
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
@@ -43,7 +43,7 @@ class ResultPanel(QWidget):
         self.recovery.changed.connect(lambda percent: self._session.choice.configure(recovery=percent / 100))
         self.save_result = button(
             "Save result …",
-            f"Write the denoised stack as {', '.join(known.name for known in FORMATS)} with its voxel size",
+            f"Write the denoised stack as {', '.join(known.name for known in written())} with its voxel size",
             save_result,
             main=True,
         )
