@@ -165,9 +165,15 @@ class Bench:
         power = made.noise_power()
         variance = made.structured**2 + made.white**2
         return run_peer(
-            self.peers, method, noisy=made.noisy, clean=made.clean,
-            noise_power=power * variance / power.mean(), axis=axis, span=max(height, width), steps=case.training.steps,
-        )  # fmt: skip
+            self.peers,
+            method,
+            noisy=made.noisy,
+            clean=made.clean,
+            noise_power=power * variance / power.mean(),
+            axis=axis,
+            span=max(height, width),
+            steps=case.training.steps,
+        )
 
 
 def oracle_notch(case: Case, analysis: NoiseAnalysis) -> NotchRule | None:

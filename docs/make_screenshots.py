@@ -16,7 +16,7 @@ os.environ["XDG_DATA_HOME"] = os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
 os.environ["NAPARI_CONFIG"] = str(Path(os.environ["XDG_DATA_HOME"]) / "settings.yaml")
 
 import numpy as np
-from photographs import HERE, SIZES, Window
+from photographs import HERE, PLUGIN, SIZES, Window
 
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS
 from napari_autostructn2v._napari.session.state import Phase
@@ -197,7 +197,34 @@ def left_out(window: Window, steps: int) -> None:
     window.photograph("left-out")
 
 
-TOURS = {"main": from_data_to_result, "hum": hum, "2.5d": three_slices, "left-out": left_out}
+def judge(window: Window, steps: int) -> None:
+    """A real recording, denoised and judged by the second scan of the same scene."""
+    second, first = window.viewer.open_sample(PLUGIN, "two_scans")
+    dock = window.dock("Structured denoising")
+    dock.data.layer.choose(first)
+    set_up(window, dock, steps)
+    dock.data.unattended.value = True
+    window.hand.click(dock.stage1.run)
+    window.wait(dock.session, lambda: dock.session.phase is Phase.RESULT)
+    widget = window.dock("Compare", tabify=True)
+    for section in widget.sections:
+        section.button.setChecked(section is widget.sections[3])
+    widget.judge.recording.choose(second)
+    window.hand.click(widget.judge.judge)
+    window.hand.wait(lambda: widget.judge.at_work.runner.job is None, 300)
+    window.hand.click(widget.sections[0].button)
+    window.hand.click(widget.ways.ways["row"])
+    window.hand.click(widget.sections[0].button)
+    window.photograph("judge")
+
+
+TOURS = {
+    "main": from_data_to_result,
+    "hum": hum,
+    "2.5d": three_slices,
+    "left-out": left_out,
+    "judge": judge,
+}
 
 
 def parse() -> argparse.Namespace:

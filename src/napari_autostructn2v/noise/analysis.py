@@ -42,10 +42,20 @@ from napari_autostructn2v.noise.spectrum import (
 )
 from napari_autostructn2v.noise.tiles import Tiles, choose_tiles
 from napari_autostructn2v.noise.verdict import Verdict, judge
-from napari_autostructn2v.noise.verdict_input import VerdictInput
+from napari_autostructn2v.noise.verdict_input import VerdictInput, beyond_chance, share_hidden
+from napari_autostructn2v.noise.weak_lines import weak_line
 from napari_autostructn2v.residual import residual_of
 from napari_autostructn2v.scale import Scale
 from napari_autostructn2v.stack import Stack, as_stack
+
+FEW_TILES = 64
+"""Tiles below which the many neighbours of a kernel cannot be told from chance one by one: a line can."""
+
+SURE_OF_FEW = 0.15
+"""Least of the strongest correlation from which a kernel is believed with so few tiles and without a line."""
+
+LEAST_HIDDEN = 0.25
+"""Share of the squared autocorrelation that a kernel has to hide: what stays visible lets the noise pass."""
 
 CONFIRMING_STANDARD_ERRORS = 3.0
 """Standard errors by which the residual of Stage 1 has to depart from its ring to confirm a peak."""
@@ -139,6 +149,8 @@ class NoiseAnalysis:
         detail.
     by_hand
         Whether a person has set the kernel.
+    given_up
+        Share of the correlation that a kernel hid which is not proposed for that; None if there was none.
     """
 
     spectrum: np.ndarray
@@ -152,6 +164,7 @@ class NoiseAnalysis:
     far_scatter: float
     isotropic: bool | None
     by_hand: bool = False
+    given_up: float | None = None
 
     def __repr__(self) -> str:
         return f"<NoiseAnalysis: {self.verdict.summary}>"
@@ -196,7 +209,8 @@ class NoiseAnalysis:
         peaks = np.asarray(peaks, dtype=bool)
         if peaks.shape != self.peaks.shape:
             raise KernelError(f"The peaks have shape {peaks.shape}, the spectrum {self.peaks.shape}.")
-        return _derive(self.measured, peaks | np.flip(peaks), self.config)
+        found = find_peaks(self.measured.background, self.config)
+        return _derive(self.measured, peaks | np.flip(peaks), self.config, found)
 
     def with_kernel(self, kernel: np.ndarray) -> NoiseAnalysis:
         """The same measurement with a kernel set by hand.
@@ -211,7 +225,8 @@ class NoiseAnalysis:
         KernelError
             If it is no kernel, or not one of this mode.
         """
-        return replace(self, kernel=trim_kernel(validate_kernel(kernel, self.mode)), by_hand=True)
+        kernel = trim_kernel(validate_kernel(kernel, self.mode))
+        return replace(self, kernel=kernel, by_hand=True, given_up=None)
 
 
 def analyze(
@@ -272,7 +287,12 @@ def analyze(
     return _derive(measured, peaks, config)
 
 
-def _derive(measured: NoiseMeasurement, peaks: np.ndarray, config: AnalysisConfig) -> NoiseAnalysis:
+def _derive(
+    measured: NoiseMeasurement, peaks: np.ndarray, config: AnalysisConfig, found: np.ndarray | None = None
+) -> NoiseAnalysis:
+    """What follows from some peaks; those that were ``found``, unless a person has edited them."""
+    found = peaks if found is None else found
+    erased, edited = bool((found & ~peaks).any()), bool((found != peaks).any())
     side = peaks.shape[0]
     peaks = peaks.copy()
     peaks[centre(peaks.shape)] = False
@@ -315,6 +335,17 @@ def _derive(measured: NoiseMeasurement, peaks: np.ndarray, config: AnalysisConfi
                 smallest = max(2 * smallest, 8 * far_scatter_of(complete))
             correlation = complete[window, window].copy()
             kernel = strongest(kernel | (np.abs(correlation) >= smallest), correlation, config)
+    if not erased and (kernel.sum() == 1 or background.tiles < FEW_TILES):
+        line = weak_line(background, reach)
+        if line is not None:
+            correlation, kernel = line, line != 0
+            kernel[centre(kernel.shape)] = True
+            far = float(np.median(background.lag_error))
+        elif not isotropic and np.abs(beyond_chance(correlation, 0)[kernel]).max() < SURE_OF_FEW:
+            kernel = POINT
+    hidden, given_up = share_hidden(kernel, beyond_chance(correlation, 3 * far)), None
+    if not edited and kernel.sum() > 1 and hidden < LEAST_HIDDEN:
+        kernel, given_up = POINT, hidden
     if not config.find_kernel:
         kernel = POINT
     if measured.mode == "2.5d":
@@ -336,6 +367,7 @@ def _derive(measured: NoiseMeasurement, peaks: np.ndarray, config: AnalysisConfi
         config=config,
         far_scatter=far,
         isotropic=isotropic,
+        given_up=given_up,
     )
 
 
@@ -354,6 +386,7 @@ def _verdict_input(analysis: NoiseAnalysis) -> VerdictInput:
         far_scatter=analysis.far_scatter,
         kernel=analysis.kernel,
         by_hand=analysis.by_hand,
+        given_up=analysis.given_up,
         notch=notch,
         notched=float(np.maximum(raw - rest, 0)[at].sum() / raw[seen].sum()),
         lattice=bool(analysis.left_alone),

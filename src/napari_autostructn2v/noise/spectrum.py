@@ -49,6 +49,9 @@ class BackgroundSpectrum:
     regional_error
         Standard error of ``log_power`` less its ring median, float64 (T, T), from the scatter between the
         regions of the field, and no less than ``standard_error``.
+    lag_error
+        Standard error of :attr:`lags`, float64 (T, T), from the scatter between the regions of the field;
+        infinite where there is only one.
     power
         Mean power, tiles scaled to equal power so that none outweighs the rest, float64 (T, T).
     coherence
@@ -63,6 +66,7 @@ class BackgroundSpectrum:
     log_power: np.ndarray
     standard_error: float
     regional_error: np.ndarray
+    lag_error: np.ndarray
     power: np.ndarray
     coherence: float
     cross_power: np.ndarray | None
@@ -74,6 +78,11 @@ class BackgroundSpectrum:
         radius = frequency_radius(len(self.log_power))
         floor = np.exp(np.median(self.log_power[radius > 0.4]))
         return bool(floor < NOISELESS_POWER_RATIO * np.exp(self.log_power[radius > SHADING_FREQUENCY]).mean())
+
+    @cached_property
+    def lags(self) -> np.ndarray:
+        """What departs from the rings, by lag: :func:`by_lag` of the log power, (T, T)."""
+        return by_lag(self.log_power)
 
 
 def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
@@ -108,12 +117,14 @@ def background_spectrum(stack: Stack, tiles: Tiles) -> BackgroundSpectrum:
     mean, cross = full_from_rfft2_centred(total / count), full_from_rfft2_centred(cross / count)
     # where the image is weakest, at high frequency, what two slices share is noise
     high = frequency_radius(side) > 0.2
+    regional, lag_error = _regional_errors(log_power, members)
     # sqrt(pi^2 / 6) is the scatter of a log periodogram; tiles that overlap tell less than they count
     standard_error = float(np.pi / np.sqrt(6 * max(1.0, 0.76 * tiles.independent)))
     return BackgroundSpectrum(
         log_power=full_from_rfft2_centred(log_power.sum(axis=0) / count) + EULER_GAMMA,
         standard_error=standard_error,
-        regional_error=np.maximum(_regional_error(log_power, members), standard_error),
+        regional_error=np.maximum(regional, standard_error),
+        lag_error=lag_error,
         power=mean,
         coherence=float(cross[high].sum() / mean[high].sum()),
         cross_power=cross if stack.shape[0] > 1 else None,
@@ -208,8 +219,29 @@ def _region(corner: tuple[int, int], shape: tuple[int, ...], side: int) -> int:
     return y * REGIONS_PER_AXIS + x
 
 
-def _regional_error(log_power: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Standard error of the mean log power at each frequency, (T, T), from tiles clustered by region.
+def by_lag(log_power: np.ndarray) -> np.ndarray:
+    """Transform of the log power less its ring median, (T, T), lag 0 in the middle: the power cepstrum.
+
+    Noise of which a pixel shares a small part r with a neighbour has r / 2 there, and -r / 2 at a right angle
+    to it, since the median of the ring takes half. What all frequencies have in common, and what is alike in
+    all directions, is not in it.
+
+    Parameters
+    ----------
+    log_power
+        (T, T), T odd, zero frequency in the middle.
+
+    References
+    ----------
+    Bogert, B. P., Healy, M. J. R. & Tukey, J. W. The quefrency alanysis of time series for echoes.
+    Proceedings of the Symposium on Time Series Analysis (1963), 209-243.
+    """
+    excess = fft.ifftshift(_symmetric(log_power - ring_median(log_power)))
+    return np.asarray(fft.fftshift(fft.irfft2(excess[:, : len(excess) // 2 + 1], excess.shape)))
+
+
+def _regional_errors(log_power: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors of the mean log power, at each frequency and by lag, from tiles clustered by region.
 
     Noise is the same all over the field; structure that got into the background differs from place to place,
     but goes on through the slices, so that many tiles show it and counting them says too little. For the
@@ -225,16 +257,21 @@ def _regional_error(log_power: np.ndarray, members: np.ndarray) -> np.ndarray:
     count = members.sum()
     used = members > 0
     if used.sum() < 2:
-        return np.zeros((log_power.shape[1],) * 2)
+        shape = (log_power.shape[1],) * 2
+        return np.zeros(shape), np.full(shape, np.inf)
     means = [
         full_from_rfft2_centred(total / n) for total, n in zip(log_power[used], members[used], strict=True)
     ]
-    excess = np.array([mean - ring_median(mean) for mean in means])
     weights = (members[used] / count)[:, None, None]
-    deviation = excess - (weights * excess).sum(axis=0)
-    variance = (weights**2 * deviation**2).sum(axis=0) * used.sum() / (used.sum() - 1)
+
+    def variance(of_regions: np.ndarray) -> np.ndarray:
+        deviation = of_regions - (weights * of_regions).sum(axis=0)
+        return np.asarray((weights**2 * deviation**2).sum(axis=0) * used.sum() / (used.sum() - 1))
+
+    excess = np.array([mean - ring_median(mean) for mean in means])
+    lags = np.array([by_lag(mean) for mean in means])
     # neighbouring frequencies share a window's width: their mean is a steadier estimate
-    return np.sqrt(ndimage.uniform_filter(variance, 3, mode="wrap"))
+    return np.sqrt(ndimage.uniform_filter(variance(excess), 3, mode="wrap")), np.sqrt(variance(lags))
 
 
 def _symmetric(image: np.ndarray) -> np.ndarray:

@@ -203,6 +203,12 @@ def _about_nothing(found: VerdictInput) -> tuple[Kind, bool, str]:
             f"There are only {found.tiles} tiles of background to measure: too few to tell structure from "
             "chance. Outline some background, take more slices, or draw the kernel by hand."
         )  # fmt: skip
+    if found.given_up is not None:
+        return "unclear", False, (
+            f"A kernel would hide only {found.given_up:.0%} of the correlation that is measured. Most of it "
+            "would stay; it may be fine detail of the image. Outline some empty background to find out, or "
+            "draw the kernel by hand. Stage 2 is not expected to help."
+        )  # fmt: skip
     if found.noiseless:
         return "none", False, (
             "There is hardly any noise, or the stack was resampled to finer pixels than it was recorded "

@@ -28,6 +28,9 @@ class VerdictInput:
         bool (K, K) or (3, K, K).
     by_hand
         Whether a person has set the kernel.
+    given_up
+        Share of the squared autocorrelation that a kernel hid which is not proposed for that; None if there
+        was none.
     notch, notched
         Patterns taken away, and the share of the variance that they have.
     lattice
@@ -53,6 +56,7 @@ class VerdictInput:
     far_scatter: float
     kernel: np.ndarray
     by_hand: bool
+    given_up: float | None
     notch: Notch
     notched: float
     lattice: bool
@@ -117,9 +121,22 @@ def covered(found: VerdictInput) -> float:
     found
         What the analysis has found.
     """
-    energy = np.square(certain_correlation(found))
+    return share_hidden(kernel_on_lags(found), certain_correlation(found))
+
+
+def share_hidden(kernel: np.ndarray, correlation: np.ndarray) -> float:
+    """Share of the squared autocorrelation at a kernel's pixels; 0 if there is none.
+
+    Parameters
+    ----------
+    kernel
+        bool, on the grid of the autocorrelation.
+    correlation
+        What of it is certain.
+    """
+    energy = np.square(correlation)
     total = float(energy.sum())
-    return float(energy[kernel_on_lags(found)].sum() / total) if total else 0.0
+    return float(energy[kernel].sum() / total) if total else 0.0
 
 
 def certain_correlation(found: VerdictInput, errors: float = 3.0) -> np.ndarray:
@@ -132,13 +149,25 @@ def certain_correlation(found: VerdictInput, errors: float = 3.0) -> np.ndarray:
     errors
         Standard errors from which a correlation is certain.
     """
-    correlation = found.correlation.copy()
-    correlation[centre(correlation.shape)] = 0
-    correlation[np.abs(correlation) < max(errors * found.far_scatter, MIN_CORRELATION)] = 0
     # where nothing stands out in the spectrum there is nothing to correlate, and not even a scatter
-    return (
-        correlation if found.far_scatter > ROUNDING_SCATTER or found.isotropic else np.zeros_like(correlation)
-    )
+    if found.far_scatter <= ROUNDING_SCATTER and not found.isotropic:
+        return np.zeros_like(found.correlation)
+    return beyond_chance(found.correlation, errors * found.far_scatter)
+
+
+def beyond_chance(correlation: np.ndarray, error: float) -> np.ndarray:
+    """An autocorrelation without lag 0, chance, and what is too small to matter.
+
+    Parameters
+    ----------
+    correlation
+        (L, L) or (3, L, L), lag 0 in the middle.
+    error
+        What chance does not reach.
+    """
+    certain = np.where(np.abs(correlation) < max(error, MIN_CORRELATION), 0, correlation)
+    certain[centre(correlation.shape)] = 0
+    return certain
 
 
 def kernel_on_lags(found: VerdictInput) -> np.ndarray:

@@ -137,6 +137,13 @@ class ScanLines(Noise):
 
 
 @dataclass(frozen=True)
+class WeakLines(ScanLines):
+    """Such lines beside white noise that is three times as strong: the eye sees them, no frequency shows."""
+
+    usual = (0.2, 0.6)
+
+
+@dataclass(frozen=True)
 class RowOffsets(Noise):
     """Each row of each slice lifted or lowered as a whole, as a jumping baseline does."""
 
@@ -374,6 +381,7 @@ NOISE_FAMILIES: dict[str, Noise] = {
     "scan_lines": ScanLines(),
     "scan_lines_y": ScanLines(along="y"),
     "repeated_lines": ScanLines(slices=(0.6, 1.0, 0.6)),
+    "weak_lines": WeakLines(),
     "reconstruction": Reconstruction(),
     "streaks_30": Streaks(angle=30),
     "streaks_70": Streaks(angle=70),
