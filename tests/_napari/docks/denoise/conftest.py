@@ -96,11 +96,12 @@ class ReviewWindow:
         session.messages.clear()
         workspace.review.mirrored = True
         workspace.spectrum.choose("background")
-        session.run = run
-        session._take_in_stage1(run.stage1, review)
         for layer in [each for each in viewer.layers if each not in self.layers]:
             if layer not in workspace.review.layers.values():
                 viewer.layers.remove(layer)
+        self.hand.wait(lambda: not threads_at_work())
+        session.run = run
+        session._take_in_stage1(run.stage1, review)
         for key, options in self.drawn_with.items():
             layer = workspace.review.labels(key)
             for name, value in options.items():
