@@ -34,10 +34,9 @@ class Trainings:
     """Trainings by so many processes, started anew each time; their last validation losses."""
 
     def __init__(self, count: int, preset: Preset, steps: int) -> None:
-        self._command = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count),
-            str(Path(__file__).resolve()), preset, str(steps),
-        ]  # fmt: skip
+        together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+        program = [str(Path(__file__).resolve()), preset, str(steps)]
+        self._command = [sys.executable, *(together if count > 1 else ()), *program]
         self.losses: list[float] = []
 
     def __call__(self) -> float:

@@ -33,6 +33,9 @@ NO_EM_DATA = f"the real stacks are no part of the repository and not in {EM_DATA
 WINDOWS = {"qapp", "qtbot", "make_napari_viewer"}
 """Fixtures of the tests that open windows."""
 
+SMALL = {"features": 8, "batch_size": 4, "patch_size": 32, "validation_patches": 8}
+"""A network that is trained within milliseconds a step. What is asked of a window is the same with it."""
+
 
 @pytest.fixture(scope="session")
 def em_data() -> Path:
@@ -74,6 +77,33 @@ def _no_widget_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     assert not left, f"left behind: {', '.join(map(repr, left))}"
 
 
+@pytest.fixture(scope="session")
+def _manifests() -> list[Any]:
+    """What napari would otherwise read anew from the installed packages for every viewer."""
+    from npe2 import PluginManifest
+
+    return list(PluginManifest.discover())
+
+
+@pytest.fixture(autouse=True)
+def _quick_windows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let windows open fast, and train networks that are as small as they may be."""
+    if not WINDOWS & set(request.fixturenames):
+        return
+    from npe2 import PluginManifest
+
+    from napari_autostructn2v.config import Config
+
+    manifests, as_shipped = request.getfixturevalue("_manifests"), Config.from_preset
+
+    def small(preset: Any) -> Config:
+        training = as_shipped(preset).stage1.model_copy(update=SMALL)
+        return Config(stage1=training, stage2=training)
+
+    monkeypatch.setattr(Config, "from_preset", small)
+    monkeypatch.setattr(PluginManifest, "discover", lambda paths=(): iter(manifests))
+
+
 @pytest.fixture
 def viewer(make_napari_viewer: Any) -> Any:
     return make_napari_viewer()
@@ -84,6 +114,12 @@ def hand(viewer: Any) -> Any:
     from hands import Hand  # which imports napari
 
     return Hand(viewer)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is loaded by now out of garbage collection: napari collects whenever a layer goes."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

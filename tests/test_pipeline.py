@@ -21,6 +21,7 @@ from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.synthetic import degraded, sample
 
 SHORT = TrainingConfig(steps=150, batch_size=8, features=16)
+SHORTER = SHORT.model_copy(update={"batch_size": 4, "validation_interval": 75, "validation_patches": 16})
 TINY = TrainingConfig(steps=6, batch_size=2, patch_size=16, features=8, validation_interval=3)
 QUICK = Config(stage1=TINY, stage2=TINY, analysis=AnalysisConfig(tile_size=31))
 LINE = np.ones((1, 5), bool)
@@ -35,7 +36,7 @@ def small():
 def test_stage_2_removes_the_noise_of_a_reconstruction(mode):
     """Reconstruction noise passes Noise2Void: neighbours along X tell what a pixel's noise is."""
     tomogram = sample("reconstruction", shape=(20, 128, 128))
-    result = denoise(tomogram.noisy, mode=mode, config=Config(stage1=SHORT, stage2=SHORT))
+    result = denoise(tomogram.noisy, mode=mode, config=Config(stage1=SHORTER, stage2=SHORTER))
     noisy, stage1, stage2 = (
         psnr(s, tomogram.clean) for s in (tomogram.noisy, result.stage1, result.denoised)
     )
@@ -52,8 +53,8 @@ def test_stage_2_removes_scan_lines_from_real_sections(em_data):
 
 def test_stage_2_after_the_notch_removes_hum():
     """Alone, a blind spot passes hum: it is predicted from afar."""
-    made = sample("hum", shape=(8, 128, 128))
-    result = denoise(made.noisy, config=Config(stage1=SHORT, stage2=SHORT))
+    made = sample("hum", shape=(8, 96, 96))
+    result = denoise(made.noisy, config=Config(stage1=SHORTER, stage2=SHORTER))
     assert psnr(result.stage1, made.clean) < psnr(made.noisy, made.clean) + 1.5
     assert psnr(result.denoised, made.clean) > psnr(result.stage1, made.clean) + 5
     assert result.model.notch == result.analysis.notch_rule

@@ -142,10 +142,11 @@ def test_bad_input(invoke, tomogram, tmp_path):
 def command(*arguments, steps=None):
     program = "from napari_autostructn2v.cli import main; main()"
     if steps:
-        short = f"TrainingConfig(steps={steps}, batch_size=2, features=8, validation_interval=5)"
+        rest = "batch_size=2, features=8, validation_interval=5, validation_patches=16"
         program = (
             "from napari_autostructn2v.config import Config, TrainingConfig; "
-            f"Config.from_preset = lambda preset: Config(stage1={short}, stage2={short}); {program}"
+            f"stages = [TrainingConfig(steps=steps, {rest}) for steps in ({steps}, 5)]; "
+            f"Config.from_preset = lambda preset: Config(stage1=stages[0], stage2=stages[1]); {program}"
         )
     return [sys.executable, "-c", program, *map(str, arguments)]
 

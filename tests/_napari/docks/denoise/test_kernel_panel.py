@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,31 @@ def in_review(viewer: Any, hand: Any, noisy: np.ndarray, mode: str) -> Structure
     dock.data.mode.value = mode
     dock.data.preset.value, dock.data.steps.value = "fast", 2
     through_stage1(hand, dock)
-    tools = next(s for s in dock.findChildren(Section) if "Kernel tools" in s.button.text())
-    assert not dock.kernel.isVisibleTo(dock), "closed until it is wanted"
-    hand.click(tools.button)
+    open_tools(hand, dock)
     return dock
 
 
-@pytest.fixture
-def dock(viewer: Any, hand: Any, noisy: np.ndarray) -> StructuredDenoisingWidget:
-    return in_review(viewer, hand, noisy, "2d")
+def open_tools(hand: Hand, dock: StructuredDenoisingWidget) -> None:
+    tools = next(s for s in dock.findChildren(Section) if "Kernel tools" in s.button.text())
+    assert not dock.kernel.isVisibleTo(dock), "closed until it is wanted"
+    hand.click(tools.button)
+
+
+@pytest.fixture(scope="module")
+def reviewed(noisy: np.ndarray) -> dict[str, Any]:
+    return {"image": noisy, "name": "tiny", "scale": (2.0, 1.5, 1.5), "units": ("nm",) * 3}
 
 
 @pytest.fixture
-def stacked(viewer: Any, hand: Any, noisy: np.ndarray) -> StructuredDenoisingWidget:
-    return in_review(viewer, hand, noisy, "2.5d")
+def viewer(window_in_review: Any) -> Any:
+    return window_in_review.viewer
+
+
+@pytest.fixture
+def dock(window_in_review: Any, hand: Any) -> Iterator[StructuredDenoisingWidget]:
+    with window_in_review.dock() as dock:
+        open_tools(hand, dock)
+        yield dock
 
 
 def grid_of(dock: StructuredDenoisingWidget) -> np.ndarray:
@@ -340,8 +352,13 @@ def test_a_damaged_kernel_in_the_library_is_told(hand: Any, dock: Any, tmp_path:
     assert "torn" in dock.message.text() and dock.session.review is before
 
 
-def test_in_three_slices(hand: Any, stacked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dock, tools = stacked, stacked.kernel
+def test_in_three_slices(
+    make_napari_viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = make_napari_viewer()
+    hand = Hand(viewer)
+    dock = in_review(viewer, hand, noisy, "2.5d")
+    tools = dock.kernel
     assert tools.slices.native.isVisibleTo(dock)
     layer = dock.workspace.review.labels(KERNEL)
     found = grid_of(dock)
@@ -409,8 +426,8 @@ def test_a_kernel_layer_that_was_deleted_comes_back(viewer: Any, hand: Any, dock
     np.testing.assert_array_equal(grid_of(dock), before)
 
 
-def test_without_a_review_there_is_nothing_to_draw_on(viewer: Any) -> None:
-    dock = StructuredDenoisingWidget(viewer)
+def test_without_a_review_there_is_nothing_to_draw_on(make_napari_viewer: Any) -> None:
+    dock = StructuredDenoisingWidget(make_napari_viewer())
     assert not dock.kernel.draw.isEnabled() and not dock.kernel.storage.load.isEnabled()
     dock.deleteLater()
 

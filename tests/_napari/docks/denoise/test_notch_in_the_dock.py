@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from hands import open_dock, through_stage1
 
 from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
@@ -23,14 +23,22 @@ from napari_autostructn2v.runs.output import StageOutput
 SHAPE = (8, 100, 100)
 
 
-@pytest.fixture
-def dock(viewer: Any, hand: Any) -> StructuredDenoisingWidget:
-    """In review of a stack with lines along X and a hum."""
+@pytest.fixture(scope="module")
+def reviewed() -> dict[str, Any]:
+    """A stack with lines along X and a hum."""
     made = synthetic.sample("lines_and_hum", shape=SHAPE, structured=1.5)
-    viewer.add_image(made.noisy, name="both", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
-    dock = open_dock(viewer, 2)
-    through_stage1(hand, dock)
-    return dock
+    return {"image": made.noisy, "name": "both", "scale": (2.0, 1.5, 1.5), "units": ("nm",) * 3}
+
+
+@pytest.fixture
+def viewer(window_in_review: Any) -> Any:
+    return window_in_review.viewer
+
+
+@pytest.fixture
+def dock(window_in_review: Any) -> Iterator[StructuredDenoisingWidget]:
+    with window_in_review.dock() as dock:
+        yield dock
 
 
 def test_the_notch_is_proposed_and_can_be_switched_off(hand: Any, dock: Any) -> None:
@@ -101,7 +109,8 @@ def test_an_outline_that_cannot_be_used_is_told(hand: Any, viewer: Any, dock: An
     assert "empty" in dock.message.text() and dock.session.review is before
 
 
-def test_shapes_and_labels_as_regions(viewer: Any) -> None:
+def test_shapes_and_labels_as_regions(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
     image = viewer.add_image(np.zeros((3, 40, 50)), scale=(1, 2, 2), translate=(0, 10, 20))
     square = np.array([[20, 30], [20, 60], [40, 60], [40, 30]])
     shapes = viewer.add_shapes([square], shape_type="polygon")
@@ -133,7 +142,10 @@ def one_bright_pixel(z: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (3, 20, 30)])
-def test_the_whole_slice_tells_how_strong_the_pattern_is(viewer: Any, shape: tuple[int, ...]) -> None:
+def test_the_whole_slice_tells_how_strong_the_pattern_is(
+    make_napari_viewer: Any, shape: tuple[int, ...]
+) -> None:
+    viewer = make_napari_viewer()
     images = ImageLayers(viewer, Session())
     images.start(viewer.add_image(np.zeros(shape), name="image"))
     images.show_pattern(ComputedArray(shape, one_bright_pixel))

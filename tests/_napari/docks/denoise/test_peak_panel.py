@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from hands import open_dock, through_stage1
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -20,16 +20,25 @@ from napari_autostructn2v.noise.review import Mark
 FREE = (12, 50)
 
 
-@pytest.fixture
-def dock(viewer: Any, hand: Any) -> StructuredDenoisingWidget:
-    """Flown to the peaks of a stack with lines along X and a hum."""
+@pytest.fixture(scope="module")
+def reviewed() -> dict[str, Any]:
+    """A stack with lines along X and a hum."""
     made = synthetic.sample("lines_and_hum", shape=(8, 128, 128), structured=1.2)
-    viewer.add_image(made.noisy, name="both", scale=(2.0, 1.5, 1.5), units=("nm",) * 3)
-    dock = open_dock(viewer, 2)
-    through_stage1(hand, dock)
-    hand.click(dock.review.to_spectrum)
-    hand.wait(lambda: not dock.workspace.flight.flying)
-    return dock
+    return {"image": made.noisy, "name": "both", "scale": (2.0, 1.5, 1.5), "units": ("nm",) * 3}
+
+
+@pytest.fixture
+def viewer(window_in_review: Any) -> Any:
+    return window_in_review.viewer
+
+
+@pytest.fixture
+def dock(window_in_review: Any, hand: Any) -> Iterator[StructuredDenoisingWidget]:
+    """Flown to the peaks."""
+    with window_in_review.dock() as dock:
+        hand.click(dock.review.to_spectrum)
+        hand.wait(lambda: not dock.workspace.flight.flying)
+        yield dock
 
 
 def state(dock: Any) -> tuple[bytes, Edits]:
@@ -89,20 +98,23 @@ def test_reset_is_a_step_that_is_undone_and_redone(hand: Any, viewer: Any, dock:
     assert state(dock) == edited
 
 
-@pytest.mark.parametrize("label", [1, 2, 3, 7])
-def test_any_label_brings_back_what_was_erased(hand: Any, dock: Any, label: int) -> None:
+def test_any_label_brings_back_what_was_erased(hand: Any, dock: Any) -> None:
     peaks = dock.workspace.review.labels(PEAKS)
     found = found_bin(dock)
-    peaks.mode = "erase"
-    hand.stroke(peaks, found)
-    peaks.mode = "paint"
-    peaks.selected_label = label
-    hand.stroke(peaks, found)
-    hand.stroke(peaks, FREE)
-    assert peaks.data[found] == Mark.FOUND and peaks.data[FREE] == Mark.ADDED
-    hand.undo()
-    hand.undo()
-    assert peaks.data[found] == Mark.ERASED and peaks.data[FREE] == Mark.NONE
+    before = state(dock)
+    for label in (1, 2, 3, 7):
+        peaks.mode = "erase"
+        hand.stroke(peaks, found)
+        peaks.mode = "paint"
+        peaks.selected_label = label
+        hand.stroke(peaks, found)
+        hand.stroke(peaks, FREE)
+        assert peaks.data[found] == Mark.FOUND and peaks.data[FREE] == Mark.ADDED, label
+        hand.undo()
+        hand.undo()
+        assert peaks.data[found] == Mark.ERASED and peaks.data[FREE] == Mark.NONE, label
+        hand.undo()
+        assert state(dock) == before
 
 
 def test_undo_after_another_threshold_is_no_new_edit(hand: Any, dock: Any) -> None:
