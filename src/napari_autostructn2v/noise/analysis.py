@@ -52,7 +52,7 @@ FEW_TILES = 64
 """Tiles below which the many neighbours of a kernel cannot be told from chance one by one: a line can."""
 
 SURE_OF_FEW = 0.15
-"""Least of the strongest correlation from which a kernel is believed with so few tiles and without a line."""
+"""Least of the strongest correlation at which a kernel of so few tiles is believed without a line."""
 
 LEAST_HIDDEN = 0.25
 """Share of the squared autocorrelation that a kernel has to hide: what stays visible lets the noise pass."""
@@ -290,9 +290,8 @@ def analyze(
 def _derive(
     measured: NoiseMeasurement, peaks: np.ndarray, config: AnalysisConfig, found: np.ndarray | None = None
 ) -> NoiseAnalysis:
-    """What follows from some peaks; those that were ``found``, unless a person has edited them."""
-    found = peaks if found is None else found
-    erased, edited = bool((found & ~peaks).any()), bool((found != peaks).any())
+    """What follows from some peaks; a person may have edited those that were ``found``."""
+    erased, edited = (False, False) if found is None else ((found & ~peaks).any(), (found != peaks).any())
     side = peaks.shape[0]
     peaks = peaks.copy()
     peaks[centre(peaks.shape)] = False

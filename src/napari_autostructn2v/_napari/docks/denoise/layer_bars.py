@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
     from napari_autostructn2v.io import VoxelSize
 
+TAKE_TIP = "Give the layer this voxel size. napari has opened the file without it"
+
 
 class SeveralStacksBar(QWidget):
     """Which stack of a layer that holds several, as times or channels."""
@@ -57,7 +59,7 @@ class VoxelSizeBar(QWidget):
         super().__init__()
         self._workspace, self._file = workspace, workspace.file_voxel_size
         self.text = message_label()
-        self.change = button("", "", self._change)
+        self.change = button("", TAKE_TIP, self._change)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.text, 1)
@@ -76,11 +78,7 @@ class VoxelSizeBar(QWidget):
         words = f"{_in_words(size)}, as the file says." if taken else f"The file says {_in_words(size)}."
         show_message(self.text, words, "text", self._workspace.viewer.theme)
         self.change.setText("Undo" if taken else "Take over")
-        self.change.setToolTip(
-            "Give the layer back what it had before"
-            if taken
-            else "Give the layer this voxel size. napari has opened the file without it"
-        )
+        self.change.setToolTip("Give the layer back what it had before" if taken else TAKE_TIP)
 
     def _change(self) -> None:
         if self._file.taken:
