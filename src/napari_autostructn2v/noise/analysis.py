@@ -43,16 +43,10 @@ from napari_autostructn2v.noise.spectrum import (
 from napari_autostructn2v.noise.tiles import Tiles, choose_tiles
 from napari_autostructn2v.noise.verdict import Verdict, judge
 from napari_autostructn2v.noise.verdict_input import VerdictInput, beyond_chance, share_hidden
-from napari_autostructn2v.noise.weak_lines import weak_line
+from napari_autostructn2v.noise.weak_lines import FEW_TILES, SURE_OF_FEW, weak_line
 from napari_autostructn2v.residual import residual_of
 from napari_autostructn2v.scale import Scale
 from napari_autostructn2v.stack import Stack, as_stack
-
-FEW_TILES = 64
-"""Tiles below which the many neighbours of a kernel cannot be told from chance one by one: a line can."""
-
-SURE_OF_FEW = 0.15
-"""Least of the strongest correlation at which a kernel of so few tiles is believed without a line."""
 
 LEAST_HIDDEN = 0.25
 """Share of the squared autocorrelation that a kernel has to hide: what stays visible lets the noise pass."""
@@ -342,9 +336,11 @@ def _derive(
             far = float(np.median(background.lag_error))
         elif not isotropic and np.abs(beyond_chance(correlation, 0)[kernel]).max() < SURE_OF_FEW:
             kernel = POINT
-    hidden, given_up = share_hidden(kernel, beyond_chance(correlation, 3 * far)), None
-    if not edited and kernel.sum() > 1 and hidden < LEAST_HIDDEN:
-        kernel, given_up = POINT, hidden
+    given_up = None
+    if not edited and kernel.sum() > 1:
+        hidden = share_hidden(kernel, beyond_chance(correlation, 3 * far))
+        if hidden < LEAST_HIDDEN:
+            kernel, given_up = POINT, hidden
     if not config.find_kernel:
         kernel = POINT
     if measured.mode == "2.5d":

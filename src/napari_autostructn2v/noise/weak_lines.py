@@ -31,6 +31,12 @@ SURE, FAIRLY_SURE = 8.0, 4.0
 MIN_FAR_LAG = 0.008
 """Least value of a pixel farther along the line."""
 
+FEW_TILES = 64
+"""Tiles below which the many neighbours of a kernel cannot be told from chance one by one: a line can."""
+
+SURE_OF_FEW = 0.15
+"""Least of the strongest correlation at which a kernel of so few tiles is believed without a line."""
+
 LEAST_POWER = 1e-3
 """Share of the power that the noise alone is taken to have, at least, at any frequency."""
 
