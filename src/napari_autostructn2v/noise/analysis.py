@@ -392,5 +392,6 @@ def _verdict_input(analysis: NoiseAnalysis) -> VerdictInput:
         tiles=measured.background.tiles,
         noiseless=measured.background.noiseless,
         serial=slices_independent(measured.remainder if notch else measured.background),
+        single=measured.background.cross_power is None,
         voxel_size=measured.voxel_size,
     )

@@ -127,8 +127,11 @@ def judge(found: VerdictInput) -> Verdict:
         )
     if found.lattice:
         sentences.append(
-            "A regular pattern that goes on through the slices, as a lattice of the sample would, is left "
-            "alone; if it is noise, let the notch take all patterns."
+            "A regular pattern is left alone: one slice does not tell whether it is a lattice of the sample. "
+            "If it is noise, let the notch take all patterns, and look at what it takes."
+            if found.single
+            else "A regular pattern that goes on through the slices, as a lattice of the sample would, is "
+            "left alone; if it is noise, let the notch take all patterns."
         )
     wave = max(found.notch.waves, key=lambda wave: wave.share, default=None)
     return Verdict(

@@ -48,6 +48,8 @@ class VerdictInput:
         Tiles that were averaged, and whether they hold hardly any noise.
     serial
         Whether the images of neighbouring slices do not go on from one to the next.
+    single
+        Whether there is but one slice.
     voxel_size
         If known.
     """
@@ -67,6 +69,7 @@ class VerdictInput:
     tiles: int
     noiseless: bool
     serial: bool
+    single: bool
     voxel_size: VoxelSize | None
 
     @property
