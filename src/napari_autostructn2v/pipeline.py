@@ -289,7 +289,9 @@ def _both_stages(
     output, stage1 = yield from stage("stage1", first_stage(request))
     edits = (Edits(), Edits()) if folder is None else folder.analysis.read_edits(request.mode)
     review = yield from examine_noise(stack, output.predicted, request, *edits)
-    analysis = review.analysis if request.kernel is None else review.analysis.with_kernel(request.kernel)
+    analysis = review.analysis
+    if request.kernel is not None and review.kernel_edits == Edits():  # too large to be one
+        analysis = analysis.with_kernel(request.kernel)
     approved = None
     if folder is not None:
         approved = folder.read_approval()

@@ -18,7 +18,7 @@ import numpy as np
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.disk.waiting import retry_when_full
-from napari_autostructn2v.errors import DiskFullError, FileError, MostlyBlankError
+from napari_autostructn2v.errors import DiskFullError, FileError, KernelError, MostlyBlankError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.io.slice_file import KeptStack
@@ -152,7 +152,8 @@ def examine_noise(
     predicted
         What Stage 1 made of it, same shape, without its detail.
     request
-        Of the run: its mode, the settings of the analysis and the region.
+        Of the run: its mode, the settings of the analysis, the region, and the kernel if one was given: it
+        counts as an edit, on which others go on, unless it is too large to be painted.
     peaks, kernel
         Edits; None if there are none.
 
@@ -180,6 +181,9 @@ def examine_noise(
         voxel_size=request.voxel_size,
     )  # fmt: skip
     review = Review(automatic, peaks or Edits(), kernel or Edits())
+    if request.kernel is not None and review.kernel_edits == Edits():
+        with suppress(KernelError):
+            review = review.with_kernel_grid(review.on_grid(request.kernel))
     review.analysis  # noqa: B018 - computed here, where edits that the engine refuses end the step
     return review
 
