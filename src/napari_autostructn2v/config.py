@@ -5,8 +5,9 @@ Every default of the package stands here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -167,11 +168,35 @@ class Config(_Settings):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
-            )
-            raise ConfigError(f"The settings cannot be used: {problems}.") from error
+            raise _in_words(error) from error
+
+    def with_values(self, values: Mapping[str, Any]) -> Config:
+        """The same settings with some others.
+
+        Parameters
+        ----------
+        values
+            By name; of a stage or of the analysis a mapping with some of theirs.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is unknown or out of range; the message names it.
+        """
+        merged = self.model_dump()
+        for name, value in values.items():
+            own = merged.get(name)
+            merged[name] = {**own, **value} if isinstance(own, dict) and isinstance(value, Mapping) else value
+        try:
+            return Config.model_validate(merged)
+        except ValidationError as error:
+            raise _in_words(error) from error
 
     def to_json(self) -> str:
         """Return the settings as indented JSON."""
         return self.model_dump_json(indent=2)
+
+
+def _in_words(error: ValidationError) -> ConfigError:
+    problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
+    return ConfigError(f"The settings cannot be used: {problems}.")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from napari_autostructn2v._version import __version__
 from napari_autostructn2v.cli.models import apply, export
-from napari_autostructn2v.cli.noise import analyze, info, score
+from napari_autostructn2v.cli.noise import analyze, config, info, score
 from napari_autostructn2v.cli.progress import ExitCode, console
 from napari_autostructn2v.cli.runs import demo, resume, run
 from napari_autostructn2v.error_report import log_and_explain
@@ -20,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, analyze, score, apply, export, info, demo):
+for command in (run, resume, analyze, score, apply, export, config, info, demo):
     app.command()(command)
 
 

@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: analyze, score, info."""
+"""Commands that look and change nothing: analyze, score, config, info."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import typer
 
 from napari_autostructn2v.cli.options import (
     BackgroundOption,
+    ConfigOption,
     FindKernelOption,
     LeaveOutOption,
     ModeOption,
     NotchOption,
     OverwriteOption,
+    PresetOption,
     QuietOption,
-    analysis_config,
+    SetOption,
     region_of,
+    settings_of,
 )
 from napari_autostructn2v.cli.progress import follow, say
+from napari_autostructn2v.config import Config
 from napari_autostructn2v.errors import StackError
 
 
@@ -28,8 +32,10 @@ def analyze(
         Path | None, typer.Option(help="The same stack after Stage 1, if there is one.")
     ] = None,
     mode: ModeOption = "2d",
-    notch: NotchOption = "auto",
-    find_kernel: FindKernelOption = True,
+    notch: NotchOption = None,
+    find_kernel: FindKernelOption = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
     background: BackgroundOption = None,
     leave_out: LeaveOutOption = None,
     out: Annotated[
@@ -46,6 +52,7 @@ def analyze(
     from napari_autostructn2v.kernel import save_kernel
     from napari_autostructn2v.noise.analysis import analyze
 
+    settings = settings_of("balanced", config, assignments, notch=notch, find_kernel=find_kernel)
     image = read_stack(input)
     folder = out or Path(f"{image.name}_noise")
     if folder.is_dir():
@@ -55,7 +62,7 @@ def analyze(
         image.array,
         None if denoised is None else read_stack(denoised).array,
         mode=mode,
-        config=analysis_config(notch, find_kernel),
+        config=settings.analysis,
         region=region_of(background, image.array.shape),
         left_out=LeftOut.from_texts(leave_out or ()).of(image.array.shape),
         voxel_size=image.voxel_size,
@@ -99,6 +106,23 @@ def score(
         for sentence in found.sentences:
             typer.echo(sentence)
         typer.echo(f"Written: {', '.join(map(str, written))}")
+
+
+def config(
+    preset: PresetOption = "balanced",
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print what such a file may hold, as JSON Schema.")
+    ] = False,
+) -> None:
+    """Print all settings with a line on each: a file to change, and to give to run or analyze."""
+    import json
+
+    from napari_autostructn2v import settings_file
+
+    if schema:
+        typer.echo(json.dumps(settings_file.schema(), indent=2))
+    else:
+        typer.echo(settings_file.as_toml(Config.from_preset(preset)), nl=False)
 
 
 def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_autostructn2v.box import SLICE_FORM, STACK_FORM, Box
-from napari_autostructn2v.config import AnalysisConfig, Mode, NotchChoice, Preset
+from napari_autostructn2v.config import Config, Mode, NotchChoice, Preset
 from napari_autostructn2v.errors import FileError
 
 if TYPE_CHECKING:
@@ -30,13 +30,28 @@ KernelOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only errors.")]
 
 NotchOption = Annotated[
-    NotchChoice,
+    NotchChoice | None,
     typer.Option(
-        help="Long-range patterns to take away: auto leaves alone what looks like a lattice of the sample."
+        help="Long-range patterns to take away: auto leaves alone what looks like a lattice of the sample. "
+        "Default: auto."
     ),
 ]
 
-FindKernelOption = Annotated[bool, typer.Option(help="Look for a kernel; if not, it is a single pixel.")]
+FindKernelOption = Annotated[
+    bool | None, typer.Option(help="Look for a kernel, as is the default; if not, it is a single pixel.")
+]
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(help="File with some or all settings, .toml or .json; autostructn2v config writes one."),
+]
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A single setting, such as stage2.steps=800. Can be given again."
+    ),
+]
 
 BackgroundOption = Annotated[
     str | None,
@@ -67,6 +82,13 @@ MostlyBlankOption = Annotated[
     bool, typer.Option("--mostly-blank", help="Go on though most of the stack is blank or left out.")
 ]
 
+OwnRecoveryOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="How much of the detail lost in denoising is brought back. Default: all of it."
+    ),
+]
+
 RecoveryOption = Annotated[
     float, typer.Option(min=0, max=1, help="How much of the detail lost in denoising is brought back.")
 ]
@@ -82,17 +104,40 @@ SecondOption = Annotated[
 OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
 
 
-def analysis_config(notch: NotchChoice, find_kernel: bool) -> AnalysisConfig:
-    """The settings of the analysis that these options say.
+def settings_of(
+    preset: Preset,
+    file: Path | None,
+    assignments: list[str] | None,
+    *,
+    notch: NotchChoice | None = None,
+    find_kernel: bool | None = None,
+    recovery: float | None = None,
+) -> Config:
+    """The settings that the options say: those of the preset, over them the file's, then single ones.
 
     Parameters
     ----------
-    notch
-        Of ``--notch``.
-    find_kernel
-        Of ``--find-kernel``.
+    preset, file, assignments
+        Of ``--preset``, ``--config`` and ``--set``.
+    notch, find_kernel, recovery
+        Of the options of these names; None if they are not given.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or out of range.
+    FileError
+        If the file cannot be read.
     """
-    return AnalysisConfig(notch=notch, find_kernel=find_kernel)
+    from napari_autostructn2v.settings_file import read_settings, with_assignments
+
+    config = Config.from_preset(preset)
+    if file is not None:
+        config = read_settings(file, config)
+    config = with_assignments(config, assignments or ())
+    analysis = {"notch": notch, "find_kernel": find_kernel}
+    given = {name: value for name, value in analysis.items() if value is not None}
+    return config.with_values({"analysis": given} | ({} if recovery is None else {"recovery": recovery}))
 
 
 def region_of(box: str | None, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -15,6 +15,7 @@ from napari_autostructn2v.box import STACK_FORM, Box
 from napari_autostructn2v.cli.options import (
     BackgroundOption,
     BoxOption,
+    ConfigOption,
     DeviceOption,
     FindKernelOption,
     KernelOption,
@@ -23,14 +24,15 @@ from napari_autostructn2v.cli.options import (
     MostlyBlankOption,
     NotchOption,
     OverwriteOption,
+    OwnRecoveryOption,
     PresetOption,
     QuietOption,
-    RecoveryOption,
     SecondOption,
     SeedOption,
-    analysis_config,
+    SetOption,
     refuse_own_input,
     region_of,
+    settings_of,
 )
 from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.config import Config
@@ -50,8 +52,10 @@ def run(
     mode: ModeOption = "2d",
     preset: PresetOption = "balanced",
     kernel: KernelOption = None,
-    notch: NotchOption = "auto",
-    find_kernel: FindKernelOption = True,
+    notch: NotchOption = None,
+    find_kernel: FindKernelOption = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
     background: BackgroundOption = None,
     train_on: BoxOption = None,
     leave_out: LeaveOutOption = None,
@@ -65,7 +69,7 @@ def run(
         ),
     ] = False,
     mostly_blank: MostlyBlankOption = False,
-    recovery: RecoveryOption = 1.0,
+    recovery: OwnRecoveryOption = None,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     run_dir: Annotated[
@@ -93,6 +97,9 @@ def run(
     from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.stack import as_stack
 
+    settings = settings_of(
+        preset, config, assignments, notch=notch, find_kernel=find_kernel, recovery=recovery
+    )
     image = read_stack(input)
     other = None if second is None else read_stack(second)
     check_stack_place(output, overwrite=overwrite, dtype=as_stack(image.array, mode).scale.dtype)
@@ -105,7 +112,6 @@ def run(
         check_pair(image.array, other.array)
     if not quiet:
         say(*image.notices, *(other.notices if other is not None else ()))
-    config = Config.from_preset(preset)
     left_out = LeftOut.from_texts(leave_out or ()).of(image.array.shape)
     with distributed.process_group():
         if average and distributed.world_size() > 1:
@@ -117,9 +123,7 @@ def run(
         with hold_output(output):
             request = RunRequest(
                 mode=mode,
-                config=config.model_copy(
-                    update={"analysis": analysis_config(notch, find_kernel), "recovery": recovery}
-                ),
+                config=settings,
                 kernel=None if kernel is None else load_kernel(kernel),
                 region=region_of(background, image.array.shape),
                 left_out=left_out,

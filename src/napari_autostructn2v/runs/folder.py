@@ -4,6 +4,7 @@
 
     run.json                          input with its fingerprint, settings, seed and versions
     input.tif                         the input itself, where it is in no file of its own
+    config.toml                       the settings, to be given again with --config
     left_out.tif                      pixels that were left out by hand, if any
     unmeasured.tif                    pixels that were never measured, if any: 1 blank, 2 replaced
     stage1/  checkpoint.safetensors   state of a training that is under way, and the one before
@@ -57,6 +58,7 @@ from napari_autostructn2v.runs.record import RECORD, Record, write_json
 from napari_autostructn2v.runs.request import Origin, RunRequest
 from napari_autostructn2v.runs.stage_folder import StageFolder, TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
+from napari_autostructn2v.settings_file import as_toml
 from napari_autostructn2v.stack import Stack
 from napari_autostructn2v.survey import Survey, survey, unmeasured_labels
 
@@ -215,7 +217,13 @@ class RunFolder:
             "versions": {"python": platform.python_version()}
             | {name: version(name) for name in ("numpy", "torch")},
         }
+        self._write_settings(request.config)
         write_json(self._record, {**image, **settings, **circumstances})
+
+    def _write_settings(self, config: Config) -> None:
+        """For people: what was used, to be given again with ``--config``."""
+        with write_atomically(self.path / "config.toml", overwrite=True) as beside:
+            beside.write_text(as_toml(config))
 
     def write_review(
         self,
@@ -250,6 +258,7 @@ class RunFolder:
         record = self.read_record()
         if record["mode"] != mode:
             record["kernel"] = None
+        self._write_settings(config)
         record |= {"mode": mode, "config": config.model_dump(), "skipped": skipped}
         write_mask(self.analysis.region, region)
         # Edits of one slice can be read in either mode, those of three in 2.5D alone: with the record first
