@@ -135,11 +135,11 @@ def non_local_means(scene: Scene) -> np.ndarray:
     return scene.best(make, (0.4, 0.6, 0.8, 1.0))
 
 
-def peer(method: str) -> Callable[[Scene], np.ndarray | None]:
-    """Another program."""
+def peer(method: str, *, masked: bool) -> Callable[[Scene], np.ndarray | None]:
+    """Another program; ``masked`` if it hides pixels as our kernel does."""
 
     def make(scene: Scene) -> np.ndarray | None:
-        kernel = scene.ours.analysis.kernel
+        kernel = scene.ours.analysis.kernel if masked else POINT
         height, width = kernel.shape
         axis = "none" if kernel.sum() == 1 else "x" if width >= height else "y"
         made = run_peer(
@@ -189,8 +189,8 @@ METHODS: dict[str, Callable[[Scene], np.ndarray | None]] = {
     "Gaussian, the best": gaussian,
     "Wiener, spectra of other pairs": wiener,
     "non-local means, the best": non_local_means,
-    "BM3D, spectrum of other pairs, the best": peer("BM3D, true spectrum"),
-    "CAREamics StructN2V, our mask": peer("CAREamics StructN2V"),
+    "BM3D, spectrum of other pairs, the best": peer("BM3D, true spectrum", masked=False),
+    "CAREamics StructN2V, our mask": peer("CAREamics StructN2V", masked=True),
     "Stage 1": lambda scene: scene.ours.stage1,
     "Stage 2, automatic": lambda scene: scene.ours.denoised,
     "Noise2Noise on other pairs": noise2noise,
