@@ -103,6 +103,18 @@ def trim_kernel(kernel: np.ndarray) -> np.ndarray:
     return kernel[..., y, x].copy()
 
 
+def united(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The smallest kernel that hides what either of two of one mode hides.
+
+    Parameters
+    ----------
+    one, other
+        bool (K, K) or (3, K, K).
+    """
+    side = max(*one.shape[-2:], *other.shape[-2:])
+    return trim_kernel(embed_kernel(one, side) | embed_kernel(other, side))
+
+
 def embed_kernel(kernel: np.ndarray, size: int) -> np.ndarray:
     """The kernel in the middle of an empty (size, size) grid per slice.
 

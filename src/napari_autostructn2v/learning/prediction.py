@@ -40,7 +40,7 @@ BATCH_VALUES = 2**24
 """The same for slices that a GPU gets at once; a CPU gains nothing by more than one."""
 
 FEWEST_PIXELS = 2**14
-"""Of a tile: where not even that fits into memory, nothing does."""
+"""Pixels of the smallest tile that is tried before giving up for want of memory."""
 
 
 def predict(

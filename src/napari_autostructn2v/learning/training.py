@@ -201,7 +201,7 @@ def train_along(stack: Any, device: str = "auto") -> None:
 
 @dataclass(eq=False)
 class TrainingJob:
-    """What is trained, and what of it outlives a graphics card.
+    """What is trained, and what of it is kept on the CPU in case the graphics card fails.
 
     Attributes
     ----------

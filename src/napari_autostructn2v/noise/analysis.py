@@ -18,7 +18,7 @@ import numpy as np
 from napari_autostructn2v.config import AnalysisConfig, Mode
 from napari_autostructn2v.errors import KernelError, StackError
 from napari_autostructn2v.io import VoxelSize
-from napari_autostructn2v.kernel import POINT, centre, trim_kernel, validate_kernel
+from napari_autostructn2v.kernel import POINT, centre, trim_kernel, united, validate_kernel
 from napari_autostructn2v.noise.autocorrelation import (
     MIN_COHERENCE,
     autocorrelation_of,
@@ -43,7 +43,7 @@ from napari_autostructn2v.noise.spectrum import (
 from napari_autostructn2v.noise.tiles import Tiles, choose_tiles
 from napari_autostructn2v.noise.verdict import Verdict, judge
 from napari_autostructn2v.noise.verdict_input import VerdictInput, beyond_chance, share_hidden
-from napari_autostructn2v.noise.weak_lines import FEW_TILES, SURE_OF_FEW, weak_line
+from napari_autostructn2v.noise.weak_lines import with_weak_line
 from napari_autostructn2v.residual import residual_of
 from napari_autostructn2v.scale import Scale
 from napari_autostructn2v.stack import Stack, as_stack
@@ -144,7 +144,7 @@ class NoiseAnalysis:
     by_hand
         Whether a person has set the kernel.
     given_up
-        Share of the correlation that a kernel hid which is not proposed for that; None if there was none.
+        Share of the correlation that a kernel hid which is not proposed; None if there was none.
     """
 
     spectrum: np.ndarray
@@ -191,9 +191,8 @@ class NoiseAnalysis:
     def with_peaks(self, peaks: np.ndarray) -> NoiseAnalysis:
         """The same measurement with these frequencies as the peaks, bool (T, T).
 
-        A bin that is erased counts as ordinary background. One that is painted goes to the notch if whole
-        slices have a narrow peak there; if not, it counts with the power measured there, or with ten times
-        the background where that shows nothing.
+        A bin that is erased counts as ordinary background. One that is painted goes to the notch if it is a
+        narrow peak of whole slices; if not, it counts as measured, or ten times where that shows nothing.
 
         Parameters
         ----------
@@ -203,8 +202,15 @@ class NoiseAnalysis:
         peaks = np.asarray(peaks, dtype=bool)
         if peaks.shape != self.peaks.shape:
             raise KernelError(f"The peaks have shape {peaks.shape}, the spectrum {self.peaks.shape}.")
+        peaks = peaks | np.flip(peaks)
         found = find_peaks(self.measured.background, self.config)
-        return _derive(self.measured, peaks | np.flip(peaks), self.config, found)
+        edited = _derive(self.measured, peaks, self.config, found)
+        if (found & ~peaks).any():
+            return edited
+        # painting only adds: its wave must not pass for scatter
+        before = _derive(self.measured, found, self.config)
+        far = min(edited.far_scatter, before.far_scatter)
+        return replace(edited, kernel=united(edited.kernel, before.kernel), far_scatter=far)
 
     def with_kernel(self, kernel: np.ndarray) -> NoiseAnalysis:
         """The same measurement with a kernel set by hand.
@@ -285,7 +291,8 @@ def _derive(
     measured: NoiseMeasurement, peaks: np.ndarray, config: AnalysisConfig, found: np.ndarray | None = None
 ) -> NoiseAnalysis:
     """What follows from some peaks; a person may have edited those that were ``found``."""
-    erased, edited = (False, False) if found is None else ((found & ~peaks).any(), (found != peaks).any())
+    found = peaks if found is None else found
+    erased, edited = (found & ~peaks).any(), (found != peaks).any()
     side = peaks.shape[0]
     peaks = peaks.copy()
     peaks[centre(peaks.shape)] = False
@@ -328,14 +335,8 @@ def _derive(
                 smallest = max(2 * smallest, 8 * far_scatter_of(complete))
             correlation = complete[window, window].copy()
             kernel = strongest(kernel | (np.abs(correlation) >= smallest), correlation, config)
-    if not erased and (kernel.sum() == 1 or background.tiles < FEW_TILES):
-        line = weak_line(background, reach)
-        if line is not None:
-            correlation, kernel = line, line != 0
-            kernel[centre(kernel.shape)] = True
-            far = float(np.median(background.lag_error))
-        elif not isotropic and np.abs(beyond_chance(correlation, 0)[kernel]).max() < SURE_OF_FEW:
-            kernel = POINT
+    if not erased:
+        kernel, correlation, far = with_weak_line(kernel, correlation, far, background, isotropic)
     given_up = None
     if not edited and kernel.sum() > 1:
         hidden = share_hidden(kernel, beyond_chance(correlation, 3 * far))

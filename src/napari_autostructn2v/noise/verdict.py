@@ -7,13 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from napari_autostructn2v.kernel import centre, embed_kernel, mirrored
+from napari_autostructn2v.kernel import centre, mirrored
 from napari_autostructn2v.noise.patterns import Wave
 from napari_autostructn2v.noise.verdict_input import (
     VerdictInput,
     certain_correlation,
     covered,
     kernel_on_lags,
+    middle_correlation,
     structured,
 )
 
@@ -88,7 +89,7 @@ def judge(found: VerdictInput) -> Verdict:
     found
         What the analysis has found.
     """
-    direction, length = extent(found.middle)
+    direction, length = extent(found.middle, np.square(middle_correlation(found)))
     direction = None if found.round else direction
     has_kernel = bool(found.kernel.sum() > 1)
     sentences: list[str] = []
@@ -164,7 +165,7 @@ def _about_kernel(found: VerdictInput, direction: float | None, length: int) -> 
         where = "only with the neighbouring slices"
     else:
         along = {0: "X", 90: "Y"}.get(round(direction), f"{direction:.0f}°")
-        lag, strongest = _strongest(found)
+        lag, strongest = _strongest(found, direction)
         where = (
             f"along {along}, over {_length(found, length, direction)}, most at {lag} px ({strongest:+.2f})"
         )
@@ -272,31 +273,48 @@ def _wave_direction(wave: Wave) -> float:
     return float(np.degrees(np.arctan2(-wave.frequency[0], wave.frequency[1])) % 180)
 
 
-def _strongest(found: VerdictInput) -> tuple[int, float]:
-    """Lag in pixels at which the kernel's own slice has the strongest correlation, and that correlation."""
-    correlation = found.correlation[1] if found.stacked else found.correlation
-    grid = embed_kernel(found.middle, max(correlation.shape[0], *found.middle.shape))
-    margin = (grid.shape[0] - correlation.shape[0]) // 2
-    inner = grid[margin : margin + correlation.shape[0], margin : margin + correlation.shape[0]]
-    hidden = np.where(inner, correlation, 0)
+def _strongest(found: VerdictInput, direction: float | None = None) -> tuple[int, float]:
+    """Lag in pixels at which the kernel's own slice has the strongest correlation, and that correlation.
+
+    Of what lies nearer to a direction than to the one across it, if one is given.
+    """
+    hidden = np.where(found.middle, middle_correlation(found), 0)
     hidden[centre(hidden.shape)] = 0
+    if direction is not None:
+        hidden[~_along(np.indices(hidden.shape).T - centre(hidden.shape), direction).T] = 0
     place = np.unravel_index(np.abs(hidden).argmax(), hidden.shape)
     return int(np.abs(np.array(place) - centre(hidden.shape)).max()), float(hidden[place])
 
 
-def extent(kernel: np.ndarray) -> tuple[float | None, int]:
-    """Direction in degrees and length in pixels between the farthest pixels of a (K, K) kernel.
+def extent(kernel: np.ndarray, weights: np.ndarray | None = None) -> tuple[float | None, int]:
+    """Direction in degrees along which a (K, K) kernel mostly lies, and its length in pixels along that.
+
+    The direction is the principal axis of its pixels.
 
     Parameters
     ----------
     kernel
         bool (K, K), at least its centre set.
+    weights
+        What each pixel counts, of the same shape; all alike if None.
     """
     offsets = np.argwhere(kernel) - centre(kernel.shape)
-    y, x = offsets[np.argmax(np.square(offsets).sum(axis=1))]
-    if y == x == 0:
+    counts = np.ones(len(offsets)) if weights is None or not weights[kernel].any() else weights[kernel]
+    moments = (counts[:, None] * offsets).T @ offsets
+    if not moments.any():
         return None, 1
-    return float(np.degrees(np.arctan2(-y, x)) % 180), int(2 * max(abs(y), abs(x)) + 1)
+    y, x = np.linalg.eigh(moments)[1][:, 1]
+    # image rows run downwards; microscopists measure angles upwards from X
+    direction = float(np.degrees(np.arctan2(-y, x)).round(9) % 180)
+    return direction, int(2 * np.abs(offsets[_along(offsets, direction)]).max(initial=0) + 1)
+
+
+def _along(offsets: np.ndarray, direction: float) -> np.ndarray:
+    """Which offsets (…, 2), in y and x, lie nearer to a direction in degrees than to the one across it."""
+    turn = np.radians(direction)
+    along = offsets[..., 1] * np.cos(turn) - offsets[..., 0] * np.sin(turn)
+    across = offsets[..., 1] * np.sin(turn) + offsets[..., 0] * np.cos(turn)
+    return np.asarray(np.abs(along) >= np.abs(across))
 
 
 HELPFUL_COVERED_SHARE = 0.5

@@ -173,6 +173,21 @@ def beyond_chance(correlation: np.ndarray, error: float) -> np.ndarray:
     return certain
 
 
+def middle_correlation(found: VerdictInput) -> np.ndarray:
+    """The autocorrelation within a slice on the grid of the kernel, (K, K); 0 beyond what was measured.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    """
+    correlation = found.correlation[1] if found.stacked else found.correlation
+    reach = len(correlation) // 2
+    lags = np.indices(found.middle.shape) - np.array(centre(found.middle.shape))[:, None, None]
+    inside = (np.abs(lags) <= reach).all(axis=0)
+    return np.where(inside, correlation[tuple(np.clip(lags + reach, 0, 2 * reach))], 0)
+
+
 def kernel_on_lags(found: VerdictInput) -> np.ndarray:
     """The kernel on the grid of the autocorrelation, bool; what is larger is cut off.
 

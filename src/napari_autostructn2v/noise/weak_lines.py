@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_autostructn2v.kernel import POINT, centre
 from napari_autostructn2v.noise.autocorrelation import MIN_COHERENCE, slices_independent
 from napari_autostructn2v.noise.spectrum import BackgroundSpectrum, by_lag
+from napari_autostructn2v.noise.verdict_input import beyond_chance
 
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Neighbours along which lines are looked for, each with the one at a right angle to it."""
@@ -39,6 +41,38 @@ SURE_OF_FEW = 0.15
 
 LEAST_POWER = 1e-3
 """Share of the power that the noise alone is taken to have, at least, at any frequency."""
+
+
+def with_weak_line(
+    kernel: np.ndarray,
+    correlation: np.ndarray,
+    far_scatter: float,
+    background: BackgroundSpectrum,
+    isotropic: bool | None,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """A kernel and what it was made of, or those of a weak line, where the kernel is none or of few tiles.
+
+    Parameters
+    ----------
+    kernel, correlation
+        As the peaks of the spectrum have it, (L, L).
+    far_scatter
+        Standard error of ``correlation``.
+    background
+        Averaged spectra.
+    isotropic
+        Whether the noise is correlated alike in all directions; None if unknown.
+    """
+    if kernel.sum() > 1 and background.tiles >= FEW_TILES:
+        return kernel, correlation, far_scatter
+    line = weak_line(background, len(correlation) // 2)
+    if line is not None:
+        hidden = line != 0
+        hidden[centre(hidden.shape)] = True
+        return hidden, line, float(np.median(background.lag_error))
+    if not isotropic and np.abs(beyond_chance(correlation, 0)[kernel]).max() < SURE_OF_FEW:
+        kernel = POINT
+    return kernel, correlation, far_scatter
 
 
 def weak_line(background: BackgroundSpectrum, reach: int) -> np.ndarray | None:

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.canvas.placement import is_derived
+from napari_autostructn2v._napari.docks.denoise.decision_bar import MAIN
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session.progress import Activity, Progress
 from napari_autostructn2v._napari.session.state import Phase
@@ -215,6 +216,12 @@ def test_the_decision_is_always_in_sight(hand: Any, make_napari_viewer: Any, noi
     for each in (review.approve, review.regenerate, review.skip):
         assert each.visibleRegion().boundingRect() == each.rect(), f"{each.text()} is cut off"
     assert len({each.styleSheet() for each in (review.approve, review.regenerate, review.skip)}) == 3
+    analysis = dock.session.review.analysis
+    for pays, bright in ((True, review.approve), (False, review.skip)):
+        analysis.__dict__["verdict"] = replace(analysis.verdict, expect_gain=pays)
+        dock.session.changed.emit()
+        standing_out = [each for each in (review.approve, review.skip) if each.styleSheet() == MAIN]
+        assert standing_out == [bright], "what the verdict advises stands out"
     section.setChecked(False)
     assert review.approve.isVisible(), "a closed section is no end of the review"
     hand.click(review.skip)

@@ -37,12 +37,10 @@ class DecisionBar(QWidget):
             workspace.approve,
             main=True,
         )
-        self.approve.setStyleSheet(MAIN)
         self.regenerate = button(
             "↻ Regenerate", "Analyse the noise again; your edits are put on top", workspace.regenerate
         )
         self.skip = button("Skip stage 2", "Take the result of stage 1 as it is", self._session.skip)
-        self.skip.setStyleSheet(ASIDE)
         row = QHBoxLayout()
         row.addWidget(self.regenerate)
         row.addWidget(self.skip)
@@ -62,3 +60,8 @@ class DecisionBar(QWidget):
             each.setEnabled(session.review is not None and session.runner.job is None)
         again = session.run is not None and session.run.stage2 is not None
         self.approve.setText("Run stage 2 again" if again else "Approve and run stage 2")
+        # what the verdict advises is what stands out
+        pays = session.review is None or session.review.analysis.verdict.expect_gain
+        for each, look in ((self.approve, MAIN if pays else ASIDE), (self.skip, ASIDE if pays else MAIN)):
+            if each.styleSheet() != look:
+                each.setStyleSheet(look)
