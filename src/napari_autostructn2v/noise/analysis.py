@@ -337,6 +337,7 @@ def _derive(
             kernel = strongest(kernel | (np.abs(correlation) >= smallest), correlation, config)
     if not erased:
         kernel, correlation, far = with_weak_line(kernel, correlation, far, background, isotropic)
+        kernel = strongest(kernel, correlation, config) if kernel.size > 1 else kernel
     given_up = None
     if not edited and kernel.sum() > 1:
         hidden = share_hidden(kernel, beyond_chance(correlation, 3 * far))

@@ -50,7 +50,9 @@ def with_weak_line(
     background: BackgroundSpectrum,
     isotropic: bool | None,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """A kernel and what it was made of, or those of a weak line, where the kernel is none or of few tiles.
+    """A kernel and what it was made of, with the line that the noise has by lag.
+
+    The line stands instead of a kernel that is none, or of few tiles; another that lies on it is prolonged.
 
     Parameters
     ----------
@@ -63,9 +65,11 @@ def with_weak_line(
     isotropic
         Whether the noise is correlated alike in all directions; None if unknown.
     """
-    if kernel.sum() > 1 and background.tiles >= FEW_TILES:
-        return kernel, correlation, far_scatter
     line = weak_line(background, len(correlation) // 2)
+    if kernel.sum() > 1 and background.tiles >= FEW_TILES:
+        if line is not None and not (kernel & ~_through_centre(line)).any():
+            kernel = kernel | (line != 0)
+        return kernel, correlation, far_scatter
     if line is not None:
         hidden = line != 0
         hidden[centre(hidden.shape)] = True
@@ -73,6 +77,13 @@ def with_weak_line(
     if not isotropic and np.abs(beyond_chance(correlation, 0)[kernel]).max() < SURE_OF_FEW:
         kernel = POINT
     return kernel, correlation, far_scatter
+
+
+def _through_centre(line: np.ndarray) -> np.ndarray:
+    """The whole straight line, bool (L, L), on which another lies."""
+    y, x = np.indices(line.shape) - len(line) // 2
+    step_y, step_x = np.argwhere(line != 0)[0] - len(line) // 2
+    return np.asarray(y * step_x == x * step_y)
 
 
 def weak_line(background: BackgroundSpectrum, reach: int) -> np.ndarray | None:
