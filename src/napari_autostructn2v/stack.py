@@ -390,8 +390,7 @@ def as_stack(
             f"2.5D looks at three neighbouring slices and this stack has {stack.shape[0]}. Choose 2D instead."
         )
     if left_out is not None:
-        if not isinstance(left_out, ComputedArray):
-            left_out = np.asarray(left_out, dtype=bool)
+        left_out = left_out if isinstance(left_out, ComputedArray) else np.asarray(left_out, dtype=bool)
         if left_out.shape not in (stack.shape, stack.shape[1:]):
             raise StackError(
                 f"What is left out has shape {left_out.shape}, the stack {stack.shape}. Give one mask for "

@@ -137,7 +137,7 @@ def share_hidden(kernel: np.ndarray, correlation: np.ndarray) -> float:
     correlation
         What of it is certain.
     """
-    energy = np.square(correlation)
+    energy = np.square(correlation, dtype=np.float64)
     total = float(energy.sum())
     return float(energy[kernel].sum() / total) if total else 0.0
 

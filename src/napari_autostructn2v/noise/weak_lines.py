@@ -33,6 +33,9 @@ SURE, FAIRLY_SURE = 8.0, 4.0
 MIN_FAR_LAG = 0.008
 """Least value of a pixel farther along the line."""
 
+LEAST_TILES = 16
+"""Tiles below which the regions of the field tell nothing: their tiles overlap."""
+
 FEW_TILES = 64
 """Tiles below which the many neighbours of a kernel cannot be told from chance one by one: a line can."""
 
@@ -66,9 +69,9 @@ def with_weak_line(
         Whether the noise is correlated alike in all directions; None if unknown.
     """
     line = weak_line(background, len(correlation) // 2)
+    if kernel.sum() > 1 and line is not None and not (kernel & ~_through_centre(line)).any():
+        return kernel | (line != 0), correlation, far_scatter
     if kernel.sum() > 1 and background.tiles >= FEW_TILES:
-        if line is not None and not (kernel & ~_through_centre(line)).any():
-            kernel = kernel | (line != 0)
         return kernel, correlation, far_scatter
     if line is not None:
         hidden = line != 0
@@ -101,7 +104,7 @@ def weak_line(background: BackgroundSpectrum, reach: int) -> np.ndarray | None:
     numpy.ndarray or None
         None if the noise has no such line, or what there is may be the image.
     """
-    if background.noiseless or abs(background.coherence) >= MIN_COHERENCE:
+    if background.tiles < LEAST_TILES or background.noiseless or abs(background.coherence) >= MIN_COHERENCE:
         return None
     single = background.cross_power is None
     lags, error = background.lags, background.lag_error

@@ -143,9 +143,13 @@ class RunFolder:
         return self.path / "unmeasured.tif"
 
     @property
+    def _settings(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
     def _written_before(self) -> tuple[Path, ...]:
         """What may be there, whole, when the record is not yet."""
-        return self.analysis.region, self._left_out, self._unmeasured
+        return self.analysis.region, self._left_out, self._unmeasured, self._settings
 
     def _write_unmeasured(self, stack: Stack) -> None:
         """Keep what of the input was never measured: 1 where it is blank, 2 where it is replaced."""
@@ -221,8 +225,7 @@ class RunFolder:
         write_json(self._record, {**image, **settings, **circumstances})
 
     def _write_settings(self, config: Config) -> None:
-        """For people: what was used, to be given again with ``--config``."""
-        with write_atomically(self.path / "config.toml", overwrite=True) as beside:
+        with write_atomically(self._settings, overwrite=True) as beside:
             beside.write_text(as_toml(config))
 
     def write_review(

@@ -9,6 +9,7 @@ import pytest
 from hands import open_dock, through_stage1
 
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v.config import Config
 
 
 @pytest.fixture
@@ -48,7 +49,9 @@ def test_another_preset_sets_the_training_anew(dock: Any) -> None:
     fields["features"].value = 40
     assert dock.session.choice.settings.config().stage2.features == 40
     dock.data.preset.value = "high"
-    assert fields["features"].value == 48 and dock.data.steps.value == 2000
+    high = Config.from_preset("high").stage1
+    assert high.steps == 2000 and fields["features"].value == high.features != 40
+    assert dock.data.steps.value == high.steps
     fields["patch_size"].value = 70
     assert "multiple of 4" in dock.message.text()
     assert dock.session.choice.settings.training.patch_size == 64
