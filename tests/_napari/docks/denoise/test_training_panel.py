@@ -54,4 +54,4 @@ def test_another_preset_sets_the_training_anew(dock: Any) -> None:
     assert dock.data.steps.value == high.steps
     fields["patch_size"].value = 70
     assert "multiple of 4" in dock.message.text()
-    assert dock.session.choice.settings.training.patch_size == 64
+    assert dock.session.choice.settings.training.patch_size == high.patch_size
