@@ -70,7 +70,6 @@ def test_erasing_a_peak_takes_the_kernel_that_comes_of_it(image):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("shape", [(16, 192, 192), SHAPE, (24, 96, 96)])
 def test_white_noise_has_none(shape, seed):
-    """Of 600 such stacks none has: docs/method.md."""
     assert analyze(sample("white", shape=shape, seed=50 + seed).noisy).kernel.size == 1
 
 
