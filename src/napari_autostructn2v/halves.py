@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from napari_autostructn2v import pipeline
-from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import Event, Notice, StageStarted
 from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.io.slice_file import ScratchStack
-from napari_autostructn2v.judge import Score, scoring
+from napari_autostructn2v.judge import Score, refuse_other_shape, scoring
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.stack import as_stack
@@ -43,27 +42,6 @@ class Halves:
 
     runs: tuple[pipeline.Result, pipeline.Result]
     scores: tuple[Score, Score]
-
-
-def check_pair(first: Any, second: Any) -> None:
-    """Refuse two recordings that are not of one shape.
-
-    Parameters
-    ----------
-    first, second
-        Shape (Z, Y, X) or (Y, X).
-
-    Raises
-    ------
-    StackError
-        If they differ.
-    """
-    shapes = [as_stack(array).shape for array in (first, second)]
-    if shapes[0] != shapes[1]:
-        raise StackError(
-            f"The second recording has shape {shapes[1]}, the first {shapes[0]}. Give two of one scene, of "
-            "one shape."
-        )
 
 
 def denoise_halves(
@@ -101,7 +79,7 @@ def denoise_halves(
         If the recordings are not of one shape, or are the same; and what the runs raise.
     """
     images = (first, second)
-    check_pair(first.array, second.array)
+    refuse_other_shape("second recording", second.array, first.array)
     runs: list[pipeline.Result] = []
     for number, (image, folder) in enumerate(zip(images, folders, strict=True), start=1):
         yield Notice(f"Recording {number} of 2: {image.name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,3 @@ def with_assignments(config: Config, assignments: Iterable[str]) -> Config:
             value = {part: value}
         config = config.with_values(value)
     return config
-
-
-def schema() -> Mapping[str, Any]:
-    """What a file of settings may hold, as JSON Schema; published in docs/config.schema.json."""
-    return Config.model_json_schema()

@@ -15,9 +15,10 @@ from napari.utils.action_manager import action_manager
 from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 
+from napari_autostructn2v._napari import PLUGIN
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.napari_private import unwrapped
-from napari_autostructn2v._napari.widgets.plugin_dock import PLUGIN, show_dock
+from napari_autostructn2v._napari.widgets.plugin_dock import show_dock
 from napari_autostructn2v._napari.workspace import workspace_of
 
 NO_REVIEW = "There is nothing to review yet. Run stage 1 first, and wait until it is done."

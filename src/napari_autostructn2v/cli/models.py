@@ -16,7 +16,7 @@ from napari_autostructn2v.cli.options import (
     refuse_own_input,
 )
 from napari_autostructn2v.cli.progress import follow, say
-from napari_autostructn2v.config import SHARED_LICENSE
+from napari_autostructn2v.config import SHARED_LICENSE, Config
 
 if TYPE_CHECKING:
     from napari_autostructn2v.apply.cluster import Workers
@@ -27,7 +27,7 @@ def apply(
     model: Annotated[Path, typer.Argument(help="Model bundle (.zip).")],
     inputs: Annotated[list[Path], typer.Argument(help="Stacks to denoise.")],
     out: Annotated[Path, typer.Option(help="Folder for the denoised stacks.")],
-    recovery: RecoveryOption = 1.0,
+    recovery: RecoveryOption = None,
     leave_out: LeaveOutOption = None,
     average: Annotated[
         bool,
@@ -73,6 +73,7 @@ def apply(
     from napari_autostructn2v.learning.model import load_model
     from napari_autostructn2v.stack import as_stack
 
+    recovery = Config().recovery if recovery is None else recovery
     job = SlurmJob(queue, walltime, cores or SlurmJob.cores, memory, gpus) if slurm else None
     shared = Workers.asked_for(workers, job, scheduler, cores)
     trained = load_model(model)

@@ -117,12 +117,12 @@ def config(
     """Print all settings with a line on each: a file to change, and to give to run or analyze."""
     import json
 
-    from napari_autostructn2v import settings_file
+    from napari_autostructn2v.settings_file import as_toml
 
     if schema:
-        typer.echo(json.dumps(settings_file.schema(), indent=2))
+        typer.echo(json.dumps(Config.model_json_schema(), indent=2))
     else:
-        typer.echo(settings_file.as_toml(Config.from_preset(preset)), nl=False)
+        typer.echo(as_toml(Config.from_preset(preset)), nl=False)
 
 
 def info(file: Annotated[Path, typer.Argument(help="A stack or a model bundle.")]) -> None:

@@ -82,15 +82,11 @@ MostlyBlankOption = Annotated[
     bool, typer.Option("--mostly-blank", help="Go on though most of the stack is blank or left out.")
 ]
 
-OwnRecoveryOption = Annotated[
+RecoveryOption = Annotated[
     float | None,
     typer.Option(
         min=0, max=1, help="How much of the detail lost in denoising is brought back. Default: all of it."
     ),
-]
-
-RecoveryOption = Annotated[
-    float, typer.Option(min=0, max=1, help="How much of the detail lost in denoising is brought back.")
 ]
 
 SecondOption = Annotated[

@@ -24,9 +24,9 @@ from napari_autostructn2v.cli.options import (
     MostlyBlankOption,
     NotchOption,
     OverwriteOption,
-    OwnRecoveryOption,
     PresetOption,
     QuietOption,
+    RecoveryOption,
     SecondOption,
     SeedOption,
     SetOption,
@@ -69,7 +69,7 @@ def run(
         ),
     ] = False,
     mostly_blank: MostlyBlankOption = False,
-    recovery: OwnRecoveryOption = None,
+    recovery: RecoveryOption = None,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     run_dir: Annotated[
@@ -86,10 +86,9 @@ def run(
     """
     from napari_autostructn2v import pipeline
     from napari_autostructn2v.disk.lock import hold_output
-    from napari_autostructn2v.halves import check_pair
     from napari_autostructn2v.io import check_stack_place, read_stack
     from napari_autostructn2v.io.left_out import LeftOut
-    from napari_autostructn2v.judge import scoring
+    from napari_autostructn2v.judge import refuse_other_shape, scoring
     from napari_autostructn2v.kernel import load_kernel
     from napari_autostructn2v.learning import distributed
     from napari_autostructn2v.learning.training import train_along
@@ -109,7 +108,7 @@ def run(
     if other is not None:
         assert second is not None
         refuse_own_input(output, second)
-        check_pair(image.array, other.array)
+        refuse_other_shape("second recording", other.array, image.array)
     if not quiet:
         say(*image.notices, *(other.notices if other is not None else ()))
     left_out = LeftOut.from_texts(leave_out or ()).of(image.array.shape)

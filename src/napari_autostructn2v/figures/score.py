@@ -14,7 +14,10 @@ from napari_autostructn2v.judge.rings import THRESHOLDS, Correlation
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FILES = ("score.json", "score.png")
+
+def _files(folder: Path, name: str) -> tuple[Path, Path]:
+    """The figures, and the curves."""
+    return folder / f"{name}.json", folder / f"{name}.png"
 
 
 def check_score_place(folder: Path, *, overwrite: bool = False) -> None:
@@ -32,8 +35,8 @@ def check_score_place(folder: Path, *, overwrite: bool = False) -> None:
     FileError
         If there is one, and it may not be replaced.
     """
-    for name in FILES if folder.is_dir() else ():
-        check_place(folder / name, overwrite=overwrite)
+    for file in _files(folder, "score") if folder.is_dir() else ():
+        check_place(file, overwrite=overwrite)
 
 
 def write_score(folder: Path, score: Score, *, overwrite: bool = False, name: str = "score") -> list[Path]:
@@ -63,7 +66,7 @@ def write_score(folder: Path, score: Score, *, overwrite: bool = False, name: st
     from matplotlib.figure import Figure
 
     make_folder(folder)
-    record, picture = folder / f"{name}.json", folder / f"{name}.png"
+    record, picture = _files(folder, name)
     with write_atomically(record, overwrite=overwrite) as beside:
         beside.write_text(json.dumps(score.as_dict(), indent=1))
     curves = [("Slices", score.rings)] + ([("Volume", score.shells)] if score.shells is not None else [])

@@ -9,8 +9,6 @@ References
 ----------
 Lehtinen, J. et al. Noise2Noise: learning image restoration without clean data. Proceedings of the 35th
 International Conference on Machine Learning (2018), 2965-2974: why B may stand for the truth.
-
-Efron, B. & Tibshirani, R. J. An Introduction to the Bootstrap. Chapman & Hall (1993), chapter 13.
 """
 
 from __future__ import annotations
@@ -21,21 +19,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone, finish
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.judge.blocks import Blocks
-from napari_autostructn2v.judge.drift import Drift, agreed, find_drift, shifted
+from napari_autostructn2v.judge.drift import Drift, agreed, find_drift
+from napari_autostructn2v.judge.gain import Sums
 from napari_autostructn2v.judge.rings import THRESHOLDS, Correlation, RingSums
 from napari_autostructn2v.stack import Stack, as_stack
 
 MAX_SLICES = 64
 """Slices that the figures are taken from: more would only cost time."""
-
-RESAMPLINGS = 2000
-"""Of the bootstrap: enough for an interval of 95 %."""
 
 DRIFT_THAT_MATTERS_DB = 0.1
 """A drift that hides less of the gain is told, but is no warning."""
@@ -45,12 +40,6 @@ LEAST_DEPTH = 16
 
 VOLUME_SIDE = 192
 """Largest side of the part in the middle of which they are."""
-
-LEVEL_SIGMA = 3.0
-"""Blur, in pixels, of what the noise of the two recordings is compared around."""
-
-SURE = 3.0
-"""Standard errors by which the noise of one recording must exceed that of the other to be told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +189,7 @@ def scoring(
     Yields
     ------
     SliceDone
-        Twice for each slice that is looked at.
+        For each slice that is looked at; twice if there is a drift.
 
     Raises
     ------
@@ -212,30 +201,50 @@ def scoring(
     blocks = Blocks(pair.raw.shape[1:], len(slices))
     spacing, unit = _spacing(voxel_size)
     rings = RingSums(pair.raw.shape[1:], spacing[1:], unit)
-    sums, drifts = _Sums(blocks), list[Drift]()
+    sums, drifts = Sums(blocks), list[Drift]()
     for done, z in enumerate(slices, start=1):
         made, first, other, valid = pair.planes(z)
         sums.add(made, first, other, valid)
         drifts.append(find_drift(made, other, valid, blocks))
         rings.add(made, first, other)
         yield SliceDone(z=z, done=done, total=2 * len(slices))
-    gain, interval, noise, ratio = sums.gain()
-    shifts, without = agreed(drifts), _Sums(blocks)
-    for done, (z, shift) in enumerate(zip(slices, shifts, strict=True), start=len(slices) + 1):
-        if any(map(np.any, shifts)):
-            made, first, other, valid = pair.planes(z)
-            without.add(made, first, other, valid, shift)
-        yield SliceDone(z=z, done=done, total=2 * len(slices))
+    shifts, without = np.array(agreed(drifts)), sums
+    if shifts.any():
+        without = Sums(blocks)
+        for done, (z, shift) in enumerate(zip(slices, shifts, strict=True), start=len(slices) + 1):
+            without.add(*pair.planes(z), shift)
+            yield SliceDone(z=z, done=done, total=2 * len(slices))
+    noise, second_noise = sums.noise()
     return Score(
-        gain_db=gain,
-        interval_db=interval,
+        gain_db=sums.gain(),
+        interval_db=sums.interval(),
         noise=noise * pair.raw.scale.unit,
-        second_noise=ratio,
-        drift=np.array(shifts),
-        gain_without_drift_db=without.gain()[0] if without else gain,
+        second_noise=second_noise / noise,
+        drift=shifts,
+        gain_without_drift_db=without.gain(),
         rings=rings.correlation(),
         shells=_shells(pair, spacing, unit),
     )
+
+
+def refuse_other_shape(name: str, stack: Any, recording: Any) -> None:
+    """Refuse what is not of the shape of a recording.
+
+    Parameters
+    ----------
+    name
+        What it is, in words.
+    stack, recording
+        Shape (Z, Y, X) or (Y, X).
+
+    Raises
+    ------
+    StackError
+        If they differ.
+    """
+    shape, right = as_stack(stack).shape, as_stack(recording).shape
+    if shape != right:
+        raise StackError(f"The {name} has shape {shape}, the recording {right}. Give stacks of one shape.")
 
 
 class _Pair:
@@ -246,11 +255,7 @@ class _Pair:
         self._made, self._second = (as_stack(stack, like=raw) for stack in (denoised, second))
         self._own = as_stack(second)  # whose own blank and hot pixels count as well
         for name, stack in (("result", self._made), ("second recording", self._second)):
-            if stack.shape != raw.shape:
-                raise StackError(
-                    f"The {name} has shape {stack.shape}, the recording {raw.shape}. "
-                    "Give stacks of one shape."
-                )
+            refuse_other_shape(name, stack, raw)
         depth = raw.shape[0]
         chosen = np.unique(np.linspace(0, depth - 1, MAX_SLICES).round().astype(int)).tolist()
         self.slices = [z for z in raw.measured_among(chosen) if self._own.is_measured(z)]
@@ -278,66 +283,6 @@ class _Pair:
         if not valid.any():
             return made, first, other, valid
         return made, first, other + np.float32((first - other)[valid].mean()), valid
-
-
-class _Sums:
-    """Squared differences in independent blocks, and what follows from them."""
-
-    def __init__(self, blocks: Blocks) -> None:
-        self._blocks = blocks
-        self._parts: list[np.ndarray] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._parts)
-
-    def add(
-        self,
-        made: np.ndarray,
-        first: np.ndarray,
-        second: np.ndarray,
-        valid: np.ndarray,
-        shift: np.ndarray | None = None,
-    ) -> None:
-        """Take in a slice; with a shift, what that does is taken out again."""
-        between, apart = np.square(first - second), np.square(made - second)
-        if shift is not None and np.any(shift):
-            # not of the shifted slice itself: what lies between pixels has less noise than they have
-            change = 2 * (shifted(second, -shift) - second)
-            between -= change * (first - first.mean())
-            apart -= change * (made - made.mean())
-        level = ndimage.gaussian_filter((first + second) / 2, LEVEL_SIGMA)
-        uneven = (first - second) * (first + second - 2 * level)
-        self._parts.append(
-            np.stack([self._blocks.sums(values * valid) for values in (valid, between, apart, uneven)])
-        )
-
-    def gain(self) -> tuple[float, tuple[float, float], float, float]:
-        """Gain in dB, its interval, standard deviation of the noise, and that of the second over it."""
-        parts = np.concatenate(self._parts, axis=1)
-        parts = parts[:, parts[0] > 0]
-        pixels, between, apart, uneven = parts.sum(axis=1)
-        # half the difference of their variances, where it can be told from nothing
-        error = np.sqrt(np.square(parts[3] - uneven / pixels * parts[0]).sum())
-        is_uneven = bool(abs(uneven) > SURE * error)
-
-        def decibels(sums: np.ndarray) -> np.ndarray:
-            _, differences, errors, difference = sums
-            tilt = difference / 2 if is_uneven else np.zeros_like(difference)
-            noise, left = differences / 2 + tilt, errors - differences / 2 + tilt
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return np.where(left > 0, 10 * np.log10(np.maximum(noise, 0) / left), np.inf)
-
-        rng = np.random.default_rng(0)
-        count = parts.shape[1]
-        drawn = np.empty(RESAMPLINGS)
-        for i in range(RESAMPLINGS):
-            drawn[i] = decibels(parts @ rng.multinomial(count, np.full(count, 1 / count)))
-        low = float(np.quantile(drawn, 0.025, method="lower"))
-        high = float(np.quantile(drawn, 0.975, method="higher"))
-        tilt = uneven / 2 if is_uneven else 0.0
-        first, second = between / 2 + tilt, between / 2 - tilt
-        gain = float(decibels(np.array([pixels, between, apart, uneven])))
-        return gain, (low, high), math.sqrt(first / pixels), math.sqrt(max(second, 0) / first)
 
 
 def _spacing(size: VoxelSize | None) -> tuple[tuple[float, float, float], str]:

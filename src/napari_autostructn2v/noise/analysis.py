@@ -208,7 +208,8 @@ class NoiseAnalysis:
         if (found & ~peaks).any():
             return edited
         # painting only adds: its wave must not pass for scatter
-        before = _derive(self.measured, found, self.config)
+        as_found = np.array_equal(self.peaks, found) and not self.by_hand
+        before = self if as_found else _derive(self.measured, found, self.config)
         far = min(edited.far_scatter, before.far_scatter)
         return replace(edited, kernel=united(edited.kernel, before.kernel), far_scatter=far)
 

@@ -8,6 +8,8 @@ no lag; grids and layers of a sample raise both neighbours, and neighbouring sli
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from napari_autostructn2v.kernel import POINT, centre
@@ -76,7 +78,7 @@ def with_weak_line(
     if line is not None:
         hidden = line != 0
         hidden[centre(hidden.shape)] = True
-        return hidden, line, float(np.median(background.lag_error))
+        return hidden, line.copy(), float(np.median(background.lag_error))
     if not isotropic and np.abs(beyond_chance(correlation, 0)[kernel]).max() < SURE_OF_FEW:
         kernel = POINT
     return kernel, correlation, far_scatter
@@ -89,6 +91,7 @@ def _through_centre(line: np.ndarray) -> np.ndarray:
     return np.asarray(y * step_x == x * step_y)
 
 
+@lru_cache(maxsize=4)
 def weak_line(background: BackgroundSpectrum, reach: int) -> np.ndarray | None:
     """Correlation of the noise along a line through the centre, 0 elsewhere, (2 * reach + 1,) * 2.
 

@@ -152,7 +152,7 @@ def source_of(layer: Image, index: tuple[int, ...] = ()) -> Source:
 
 def show_stack(viewer: Viewer, layer: Image, index: tuple[int, ...]) -> Image:
     """Show one of the stacks in a layer as a layer of its own, in its place."""
-    active = viewer.add_image(
+    shown = viewer.add_image(
         one_stack(layer, index),
         name=name_of(layer, index),
         colormap=layer.colormap,
@@ -161,4 +161,4 @@ def show_stack(viewer: Viewer, layer: Image, index: tuple[int, ...]) -> Image:
         **Placement.of(layer).result(0, 3),
     )
     layer.visible = False
-    return active
+    return shown

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 from superqt.utils import create_worker
 
+from napari_autostructn2v._napari import PLUGIN
 from napari_autostructn2v._napari.canvas.slices import full_shape
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v.errors import AutoStructN2VError
@@ -39,6 +40,8 @@ class FileVoxelSize:
         self.changed.emit()
         if layer is None or layer.source.path is None or voxel_size(layer) is not None:
             return
+        if layer.source.reader_plugin == PLUGIN:  # which has left out nothing
+            return
         worker = create_worker(_read, Path(layer.source.path))
         worker.returned.connect(partial(self._on_read, layer))
         worker.start()
@@ -46,7 +49,7 @@ class FileVoxelSize:
     def _on_read(self, layer: Image, file: ImageFile | None) -> None:
         if file is None or file.voxel_size is None or layer is not self.layer:
             return
-        # a part of the file, as after a crop, has its voxels all the same; what was binned has not
+        # of another shape it may be binned, and its voxels larger
         if file.array.shape == full_shape(layer) and voxel_size(layer) is None:
             self.offer = file
             self.changed.emit()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from napari_autostructn2v._napari import PLUGIN
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-
-PLUGIN = "napari-autostructn2v"
-"""Its name in the manifest."""
 
 DockName = Literal["Structured denoising", "Apply trained model", "Compare"]
 

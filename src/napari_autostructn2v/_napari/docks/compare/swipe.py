@@ -46,8 +46,6 @@ class Swipe:
         place = Placement.of(lower).on_grid(2)
         self.column = self._columns // 2
         """First column in which the upper layer is seen."""
-        self._divided = 0
-        """Column at which the divider stands."""
         self._slice = np.zeros((rows, self._columns))
         self.top = viewer.add_image(
             self._slice.copy(),
@@ -106,11 +104,8 @@ class Swipe:
         self.top.data[:, : self.column] = np.nan
         self.top.refresh(thumbnail=False, extent=False, highlight=False)
         if self.divider in self._viewer.layers:
-            place, there = (
-                np.array(self.divider.data_to_world((0, x))) for x in (self._divided, self.column)
-            )
-            self._divided = self.column  # first: moving it may move the sliders, which would lead back here
-            move(self.divider, there - place)
+            here = np.array(self.divider.data_to_world((0, 0)))
+            move(self.divider, self.top.data_to_world((0, self.column)) - here)
 
     def _drag(self, viewer: Viewer, event: Any) -> Generator[None, None, None]:
         if not shows_slices(viewer) or not self._is_near(event.position):
