@@ -14,7 +14,8 @@ from napari_autostructn2v.kernel import embed_kernel, mirrored
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.rings import on_rings, ring_quantiles
 from napari_autostructn2v.synthetic import NOISE_FAMILIES, crystal, degraded, layers, sample
-from napari_autostructn2v.synthetic.noise import Hum, ScanLines
+from napari_autostructn2v.synthetic.long_range import Hum
+from napari_autostructn2v.synthetic.noise import ScanLines
 
 SHAPE = (12, 160, 160)
 

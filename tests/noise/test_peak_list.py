@@ -9,7 +9,8 @@ from napari_autostructn2v.kernel import mirrored
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.peak_list import list_peaks
 from napari_autostructn2v.synthetic import sample
-from napari_autostructn2v.synthetic.noise import Hum, ScanLines
+from napari_autostructn2v.synthetic.long_range import Hum
+from napari_autostructn2v.synthetic.noise import ScanLines
 
 SHAPE = (8, 160, 160)
 

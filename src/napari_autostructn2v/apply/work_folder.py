@@ -27,6 +27,7 @@ from napari_autostructn2v.disk.atomic import (
 from napari_autostructn2v.errors import RunFolderError, refuse_if_different
 from napari_autostructn2v.io import check_stack_place
 from napari_autostructn2v.io.ome_zarr import create
+from napari_autostructn2v.noise.curtains import Curtains
 from napari_autostructn2v.noise.patterns import Notch, Offsets, Wave
 from napari_autostructn2v.noise.recovery import Recovery
 
@@ -298,7 +299,7 @@ def _chunks(level: zarr.Array[Any], box: Box) -> list[str]:
 
 
 def _notch_arrays(notch: Notch) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
+    arrays = {"curtains": np.array([part.axis for part in notch.curtains], int)}
     for part in notch.offsets:
         arrays |= {f"gain{part.axis}": part.gain, f"fixed{part.axis}": part.fixed}
     common = [wave.static_image for wave in notch.waves if wave.static_image is not None]
@@ -328,7 +329,8 @@ def _notch_from(arrays: dict[str, np.ndarray]) -> Notch | None:
         )
         for y, x, reach, height, slant, through, fixed in arrays["waves"]
     )
-    return Notch(offsets, waves) or None
+    curtains = tuple(Curtains(int(axis)) for axis in arrays["curtains"])
+    return Notch(offsets, curtains, waves) or None
 
 
 def _recovery_arrays(recovery: Recovery) -> dict[str, np.ndarray]:

@@ -31,22 +31,20 @@ from napari_autostructn2v.noise.autocorrelation import (
     slices_independent,
 )
 from napari_autostructn2v.noise.kernel_extraction import extract_kernel, strongest
+from napari_autostructn2v.noise.measurement import NoiseMeasurement
 from napari_autostructn2v.noise.notch import NotchRule, find_notch
 from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.rings import frequency_radius, ring_median
 from napari_autostructn2v.noise.spectrum import (
-    BackgroundSpectrum,
     background_spectrum,
-    find_peaks,
     log_excess_over_ring,
 )
-from napari_autostructn2v.noise.tiles import Tiles, choose_tiles
+from napari_autostructn2v.noise.tiles import choose_tiles
 from napari_autostructn2v.noise.verdict import Verdict, judge
 from napari_autostructn2v.noise.verdict_input import VerdictInput, beyond_chance, share_hidden
 from napari_autostructn2v.noise.weak_lines import with_weak_line
 from napari_autostructn2v.residual import residual_of
-from napari_autostructn2v.scale import Scale
-from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.stack import as_stack
 
 LEAST_HIDDEN = 0.25
 """Share of the squared autocorrelation that a kernel has to hide: what stays visible lets the noise pass."""
@@ -57,59 +55,6 @@ CONFIRMING_STANDARD_ERRORS = 3.0
 
 PAINTED_LOG_EXCESS = np.log(10.0)
 """Log power above its ring given to a painted bin that shows none itself."""
-
-
-@dataclass(frozen=True, eq=False)
-class NoiseMeasurement:
-    """What was read off a stack: an analysis follows from it, and so do its edits, in milliseconds.
-
-    Attributes
-    ----------
-    background
-        Spectra of the background as it is.
-    patterns
-        All that is narrow in the spectra of whole slices.
-    taken
-        Those of them that are in the background too, and no lattice of the sample.
-    remainder
-        Spectra of the background without them; :attr:`background` itself if there are none.
-    residual
-        Spectra of original minus denoised, in the same places; None without Stage 1.
-    outlined
-        Whether a person has said where the background is.
-    mode
-        ``2.5d`` gives a kernel of three slices.
-    voxel_size
-        If known.
-    tiles
-        Where the spectra were measured.
-    scale
-        Of the stack: powers are in squares of its unit.
-    """
-
-    background: BackgroundSpectrum
-    patterns: Notch
-    taken: Notch
-    remainder: BackgroundSpectrum
-    residual: BackgroundSpectrum | None
-    outlined: bool
-    mode: Mode
-    voxel_size: VoxelSize | None
-    tiles: Tiles
-    scale: Scale
-
-    def spectrum_of(self, stack: Any) -> BackgroundSpectrum:
-        """Spectra of another stack of the same shape, as a denoised one, in the same places.
-
-        Parameters
-        ----------
-        stack
-            Of the shape of the stack that was measured.
-        """
-        other = as_stack(stack)
-        # at a level of its own: what was removed has another one
-        on_unit = Stack(other.array, replace(other.scale, unit=self.scale.unit))
-        return background_spectrum(on_unit, self.tiles)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -186,7 +131,7 @@ class NoiseAnalysis:
         config
             Other thresholds.
         """
-        return _derive(self.measured, find_peaks(self.measured.background, config), config)
+        return _derive(self.measured, self.measured.find_peaks(config), config)
 
     def with_peaks(self, peaks: np.ndarray) -> NoiseAnalysis:
         """The same measurement with these frequencies as the peaks, bool (T, T).
@@ -203,7 +148,7 @@ class NoiseAnalysis:
         if peaks.shape != self.peaks.shape:
             raise KernelError(f"The peaks have shape {peaks.shape}, the spectrum {self.peaks.shape}.")
         peaks = peaks | np.flip(peaks)
-        found = find_peaks(self.measured.background, self.config)
+        found = self.measured.find_peaks(self.config)
         edited = _derive(self.measured, peaks, self.config, found)
         if (found & ~peaks).any():
             return edited
@@ -273,18 +218,19 @@ def analyze(
         if denoised.shape != stack.shape:
             raise StackError(f"The denoised stack has shape {denoised.shape}, the raw one {stack.shape}.")
     tiles = choose_tiles(stack, denoised, config, region)
-    background = remainder = background_spectrum(stack, tiles)
-    peaks = find_peaks(background, config)
-    patterns = find_notch(stack)
-    taken, _ = NotchRule(peaks, "all" if config.notch == "all" else "auto").among(patterns)
-    if taken:
-        remainder = background_spectrum(notched(stack, taken), tiles)
+    background = background_spectrum(stack, tiles)
     residual = None
     if denoised is not None:
         residual = background_spectrum(residual_of(stack, denoised), tiles)
     measured = NoiseMeasurement(
-        background, patterns, taken, remainder, residual, tiles.outlined, mode, voxel_size, tiles, stack.scale
-    )
+        background, find_notch(stack), Notch(), background, residual, tiles.outlined, mode, voxel_size, tiles,
+        stack.scale,
+    )  # fmt: skip
+    peaks = measured.find_peaks(config)
+    taken, _ = NotchRule(peaks, "all" if config.notch == "all" else "auto").among(measured.patterns)
+    if taken:
+        remainder = background_spectrum(notched(stack, taken), tiles)
+        measured = replace(measured, taken=taken, remainder=remainder)
     return _derive(measured, peaks, config)
 
 

@@ -2,9 +2,10 @@
 
 Offsets of whole rows, fixed columns, hum, a readout grid: such noise can be predicted from far outside a
 small kernel, so a blind spot cannot remove it. In the spectrum of a whole slice it is narrow, a line along an
-axis or a few single peaks, and there it is taken down to what lies around it. Image detail is broad; where a
-narrow peak does come from the sample (a lattice, a microtubule), it is not found in the background, or it
-goes on through the slices at a slant.
+axis or a few single peaks, and there it is taken down to what lies around it. (Stripes that start and end
+anywhere make a line too, and are taken where they are: see :mod:`~napari_autostructn2v.noise.curtains`.)
+Image detail is broad; where a narrow peak does come from the sample (a lattice, a microtubule), it is not
+found in the background, or it goes on through the slices at a slant.
 
 References
 ----------
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import fft, ndimage
 
 from napari_autostructn2v.config import MAX_TILE, MIN_TILE, NotchChoice
+from napari_autostructn2v.noise.curtains import find_curtains
 from napari_autostructn2v.noise.patterns import (
     Notch,
     Offsets,
@@ -147,7 +149,9 @@ def find_notch(stack: Stack) -> Notch:
     """
     if (found := _found.get(stack)) is None:
         chosen = stack.measured_among(_chosen(stack.shape[0]))
-        lines = Notch(_find_offsets(stack, chosen))
+        curtains = find_curtains(stack, chosen)
+        offsets = _find_offsets(stack, chosen, others_than={part.axis for part in curtains})
+        lines = Notch(offsets, curtains)
         found = _found[stack] = replace(lines, waves=_find_waves(notched(stack, lines), chosen))
     return found
 
@@ -170,8 +174,8 @@ def _level(stack: Stack, z: int) -> np.ndarray:
     return plane
 
 
-def _find_offsets(stack: Stack, chosen: list[int]) -> tuple[Offsets, ...]:
-    """Offsets of rows and of columns."""
+def _find_offsets(stack: Stack, chosen: list[int], *, others_than: set[int]) -> tuple[Offsets, ...]:
+    """Offsets of rows and of columns, but along the axes on which curtains take them as well."""
 
     def profiles(z: int) -> tuple[np.ndarray, np.ndarray]:
         level = _level(stack, z)
@@ -179,7 +183,7 @@ def _find_offsets(stack: Stack, chosen: list[int]) -> tuple[Offsets, ...]:
 
     of_slices = list(in_background(profiles, chosen, threads=THREADS))
     found = (_offsets(np.array(lines), axis) for axis, lines in enumerate(zip(*of_slices, strict=True)))
-    return tuple(part for part in found if part is not None)
+    return tuple(part for part in found if part is not None and part.axis not in others_than)
 
 
 def _line_spectrum(plane: np.ndarray) -> np.ndarray:

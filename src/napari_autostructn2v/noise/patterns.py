@@ -1,4 +1,4 @@
-"""Patterns of whole slices: offsets of rows and columns, waves, and a stack without them."""
+"""Patterns of whole slices: offsets of rows and columns, curtains, waves, and a stack without them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from napari_autostructn2v.computed import DerivedArray
+from napari_autostructn2v.noise.curtains import Curtains
 from napari_autostructn2v.stack import Stack
 
 MIN_LINE_FREQUENCY = 0.04
@@ -156,21 +157,24 @@ def _smoothed(image: np.ndarray, sigma: float, axis: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Notch:
-    """Narrow peaks to take away from every slice.
+    """What is narrow in the spectrum, to take away from every slice.
 
     Attributes
     ----------
     offsets
         Of rows and of columns.
+    curtains
+        Stripes along an axis that start and end anywhere.
     waves
         Single peaks.
     """
 
     offsets: tuple[Offsets, ...] = ()
+    curtains: tuple[Curtains, ...] = ()
     waves: tuple[Wave, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.offsets or self.waves)
+        return bool(self.offsets or self.curtains or self.waves)
 
     def take_from(self, plane: np.ndarray) -> np.ndarray:
         """Take the patterns away from a slice (Y, X), float32, in place; returned is the slice.
@@ -187,6 +191,8 @@ class Notch:
         plane -= mean
         for offsets in self.offsets:
             plane -= offsets.pattern(plane)
+        for curtains in self.curtains:
+            plane -= curtains.pattern(plane)
         plane -= self._fixed
         for wave in self.waves:
             if wave.static_image is None:
@@ -217,6 +223,7 @@ class Notch:
         lines = (peaks[outer, middle].mean() >= 0.5, peaks[middle, outer].mean() >= 0.5)
         return Notch(
             tuple(part for part in self.offsets if lines[part.axis]),
+            tuple(part for part in self.curtains if peaks[part.line(side)].mean() >= 0.5),
             tuple(wave for wave in self.waves if peaks[_tile_bin(wave, side)]),
         )
 
@@ -245,8 +252,8 @@ class Notch:
         """
         bins = np.zeros((side, side), dtype=bool)
         middle = slice(side // 2 - 1, side // 2 + 2)
-        for part in self.offsets:
-            bins[(slice(None), middle) if part.axis == 0 else (middle, slice(None))] = True
+        for axis in {part.axis for part in self.offsets} | {part.axis for part in self.curtains}:
+            bins[(slice(None), middle) if axis == 0 else (middle, slice(None))] = True
         for wave in self.waves:
             y, x = _tile_bin(wave, side)
             bins[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = True

@@ -246,6 +246,9 @@ def _patterns(found: VerdictInput) -> str:
         parts.append(
             f"whole {lines} are lifted or lowered" + (", alike in all slices" if part.fixed.any() else "")
         )
+    for curtains in found.notch.curtains:
+        along = "X" if curtains.axis == 0 else "Y"
+        parts.append(f"curtains run along {along}, stripes that start and end anywhere")
     waves = sorted(found.notch.waves, key=lambda wave: wave.share, reverse=True)
     if len(waves) == 1:
         period = float(1 / np.hypot(*waves[0].frequency))

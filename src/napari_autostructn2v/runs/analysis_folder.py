@@ -118,6 +118,9 @@ class AnalysisFolder:
                         {"of": "rows" if part.axis == 0 else "columns", "fixed": bool(part.fixed.any())}
                         for part in analysis.notch.offsets
                     ],
+                    "curtains": [
+                        "along X" if part.axis == 0 else "along Y" for part in analysis.notch.curtains
+                    ],
                     "waves": [
                         {
                             "frequency": wave.frequency,

@@ -12,8 +12,9 @@ import numpy as np
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError
 from napari_autostructn2v.kernel import trim_kernel
+from napari_autostructn2v.synthetic.families import NOISE_FAMILIES
 from napari_autostructn2v.synthetic.image import crystal, layers, tomogram
-from napari_autostructn2v.synthetic.noise import NOISE_FAMILIES, Noise
+from napari_autostructn2v.synthetic.noise import Noise
 
 __all__ = ["NOISE_FAMILIES", "Noise", "Sample", "crystal", "degraded", "layers", "sample", "tomogram"]
 

@@ -7,7 +7,7 @@ the truth of a benchmark: the kernel found can be held against the kernel that s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -143,88 +143,6 @@ class WeakLines(ScanLines):
     usual = (0.2, 0.6)
 
 
-@dataclass(frozen=True)
-class RowOffsets(Noise):
-    """Each row of each slice lifted or lowered as a whole, as a jumping baseline does."""
-
-    long_range = True
-
-    def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-        return np.broadcast_to(rng.standard_normal((*shape[:2], 1)), shape)
-
-    def correlation(self, dz: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        return ((dz == 0) & (dy == 0)).astype(float)
-
-
-@dataclass(frozen=True)
-class Columns(Noise):
-    """Gain differences of a detector's columns, the same in every slice."""
-
-    long_range = fixed = True
-
-    def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-        return np.broadcast_to(rng.standard_normal(shape[2]), shape)
-
-    def correlation(self, dz: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        return (dx == 0).astype(float)
-
-
-@dataclass(frozen=True)
-class Hum(Noise):
-    """Mains hum: one oblique wave whose phase is another in each slice and wanders from row to row.
-
-    Attributes
-    ----------
-    frequency
-        Along Y and X, in cycles per pixel.
-    drift
-        Standard deviation of the step of the phase from one row to the next, in radians.
-    """
-
-    frequency: tuple[float, float] = (0.13, 0.07)
-    drift: float = 0.02
-    long_range = True
-
-    def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-        depth, height, width = shape
-        phase = rng.uniform(0, 2 * np.pi, (depth, 1, 1))
-        phase = phase + np.cumsum(self.drift * rng.standard_normal((depth, height, 1)), axis=1)
-        y, x = np.mgrid[:height, :width]
-        wave = self.frequency[0] * y + self.frequency[1] * x
-        return np.asarray(np.sqrt(2) * np.sin(2 * np.pi * wave + phase))
-
-    def correlation(self, dz: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        wave = np.cos(2 * np.pi * (self.frequency[0] * dy + self.frequency[1] * dx))
-        return np.asarray((dz == 0) * wave * np.exp(-0.5 * self.drift**2 * np.abs(dy)))
-
-
-@dataclass(frozen=True)
-class Grid(Noise):
-    """Seams of a detector's readout blocks: every so many pixels a lifted row and column, in every slice.
-
-    Attributes
-    ----------
-    period
-        Distance of the seams in pixels.
-    """
-
-    period: int = 8
-    long_range = fixed = True
-
-    def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-        comb_y, comb_x = (self._comb(n, int(rng.integers(self.period))) for n in shape[1:])
-        return np.broadcast_to((comb_y[:, None] + comb_x) / np.sqrt(2), shape)
-
-    def _comb(self, size: int, phase: int) -> np.ndarray:
-        share = 1 / self.period
-        seams = (np.arange(size) + phase) % self.period == 0
-        return np.asarray((seams - share) / np.sqrt(share * (1 - share)))
-
-    def correlation(self, dz: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        alike = [np.where(d % self.period == 0, 1.0, -1 / (self.period - 1)) for d in (dy, dx)]
-        return np.asarray(sum(alike) / 2)
-
-
 class _Filtered(Noise):
     """White noise through a filter in the plane, of a given power spectrum."""
 
@@ -357,40 +275,3 @@ class Reconstruction(Noise):
         lags, index = np.unique(np.stack([dz.ravel(), dx.ravel()]), axis=1, return_inverse=True)
         table = self._covariance(*lags.astype(float)) / self._covariance(np.zeros(1), np.zeros(1))
         return np.asarray((dy == 0) * table[index].reshape(dx.shape))
-
-
-@dataclass(frozen=True)
-class Mixture(Noise):
-    """Two independent noises of equal variance."""
-
-    first: Noise = field(default_factory=ScanLines)
-    second: Noise = field(default_factory=Hum)
-
-    def parts(self) -> list[tuple[Noise, float]]:
-        return [(noise, share / 2) for part in (self.first, self.second) for noise, share in part.parts()]
-
-    def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-        return np.asarray((self.first.draw(shape, rng) + self.second.draw(shape, rng)) / np.sqrt(2))
-
-    def correlation(self, dz: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        return (self.first.correlation(dz, dy, dx) + self.second.correlation(dz, dy, dx)) / 2
-
-
-NOISE_FAMILIES: dict[str, Noise] = {
-    "white": White(),
-    "scan_lines": ScanLines(),
-    "scan_lines_y": ScanLines(along="y"),
-    "repeated_lines": ScanLines(slices=(0.6, 1.0, 0.6)),
-    "weak_lines": WeakLines(),
-    "reconstruction": Reconstruction(),
-    "streaks_30": Streaks(angle=30),
-    "streaks_70": Streaks(angle=70),
-    "rows": RowOffsets(),
-    "columns": Columns(),
-    "hum": Hum(),
-    "grid": Grid(),
-    "blur": Blur(),
-    "lines_and_hum": Mixture(ScanLines(), Hum()),
-    "streaks_and_columns": Mixture(Streaks(), Columns()),
-}
-"""By name, with the parameters that the benchmarks use."""

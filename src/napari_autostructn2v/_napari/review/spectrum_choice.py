@@ -10,7 +10,7 @@ from superqt.utils import create_worker
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.session import Session
-    from napari_autostructn2v.noise.analysis import NoiseMeasurement
+    from napari_autostructn2v.noise.measurement import NoiseMeasurement
     from napari_autostructn2v.noise.review import Review
     from napari_autostructn2v.runs.output import StageOutput
 

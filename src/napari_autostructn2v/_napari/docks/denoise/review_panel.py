@@ -176,7 +176,8 @@ class ReviewPanel(QWidget):
             self.verdict.setText(("Analysing …  " if analysing else "") + analysis.verdict.summary)
             rows, columns = analysis.kernel.shape[-2:]
             slices = " in 3 slices (z-1 | z | z+1)" if analysis.kernel.ndim == 3 else ""
-            parts = len(analysis.notch.offsets) + len(analysis.notch.waves)
+            notch = analysis.notch
+            parts = len(notch.offsets) + len(notch.curtains) + len(notch.waves)
             pixels = int(analysis.kernel.sum())
             confirmed = analysis.verdict.confirmed
             self.numbers.setText(
