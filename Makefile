@@ -4,14 +4,15 @@
 # make test-busy the same three times, two of them while another program keeps all cores busy
 # make faults    kills, full disks, two at once, hostile files: the long tests as well; half an hour
 # make tour      the pictures of the user guide, made anew by clicking through the real window
-# make lint      style, types, documented parameters and the borders between modules
+# make lint      style, types, documented parameters, the borders between modules, and what GitHub is told
 # make docs      the documentation as a site, in site/; a link that leads nowhere is an error
 # make package   wheel and sources in dist/, checked as PyPI and pip see them, and tried from an empty folder
+# make release-rehearsal  a release but for its upload: the package, its notes, and what is still to be filled in
 # make coverage  which lines of the engine its tests reach, of which 95 % are asked for
 #
 # Everything is installed into .venv, once. Another interpreter: make demo PYTHON=python3.12
 
-.PHONY: demo demo-gui test test-busy faults tour lint docs package coverage dev clean
+.PHONY: demo demo-gui test test-busy faults tour lint docs package release-rehearsal coverage dev clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -69,6 +70,11 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/numpydoc lint --config . $(DOCUMENTED)
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/zizmor --offline --quiet .github
 
 docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -81,6 +87,10 @@ package: .venv/installed-dev
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
 	.ci/try-wheel.sh $(BIN)/python dist/*.whl
+
+release-rehearsal: package
+	$(BIN)/python .ci/release.py notes
+	$(BIN)/python .ci/release.py check
 
 coverage: .venv/installed-dev
 	.ci/system-packages.sh tests
