@@ -4,11 +4,15 @@
 # make test-busy the same three times, two of them while another program keeps all cores busy
 # make faults    kills, full disks, two at once, hostile files: the long tests as well; half an hour
 # make tour      the pictures of the user guide, made anew by clicking through the real window
-# make lint      style, types, documented parameters and the borders between modules
+# make lint      style, types, documented parameters, the borders between modules, and what GitHub is told
+# make docs      the documentation as a site, in site/; a link that leads nowhere is an error
+# make package   wheel and sources in dist/, checked as PyPI and pip see them, and tried from an empty folder
+# make release-rehearsal  a release but for its upload: the package, its notes, and what is still to be filled in
+# make coverage  which lines of the engine its tests reach, of which 95 % are asked for
 #
 # Everything is installed into .venv, once. Another interpreter: make demo PYTHON=python3.12
 
-.PHONY: demo demo-gui test test-busy faults tour lint dev clean
+.PHONY: demo demo-gui test test-busy faults tour lint docs package release-rehearsal coverage dev clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -66,11 +70,36 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/numpydoc lint --config . $(DOCUMENTED)
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/zizmor --offline --quiet .github
+
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+package: .venv/installed-dev
+	rm -rf dist
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/npe2 validate src/napari_autostructn2v/napari.yaml
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	.ci/try-wheel.sh $(BIN)/python dist/*.whl
+
+release-rehearsal: package
+	$(BIN)/python .ci/release.py notes
+	$(BIN)/python .ci/release.py check
+
+coverage: .venv/installed-dev
+	.ci/system-packages.sh tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term-missing:skip-covered --cov-report=xml
 
 dev: .venv/installed-dev
 
 clean:
-	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv demo dist site .coverage coverage.xml .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 .venv/pyvenv.cfg:
 	@python='$(PYTHON)'; \

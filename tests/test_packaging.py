@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import napari_autostructn2v
 
@@ -90,3 +94,25 @@ def test_command_line_is_installed() -> None:
 
 def test_type_hints_are_published() -> None:
     assert (PACKAGE / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-oldest.txt"])
+def test_versions_that_are_named_are_allowed(name: str) -> None:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    named = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines if "==" in line}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + [
+        text for extra in ("all", "em", "cluster", "zoo") for text in extras[extra]
+    ]
+    for asked in map(Requirement, wanted):
+        if asked.marker is None or asked.marker.evaluate({"python_version": "3.11"}):
+            assert asked.specifier.contains(named[canonicalize_name(asked.name)]), f"{asked} in {name}"
+
+
+def test_an_extra_that_the_installation_page_names_is_there() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    assert set(re.findall(r"^\| `\[(\w+)\]`", page, re.MULTILINE)) == set(extras) - {"dev", "docs", "test"}

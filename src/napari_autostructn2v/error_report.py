@@ -5,24 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import platform
-import sys
 import traceback
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_log_path
-
-from napari_autostructn2v._version import __version__
+from napari_autostructn2v.doctor import libraries
+from napari_autostructn2v.doctor.device import device_if_used
+from napari_autostructn2v.doctor.places import log_path
 from napari_autostructn2v.errors import explain, is_foreseen
-
-_LIBRARIES = (
-    *("torch", "numpy", "scipy", "zarr", "tifffile", "mrcfile", "imagecodecs", "h5py", "ncempy"),
-    *("napari", "PySide6"),
-)
 
 _log = logging.getLogger(__name__)
 
@@ -60,9 +52,9 @@ def problem_report(error: BaseException, settings: Mapping[str, Any] | None = No
     lines = [
         explain(error),
         "",
-        f"napari-autostructn2v {__version__}, Python {platform.python_version()}, {platform.platform()}",
-        ", ".join(f"{name} {found}" for name in _LIBRARIES if (found := _version(name)) is not None),
-        f"Device: {_device()}",
+        libraries.system(),
+        libraries.versions(),
+        f"Device: {device_if_used()}",
         f"Settings: {json.dumps(settings or {}, default=str)}",
         "",
         "".join(traceback.format_exception(error)).rstrip(),
@@ -70,22 +62,6 @@ def problem_report(error: BaseException, settings: Mapping[str, Any] | None = No
         f"Log: {log_path()}",
     ]
     return "\n".join(lines).replace(str(Path.home()), "~")
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
-
-
-def _device() -> str:
-    """What computes, if it was ever asked for: finding out takes seconds."""
-    if "torch" not in sys.modules:
-        return "not used yet"
-    from napari_autostructn2v.learning.device import choose_device, describe_device
-
-    return describe_device(choose_device())
 
 
 MAX_BYTES = 2**20
@@ -98,11 +74,6 @@ class _QuietHandler(RotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Say nothing."""
-
-
-def log_path() -> Path:
-    """The log file of this user; older ones lie beside it."""
-    return user_log_path("napari-autostructn2v", appauthor=False) / "log.txt"
 
 
 @functools.cache

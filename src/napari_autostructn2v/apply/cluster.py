@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from napari_autostructn2v.errors import ClusterError, ConfigError, MissingLibraryError
+from napari_autostructn2v.threads import usable_cores
 
 CONNECT_SECONDS = 30
 
@@ -114,7 +114,7 @@ class Workers:
         if slurm is not None:
             return cls(count or 1, slurm.cores, slurm)
         assert count is not None
-        return cls(count, threads or max(1, _cores() // count))
+        return cls(count, threads or max(1, usable_cores() // count))
 
     @contextmanager
     def client(self) -> Iterator[Any]:
@@ -174,8 +174,3 @@ def _check_library() -> None:
             f"To divide work among several processes, {' and '.join(missing)} must be installed: "
             "pip install 'napari-autostructn2v[cluster]'"
         )
-
-
-def _cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

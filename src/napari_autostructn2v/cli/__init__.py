@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from napari_autostructn2v._version import __version__
+from napari_autostructn2v.cli.computer import doctor
 from napari_autostructn2v.cli.models import apply, export
 from napari_autostructn2v.cli.noise import analyze, config, info, score
 from napari_autostructn2v.cli.progress import ExitCode, console
@@ -20,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, analyze, score, apply, export, config, info, demo):
+for command in (run, resume, analyze, score, apply, export, config, info, demo, doctor):
     app.command()(command)
 
 
