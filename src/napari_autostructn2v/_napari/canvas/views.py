@@ -281,10 +281,14 @@ class Views:
             self._before_noise = None
             self.show(self._usual)
 
+    def let_be_seen(self, layer: Layer) -> None:
+        """Show what a person adds over one picture, on which it is drawn, and not in a pane of its own."""
+        if self.view in ("side", "noise"):
+            self.show("original" if is_derived(layer) else self.best)
+
     def _on_inserted(self, event: Any) -> None:
-        """Let what a person adds be seen over a picture, where it is drawn, and not in a pane of its own."""
         layer = event.value
         if NOISE_LAYER.items() <= layer.metadata.items():
             layer.visible = self.view == "noise" and not self._held_back
-        elif layer.visible and self.view in ("side", "noise") and not self._held_back:
-            self.show("original" if is_derived(layer) else self.best)
+        elif layer.visible and not self._held_back:
+            self.let_be_seen(layer)

@@ -213,9 +213,10 @@ class Comparison:
             self.leave()
 
     def _on_inserted(self, event: Any) -> None:
-        """Let what is drawn on the pictures be seen over them, and not in a pane of its own."""
+        """Let what is drawn on the pictures be seen over one of them, and not in a pane of its own."""
         if event.value.visible and self.way in PANES:
             self.leave()
+            self._views.let_be_seen(event.value)
 
     # ------------------------------------------------------------------ contrast
 
