@@ -99,7 +99,8 @@ def test_a_shortcut_is_changed_in_the_preferences(
 def test_commands_are_in_the_palette(hand: Any, viewer: Any, noisy: np.ndarray) -> None:
     app = get_app_model()
     listed = {item.command.id for item in app.menus.get_menu(app.menus.COMMAND_PALETTE_ID)}
-    assert {f"{actions.PLUGIN}.{key}" for key in actions.SHORTCUTS} <= listed
+    held = {"blink"}  # which ends as the key is let go
+    assert {f"{actions.PLUGIN}.{key}" for key in actions.SHORTCUTS.keys() - held} <= listed
     viewer.add_image(noisy, name="tiny")
     # with no dock open: it opens, and takes the image
     app.commands.execute_command(f"{actions.PLUGIN}.run_stage1")

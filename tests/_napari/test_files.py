@@ -15,7 +15,7 @@ from microscopes import write_gatan, write_tia, write_velox
 
 from napari_autostructn2v import Config
 from napari_autostructn2v._napari import samples
-from napari_autostructn2v._napari.canvas.placement import Placement
+from napari_autostructn2v._napari.canvas.placement import Placement, is_derived
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.files import get_reader, write_image
 from napari_autostructn2v._napari.workspace import workspace_of
@@ -116,7 +116,7 @@ def test_what_an_mrc_file_says_is_kept_on_layers_and_written_again(
         file.header.nxstart = -3
     ((data, meta, _),) = get_reader(str(path))(str(path))  # type: ignore[misc]
     placement = Placement.of(viewer.add_image(data, **meta))
-    result = viewer.add_image(noisy, **placement.result(1, noisy.ndim))
+    result = viewer.add_image(noisy, **placement.result(noisy.ndim))
     (written,) = write_image(str(tmp_path / "out.mrc"), *result.as_layer_data_tuple()[:2])
     with mrcfile.open(written) as file:
         assert file.header.origin.tolist() == (5, -6, 7)
@@ -163,8 +163,9 @@ def test_a_run_folder_opens_as_results_and_analysis(viewer: Any, tmp_path: Path,
     for data, meta, kind in layers:
         getattr(viewer, f"add_{kind}")(data, **meta)
     np.testing.assert_allclose(viewer.layers[0].scale, (2, 1, 1))
-    low = [layer.extent.world[0, -2:].round(3) for layer in viewer.layers]
-    assert low[names.index("spectrum")][0] > low[0][0]  # below the images
+    first, second = (viewer.layers[name] for name in names[:2])
+    np.testing.assert_allclose(first.extent.world, second.extent.world)
+    assert [layer.visible for layer in viewer.layers] == [not is_derived(layer) for layer in viewer.layers]
 
     source.path.unlink()
     assert reader(str(folder))[0][1]["name"] == "tiny stage 1"

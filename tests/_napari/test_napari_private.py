@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hands import Hand
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel, QMainWindow, QWidget
 
 from napari_autostructn2v._napari.napari_private import (
     add_to_status,
-    canvas_size,
+    forget_history,
     forget_last_step,
     main_window,
     shows_canvas,
@@ -52,11 +51,13 @@ def test_a_script_that_closes_the_viewer_has_hidden_the_canvas(shown: Any) -> No
     assert watch.canvas_shown == [False]
 
 
-def test_the_canvas_has_a_height_and_a_width(shown: Any) -> None:
-    hand = Hand(shown)
-    main_window(shown).resize(1100, 600)
-    native = hand.canvas.native
-    hand.wait(lambda: native.width() > native.height() and tuple(canvas_size(shown)) == size_of(native), 60)
+def test_data_that_are_replaced_have_no_history(labels: Any) -> None:
+    labels.data_setitem((np.array([4]), np.array([2])), 1)
+    labels.data = np.zeros_like(labels.data)
+    forget_history(labels)
+    labels.undo()
+    labels.redo()
+    assert not labels.data.any()
 
 
 def test_the_last_step_and_no_other_is_forgotten(labels: Any) -> None:
@@ -88,10 +89,6 @@ def test_the_status_bar_says_what_is_added(shown: Any) -> None:
     shown.update_status_from_cursor()
     texts = [label.text() for label in main_window(shown).statusBar().findChildren(QLabel)]
     assert [text for text in texts if "in 2D" in text], texts
-
-
-def size_of(native: Any) -> tuple[int, int]:
-    return native.height(), native.width()
 
 
 class AtClosing(QObject):

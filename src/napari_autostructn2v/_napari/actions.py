@@ -6,7 +6,8 @@ Preferences ▸ Shortcuts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Any
 
 from app_model.types import KeyBinding, KeyCode, KeyMod
 from napari.components import ViewerModel
@@ -17,10 +18,12 @@ from napari.viewer import Viewer
 
 from napari_autostructn2v._napari import PLUGIN
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.canvas.views import View
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.widgets.plugin_dock import show_dock
 from napari_autostructn2v._napari.workspace import workspace_of
 
+NO_RESULT = "There is nothing to compare the image with yet. Run stage 1 first."
 NO_REVIEW = "There is nothing to review yet. Run stage 1 first, and wait until it is done."
 
 
@@ -71,7 +74,7 @@ def edit_kernel(viewer: Viewer) -> None:
 
 
 def back_to_image(viewer: Viewer) -> None:
-    """Fly to the image and its results."""
+    """Look at the image and its results again."""
     workspace = workspace_of(viewer)
     _if(workspace.images.placement is not None, workspace.back_to_images)
 
@@ -86,6 +89,47 @@ def toggle_pattern(viewer: Viewer) -> None:
     _if(review is not None, workspace.toggle_pattern)
 
 
+def view_original(viewer: Viewer) -> None:
+    """Look at the image alone."""
+    _show(viewer, "original")
+
+
+def view_stage1(viewer: Viewer) -> None:
+    """Look at the result of stage 1 alone."""
+    _show(viewer, "stage1")
+
+
+def view_denoised(viewer: Viewer) -> None:
+    """Look at the denoised image alone."""
+    _show(viewer, "denoised")
+
+
+def view_side_by_side(viewer: Viewer) -> None:
+    """Look at the image and its results, each in a pane."""
+    _show(viewer, "side")
+
+
+def view_noise(viewer: Viewer) -> None:
+    """Look at the spectrum and the kernel."""
+    _show(viewer, "noise")
+
+
+def blink(viewer: Viewer) -> Generator[None, None, None]:
+    """Show original and result in turn while the key is held."""
+    views = workspace_of(viewer).views
+    views.blink(True)
+    yield
+    views.blink(False)
+
+
+def _show(viewer: Viewer, view: View) -> None:
+    views = workspace_of(viewer).views
+    if views.available(view):
+        views.show(view)
+    else:
+        show_info(NO_RESULT)
+
+
 def _if(possible: bool, act: Callable[[], object]) -> None:
     if possible:
         act()
@@ -93,7 +137,7 @@ def _if(possible: bool, act: Callable[[], object]) -> None:
         show_info(NO_REVIEW)
 
 
-SHORTCUTS: dict[str, tuple[Callable[[Viewer], None], str, KeyCode]] = {
+SHORTCUTS: dict[str, tuple[Callable[[Viewer], Any], str, KeyCode]] = {
     "run_stage1": (run_stage1, "Denoising: run stage 1", KeyCode.KeyR),
     "approve": (approve, "Denoising: approve and run stage 2", KeyCode.KeyA),
     "skip": (skip, "Denoising: skip stage 2", KeyCode.KeyN),
@@ -102,6 +146,12 @@ SHORTCUTS: dict[str, tuple[Callable[[Viewer], None], str, KeyCode]] = {
     "edit_kernel": (edit_kernel, "Denoising: edit kernel", KeyCode.KeyK),
     "back_to_image": (back_to_image, "Denoising: back to image", KeyCode.KeyI),
     "toggle_pattern": (toggle_pattern, "Denoising: show or hide pattern", KeyCode.KeyG),
+    "view_original": (view_original, "Denoising: look at the original", KeyCode.Digit1),
+    "view_stage1": (view_stage1, "Denoising: look at stage 1", KeyCode.Digit2),
+    "view_denoised": (view_denoised, "Denoising: look at the denoised image", KeyCode.Digit3),
+    "view_side_by_side": (view_side_by_side, "Denoising: look side by side", KeyCode.Digit4),
+    "view_noise": (view_noise, "Denoising: look at the noise", KeyCode.Digit5),
+    "blink": (blink, "Denoising: blink original and result while held", KeyCode.KeyB),
 }
 """Command, description and the letter that means it together with Ctrl+Alt (Cmd+Option on a Mac)."""
 

@@ -50,7 +50,7 @@ def read_image(path: str) -> list[LayerData]:
 
 
 def read_run_folder(path: str) -> list[LayerData]:
-    """What a run has left in its folder so far: input and results in a row, the analysis below."""
+    """What a run has left in its folder so far: input and results, and the analysis, hidden."""
     folder = Path(path)
     try:
         record = json.loads((folder / "run.json").read_text())
@@ -67,13 +67,14 @@ def read_run_folder(path: str) -> list[LayerData]:
             continue
         array, meta, kind = image_layer(read_stack(file), name=title)
         placement = placement or Placement.of(Image(np.broadcast_to(np.uint8(0), array.shape), **meta))
-        layers.append((array, {**meta, **placement.result(len(layers), len(array.shape))}, kind))
+        layers.append((array, {**meta, **placement.result(len(array.shape))}, kind))
     parts = ("spectrum", "peaks", "autocorrelation", "kernel")
     *images, kernel_file = (folder / "analysis" / f"{part}.tif" for part in parts)
     if placement is not None and all(file.exists() for file in (*images, kernel_file)):
         spectrum, peaks, lags = map(tifffile.imread, images)
         kernel = embed_kernel(load_kernel(kernel_file), lags.shape[-1])
-        layers += layer_data(spectrum, peaks, lags, kernel, placement).values()
+        found = layer_data(spectrum, peaks, lags, kernel, placement).values()
+        layers += [(data, {**meta, "visible": False}, shown_as) for data, meta, shown_as in found]
     if not layers:
         raise FileError(f"The run {folder} has no result yet. Let it finish, or run it again.")
     notify_resumable(folder)

@@ -35,10 +35,9 @@ def shows_canvas(window: Any) -> bool:
     return bool(window._qt_viewer.isVisible())
 
 
-def canvas_size(viewer: Any) -> tuple[int, int]:
-    """Height and width of the canvas in pixels, which napari before 0.9 has in no public place."""
-    size: tuple[int, int] = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
-    return size
+def forget_history(layer: Labels) -> None:
+    """Let undo begin anew: napari keeps the steps of data that were replaced, and would write them back."""
+    layer._reset_history()
 
 
 def forget_last_step(layer: Labels, step: list[Any]) -> None:
@@ -62,12 +61,13 @@ def add_to_status(layer: Layer, text: Callable[[Any], str]) -> None:
     Parameters
     ----------
     layer
-        It gets a ``get_status`` of its own: napari overwrites ``viewer.status`` at each move of the mouse,
-        and a layer of a type of its own could be neither saved nor duplicated.
+        It gets a ``get_status`` of its own, in place of one that it was given before: napari overwrites
+        ``viewer.status`` at each move of the mouse, and a layer of a type of its own could be neither saved
+        nor duplicated.
     text
         What to add for a position in the world. napari calls it in another thread.
     """
-    original = layer.get_status
+    original = types.MethodType(type(layer).get_status, layer)
 
     def get_status(self: Layer, position: Any = None, **options: Any) -> dict[str, Any]:
         status: dict[str, Any] = original(position, **options)

@@ -19,6 +19,7 @@ from napari_autostructn2v._napari.canvas.left_out_layer import LeftOutLayer
 from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.canvas.placement import slice_shown
 from napari_autostructn2v._napari.canvas.slices import grey_values, problem_of, stack_at
+from napari_autostructn2v._napari.canvas.views import View, Views
 from napari_autostructn2v._napari.canvas.voxel_sizes import heading_of, notices_of, voxel_size
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.picked_peak import PickedPeak
@@ -30,7 +31,7 @@ from napari_autostructn2v._napari.runs.run_dialogs import RunDialogs
 from napari_autostructn2v._napari.runs.run_keeper import RunKeeper
 from napari_autostructn2v._napari.session.jobs import Job
 from napari_autostructn2v._napari.session.session import Session
-from napari_autostructn2v._napari.session.state import Phase, Source
+from napari_autostructn2v._napari.session.state import Source
 from napari_autostructn2v._napari.widgets.bindings import Connections
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
@@ -75,16 +76,19 @@ class Workspace:
         self.session = Session(RunStore.of_user())
         self.keeper = RunKeeper(self.session)
         self.flight = Flight(viewer)
+        self.views = Views(viewer, self.flight, lambda: self.session.review is not None)
         self.images = ImageLayers(viewer, self.session)
         self.file_voxel_size = FileVoxelSize()
         self.left_out = LeftOutLayer(viewer, self.session, lambda: self.images.placement)
         self.spectrum = SpectrumChoice(self.session)
         self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement, self.spectrum)
-        self.picked = PickedPeak(viewer, self.session, self.review, self.flight)
+        self.picked = PickedPeak(viewer, self.session, self.review, self.views, self.flight)
         self.quick_look = QuickLookLayer(viewer, self.session, lambda: self.images.placement)
-        self.images.appeared.connect(self.fly_to_images)
+        self.images.changed.connect(self._show_run)
+        self.images.previewed.connect(lambda: self._compare_run(even_from_noise=True))
+        self.images.finished.connect(self._compare_run)
         self.batch = Batch(self.session)
-        self.batch_layers = BatchLayers(viewer, self.batch, self.flight)
+        self.batch_layers = BatchLayers(viewer, self.batch, self.views)
         self.outline: Labels | Shapes | None = None
         """The layer in which noise is measured; None for the flattest parts."""
         self.training_outline: Shapes | None = None
@@ -95,8 +99,8 @@ class Workspace:
         self._follows = Connections()
         """To the layer chosen: its data may be replaced."""
         self._running: Image | None = None
-        self._phase = self.session.phase
-        self.session.changed.connect(self._on_changed)
+        self._before_pattern: View | None = None
+        """How the pictures were looked at before the pattern was shown."""
         self.session.reviewed.connect(self._on_reviewed)
         self.session.runner.started.connect(self._on_job_started)  # before the job's thread starts
         worker.serve(self.session.runner)
@@ -110,6 +114,8 @@ class Workspace:
     def choose(self, layer: Image | None) -> None:
         """Take a layer's data as the session's source."""
         self._chosen = layer
+        if layer is not None and layer is self._running:
+            self._show_run()  # in place of what came of another one
         self._follows.release()
         self.file_voxel_size.look(layer)
         if layer is None:
@@ -158,15 +164,20 @@ class Workspace:
     def toggle_quick_look(self) -> None:
         """Train for a moment with the kernel as it is, on what is seen of the image; or end that."""
         if self._running is not None:
-            self.quick_look.toggle(self._running)
-            self._fly_to_quick_look()
+            self.quick_look.toggle(self._running, self.views.pixels_seen)
+            if self.quick_look.look.on:
+                self._fly_to_quick_look()
+            else:
+                self.views.back()
 
     def _fly_to_quick_look(self) -> None:
+        self.views.show("noise")
         kernel = [self.review.layers[key] for key in (LAGS, KERNEL) if key in self.review.layers]
         self.flight.to([*kernel, *self._quick_look_layers()])
 
     def fly_to_review(self, *keys: str) -> None:
         """Show layers of the review, and the quick look beside them while there is one."""
+        self.views.show("noise")
         layers = [self.review.layers[key] for key in keys]
         looks = self._quick_look_layers()
         large = KERNEL in keys and not looks
@@ -177,13 +188,16 @@ class Workspace:
         return [] if layer is None else [layer]
 
     def toggle_pattern(self) -> None:
-        """Show what the notch takes away, or remove that layer."""
+        """Show what the notch takes away beside the pictures, or remove that layer and look as before."""
         run, review = self.session.run, self.session.review
         if self.pattern is not None:
             self.images.show_pattern(None)
+            if self._before_pattern is not None and self.views.view == "side":
+                self.views.show(self._before_pattern)
         elif run is not None and review is not None:
+            self._before_pattern = self.views.view
             self.images.show_pattern(pattern_of(run.stack, review.analysis.notch).array)
-            self.fly_to_images()
+            self.views.show("side")
         self.session.changed.emit()
 
     def train_in(self, layer: Shapes | None) -> None:
@@ -257,29 +271,24 @@ class Workspace:
         layer = self.review.layers.get(key)
         if layer is None:
             return
-        self.viewer.layers.selection.active = layer
-        layer.mode = "paint"
         self.fly_to_review(under, key)
+        self.viewer.layers.selection.active = layer
+        layer.mode = "paint"  # a layer that is hidden takes none
 
     def back_to_images(self) -> None:
-        """Put the brush away and fly to the image."""
-        for layer in self.review.layers.values():
-            layer.mode = "pan_zoom"
+        """Put the brush away and look at the image and what was made of it, as before."""
         self.picked.pick(None)
-        self.fly_to_images()
+        self.views.back()
 
-    def fly_to_images(self) -> None:
-        """Show the image and what was made of it."""
-        self.flight.to(self._image_layers())
+    def _show_run(self) -> None:
+        """Show the pictures of the present run, as many as there are by now."""
+        self.views.take(self.images.pictures)
 
-    def _image_layers(self) -> list[Layer]:
-        layers = [self._running, self.images.preview, *self.images.results.values(), self.pattern]
-        return [layer for layer in layers if layer is not None]
-
-    def _on_changed(self) -> None:
-        before, self._phase = self._phase, self.session.phase
-        if before is Phase.STAGE1 and self._phase is Phase.REVIEW:
-            self.flight.to([*self._image_layers(), *self.review.layers.values()])
+    def _compare_run(self, *, even_from_noise: bool = False) -> None:
+        """Show side by side what there is by now; a person with a brush in hand is not disturbed."""
+        self._show_run()
+        if even_from_noise or self.views.view != "noise":
+            self.views.show("side")
 
     def close(self) -> None:
         """The window closes: stop the thread, forget the viewer."""
@@ -289,6 +298,7 @@ class Workspace:
         self.batch.cancel_all()
         self.quick_look.close()
         self.flight.stop()
+        self.views.close()
         self.spectrum.close()
         self.picked.close()
         self.review.close()
@@ -296,8 +306,10 @@ class Workspace:
 
     def _on_job_started(self, job: Job) -> None:
         if job.kind in ("stage1", "reopen") and self._chosen is not None:
+            self.views.end()
             self._running = self._chosen
             self.images.start(self._chosen)
+            self._show_run()
         self._on_slider()
 
     def _on_slider(self) -> None:
@@ -307,6 +319,8 @@ class Workspace:
     def _on_layer_removed(self, event: Any) -> None:
         if event.value is self.left_out_outline:
             self.left_out_outline = None
+        if event.value in self.views.pictures.values():
+            self.views.drop(event.value)
         running = self._running
         if running is None or event.value is not running:
             return

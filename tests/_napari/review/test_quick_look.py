@@ -76,11 +76,11 @@ def test_the_field_is_what_is_seen_and_never_large(make_napari_viewer: Any) -> N
     viewer = make_napari_viewer(show=True)
     hand = Hand(viewer)
     image = viewer.add_image(np.zeros((20, 600, 800), np.float32))
-    hand.wait(lambda: visible_box(image, 10, (20, 600, 800)).shape == (9, 160, 160))
-    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    hand.wait(lambda: visible_box(image.corner_pixels, 10, (20, 600, 800)).shape == (9, 160, 160))
+    camera = viewer.scene.camera
     camera.center, camera.zoom = (0, 100, 700), 8.0
-    hand.wait(lambda: visible_box(image, 0, (20, 600, 800)).x[0] > 400)
-    box = visible_box(image, 0, (20, 600, 800))
+    hand.wait(lambda: visible_box(image.corner_pixels, 0, (20, 600, 800)).x[0] > 400)
+    box = visible_box(image.corner_pixels, 0, (20, 600, 800))
     assert box.z == (0, 5)
     assert box.y[0] <= 100 < box.y[1] and box.x[0] <= 700 < box.x[1]
     assert max(box.shape[1:]) <= 160

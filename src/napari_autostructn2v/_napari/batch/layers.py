@@ -11,16 +11,8 @@ from napari.layers import Image
 
 from napari_autostructn2v._napari.batch.jobs import Applied
 from napari_autostructn2v._napari.batch.queue import Batch, Entry
-from napari_autostructn2v._napari.canvas.layer_names import ONE_OF_SEVERAL, RESULTS, SHOWN_AGAIN
-from napari_autostructn2v._napari.canvas.placement import (
-    DERIVED_LAYER,
-    Placement,
-    free_column,
-    is_derived,
-    move,
-    row_of_its_own,
-    stands_alone,
-)
+from napari_autostructn2v._napari.canvas.layer_names import ONE_OF_SEVERAL, RESULTS
+from napari_autostructn2v._napari.canvas.placement import Placement, is_derived
 from napari_autostructn2v._napari.canvas.slices import contrast_limits, one_stack, problem_of, stacks_in
 from napari_autostructn2v._napari.canvas.voxel_sizes import heading_of, image_layer, voxel_size
 from napari_autostructn2v._napari.session.state import Source
@@ -31,23 +23,19 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_autostructn2v._napari.canvas.camera import Flight
+    from napari_autostructn2v._napari.canvas.views import Views
 
 
 class BatchLayers:
-    """Puts layers on a viewer's queue, and shows beside them what comes of it.
+    """Puts layers on a viewer's queue, and shows in their places what comes of it."""
 
-    A source that lies over other images, as stacks do that were opened one after another, is shown once more
-    in a row of its own, and its result beside that: in the row of another image it would pass for its result.
-    """
-
-    def __init__(self, viewer: Viewer, batch: Batch, flight: Flight) -> None:
+    def __init__(self, viewer: Viewer, batch: Batch, views: Views) -> None:
         self._viewer = viewer
         self._batch = batch
-        self._flight = flight
+        self._views = views
         self._layers: dict[Entry, Image] = {}
-        self._beside: dict[Entry, Image] = {}
-        """What an entry's results stand beside."""
+        self._sources: dict[Entry, Image] = {}
+        """What the results are of."""
         self._results: dict[Entry, Image] = {}
         self._fresh: list[Entry] = []
         batch.finished.connect(self._on_finished)
@@ -72,23 +60,24 @@ class BatchLayers:
         return refused
 
     def show(self, entries: Iterable[Entry]) -> None:
-        """Fly to the results of these entries and what they stand beside."""
-        pairs = [(self._beside[entry], self._results[entry]) for entry in entries if entry in self._results]
-        self._flight.to([layer for pair in pairs for layer in pair])
+        """Show the source and the result of the last of these entries that is done side by side."""
+        done = [entry for entry in entries if entry in self._results and entry in self._sources]
+        if done:
+            self._views.take({"original": self._sources[done[-1]], "denoised": self._results[done[-1]]})
+            self._views.show("side")
 
     def _on_finished(self, entry: Entry, applied: Applied) -> None:
         if applied.denoised is None:
             return
         active = self._viewer.layers.selection.active
-        beside = self._beside.get(entry)
-        if beside is None:
-            beside = self._beside[entry] = self._place(self._layers.get(entry), applied.source)
-        placement = Placement.of(beside)
+        if entry not in self._sources:
+            self._sources[entry] = self._source_layer(entry, applied.source)
         self._results[entry] = self._viewer.add_image(
             applied.denoised,
             name=RESULTS["stage2"].format(applied.source.name),
             contrast_limits=contrast_limits(applied.denoised),
-            **placement.result(free_column(self._viewer, placement), applied.denoised.ndim),
+            visible=False,  # until it is shown
+            **Placement.of(self._sources[entry]).result(applied.denoised.ndim),
         )
         self._fresh.append(entry)
         self._viewer.layers.selection.active = active
@@ -99,29 +88,17 @@ class BatchLayers:
             fresh, self._fresh = self._fresh, []
             self.show(fresh)
 
-    def _place(self, layer: Image | None, source: Any) -> Image:
-        """What results are to stand beside: the layer itself if it has its place alone."""
-        if layer is None:
-            assert isinstance(source, ImageFile)
-            array, meta, _ = image_layer(source)
-            layer = self._viewer.add_image(array, **meta)
-            if not stands_alone(self._viewer, layer):
-                move(layer, row_of_its_own(self._viewer, layer))
+    def _source_layer(self, entry: Entry, source: Any) -> Image:
+        """The layer of an entry; of a file, a new one."""
+        layer = self._layers.get(entry)
+        if layer is not None:
             return layer
-        if stands_alone(self._viewer, layer):
-            return layer
-        return self._viewer.add_image(
-            layer.data,
-            name=SHOWN_AGAIN.format(layer.name),
-            multiscale=layer.multiscale,
-            colormap=layer.colormap,
-            contrast_limits=tuple(layer.contrast_limits),
-            metadata=dict(DERIVED_LAYER),
-            **Placement.of(layer).on_grid(layer.ndim, row_of_its_own(self._viewer, layer)),
-        )
+        assert isinstance(source, ImageFile)
+        array, meta, _ = image_layer(source)
+        return self._viewer.add_image(array, **meta)
 
     def _on_layer_removed(self, event: Any) -> None:
-        for kept in (self._beside, self._results):
+        for kept in (self._sources, self._results):
             for entry in [entry for entry, layer in kept.items() if layer is event.value]:
                 del kept[entry]
         gone = [entry for entry, layer in self._layers.items() if layer is event.value]
@@ -158,7 +135,7 @@ def show_stack(viewer: Viewer, layer: Image, index: tuple[int, ...]) -> Image:
         colormap=layer.colormap,
         gamma=layer.gamma,
         contrast_limits=tuple(layer.contrast_limits),
-        **Placement.of(layer).result(0, 3),
+        **Placement.of(layer).result(3),
     )
     layer.visible = False
     return shown

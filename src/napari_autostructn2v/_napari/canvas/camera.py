@@ -1,4 +1,4 @@
-"""Flying the camera to some layers and back."""
+"""What the camera sees, and flying it to some layers and back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_autostructn2v._napari.napari_private import canvas_size
-
 if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
@@ -19,6 +17,22 @@ FLIGHT_SECONDS = 0.3
 FRAME_MS = 16
 FILL = 0.92
 """Share of the canvas that the target fills."""
+
+
+def field_seen(viewer: Viewer, layer: Layer) -> np.ndarray:
+    """Height and width of what a canvas without panes shows of a layer, in world coordinates."""
+    camera, displayed = viewer.scene.camera, list(viewer.dims.displayed)[-2:]
+    half = np.array(viewer.canvas.size) / camera.zoom / 2
+    centre = np.array(camera.center[-2:])
+    axes = np.array(displayed) - (viewer.dims.ndim - layer.ndim)  # a layer has the last axes of the viewer
+    extent = np.asarray(layer.extent.world)[:, axes]
+    low, high = np.maximum(centre - half, extent[0]), np.minimum(centre + half, extent[1])
+    return np.asarray(high - low) if (high > low).all() else 2 * half
+
+
+def zoom_to_fit(size: np.ndarray, canvas: np.ndarray) -> float:
+    """Screen pixels for a unit of the world, where a field of this size is to fill a canvas."""
+    return float(FILL * np.min(np.asarray(canvas) / np.maximum(size, 1e-9)))
 
 
 class Flight:
@@ -45,12 +59,11 @@ class Flight:
         """Fly until a box between two corners, world coordinates (y, x), fills the canvas."""
         if self._viewer.dims.ndisplay != 2:
             return
-        camera = self._camera
+        camera = self._viewer.scene.camera
         self._from = np.array(camera.center, dtype=float), float(camera.zoom)
         centre = self._from[0].copy()
         centre[-2:] = (low + high) / 2
-        span = np.maximum(high - low, 1e-9)
-        self._to = centre, max(float(FILL * np.min(canvas_size(self._viewer) / span)), least_zoom)
+        self._to = centre, max(zoom_to_fit(high - low, self._viewer.canvas.size), least_zoom)
         self._start = time.perf_counter()
         self._timer.start()
 
@@ -67,12 +80,8 @@ class Flight:
         # By the clock, not by frames: a slow display skips frames and arrives in time all the same.
         share = min((time.perf_counter() - self._start) / FLIGHT_SECONDS, 1.0)
         (centre0, zoom0), (centre1, zoom1) = self._from, self._to
-        self._camera.zoom = zoom0 * (zoom1 / zoom0) ** share
-        self._camera.center = tuple(centre0 * (1 - share) + centre1 * share)
+        camera: Any = self._viewer.scene.camera
+        camera.zoom = zoom0 * (zoom1 / zoom0) ** share
+        camera.center = tuple(centre0 * (1 - share) + centre1 * share)
         if share >= 1.0:
             self._timer.stop()
-
-    @property
-    def _camera(self) -> Any:
-        viewer: Any = self._viewer
-        return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # napari < 0.9

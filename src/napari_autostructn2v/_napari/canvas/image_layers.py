@@ -1,4 +1,4 @@
-"""The preview and the results of a run as layers beside its image."""
+"""The preview and the results of a run as layers in the place of its image."""
 
 from __future__ import annotations
 
@@ -10,30 +10,43 @@ from psygnal import Signal
 from napari_autostructn2v._napari.canvas.layer_names import KEPT_RESULT, PATTERN, PREVIEW, RESULTS
 from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
 from napari_autostructn2v._napari.canvas.slices import by_slices, contrast_limits, middle_slice
+from napari_autostructn2v._napari.canvas.views import PictureName
 from napari_autostructn2v.events import Preview
 from napari_autostructn2v.runs.output import StageOutput
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image
     from napari.viewer import Viewer
 
+    from napari_autostructn2v._napari.session.jobs import JobKind
     from napari_autostructn2v._napari.session.session import Session
     from napari_autostructn2v.computed import ComputedArray
 
-COLUMN = {"stage1": 1, "stage2": 2}
+NAMES: dict[str, PictureName] = {"stage1": "stage1", "reopen": "stage1", "stage2": "denoised"}
+"""The picture that comes of a job."""
 
 
 class ImageLayers:
-    """Shows what a session's stages make of the image, next to it."""
+    """Shows what a session's stages make of the image. All of it lies where the image lies.
 
-    appeared = Signal()
-    """There is a first preview, or a result."""
+    The layers are added hidden: which of them is seen, and how, is for the views.
+    """
+
+    changed = Signal()
+    """There are other pictures, as :attr:`pictures` says."""
+    previewed = Signal()
+    """There is the first preview of a stage."""
+    finished = Signal()
+    """There is a result."""
 
     def __init__(self, viewer: Viewer, session: Session) -> None:
         self._viewer = viewer
         self._session = session
         self.placement: Placement | None = None
+        self._source: Image | None = None
         self.preview: Image | None = None
+        self._previewed: JobKind = "stage1"
+        """The job that :attr:`preview` is of."""
         self.results: dict[str, Image] = {}
         self._pattern: Image | None = None
         self._recovery = session.choice.settings.recovery
@@ -41,14 +54,30 @@ class ImageLayers:
         session.stage_finished.connect(self._on_stage_finished)
         session.changed.connect(self._on_changed)
 
-    def start(self, source: Layer) -> None:
-        """Place what follows beside ``source``; the results of a run before it stay as ordinary layers."""
-        self.placement = Placement.of(source)
+    def start(self, source: Image) -> None:
+        """Place what follows where ``source`` lies; results of a run before it stay as ordinary layers."""
+        self.placement, self._source = Placement.of(source), source
         self.results = {}
         self.show_pattern(None)
-        # on top of others in its place, or one of them would stand beside its results
+        # on top of others in its place, or one of them would pass for it
         layers = self._viewer.layers
         layers.move(layers.index(source), len(layers))
+
+    @property
+    def pictures(self) -> dict[PictureName, Image]:
+        """The layers of the present run that show the sample, in the order in which they came to be."""
+        found: dict[PictureName, Image | None] = {
+            "original": self._source,
+            "stage1": self.results.get("stage1"),
+            "denoised": self.results.get("stage2"),
+        }
+        if self.preview is not None:
+            name = NAMES[self._previewed]
+            found[name if found[name] is None else "preview"] = self.preview
+        found["pattern"] = self._pattern
+        return {
+            key: layer for key, layer in found.items() if layer is not None and layer in self._viewer.layers
+        }
 
     @property
     def pattern(self) -> Image | None:
@@ -56,63 +85,63 @@ class ImageLayers:
         return self._pattern if self._pattern in self._viewer.layers else None
 
     def show_pattern(self, array: ComputedArray | None) -> None:
-        """Show what a notch takes away, an array like the image, computed slice by slice; None removes it."""
+        """Add what a notch takes away, an array like the image, computed slice by slice; None removes it."""
         shown = self.pattern
         if array is None or self.placement is None:
+            self._pattern = None
             if shown is not None:
                 self._viewer.layers.remove(shown)
-            self._pattern = None
+                self.changed.emit()
             return
         lazy = by_slices(array)
         if shown is not None:
             shown.data = lazy
             return
         spread = float(np.abs(middle_slice(array)).max()) or 1.0
-        active = self._viewer.layers.selection.active
-        self._pattern = self._viewer.add_image(
+        self._pattern = self._add(
             lazy,
             name=PATTERN.format(self.placement.name),
             contrast_limits=(-spread, spread),
             metadata=dict(DERIVED_LAYER),
-            **self._place_of_pattern(self.placement, array.ndim),
+            **self.placement.on_grid(array.ndim),
         )
+        self.changed.emit()
+
+    def _add(self, data: Any, **options: Any) -> Image:
+        """A layer that is hidden; the person goes on with the layer that is active."""
+        active = self._viewer.layers.selection.active
+        layer = self._viewer.add_image(data, visible=False, **options)
         self._viewer.layers.selection.active = active
-
-    def _place_of_pattern(self, placement: Placement, ndim: int) -> dict[str, Any]:
-        """Last in the row: after the second stage, once that shows something."""
-        job = self._session.runner.job
-        second = "stage2" in self.results or (job is not None and job.kind == "stage2")
-        return placement.beside(COLUMN["stage2"] + second, ndim)
-
-    def _make_room(self) -> None:
-        if self.pattern is not None and self.placement is not None:
-            self.pattern.translate = self._place_of_pattern(self.placement, self.pattern.ndim)["translate"]
+        return layer
 
     def _on_preview(self, event: Preview) -> None:
         job = self._session.runner.job
-        if self.placement is None or job is None:
+        if self.placement is None or self._source is None or job is None:
             return
         limits = contrast_limits(event.denoised)
+        is_stack = self._session.run is not None and len(self._session.run.stack.input_shape) == 3
+        plane = event.denoised[None] if is_stack else event.denoised
+        place = self.placement.on_grid(plane.ndim, event.z)
         if self.preview is None:
-            active = self._viewer.layers.selection.active
-            self.preview = self._viewer.add_image(
-                event.denoised.copy(),
+            self._previewed = job.kind
+            self.preview = self._add(
+                plane.copy(),
                 name=PREVIEW.format(self.placement.name),
                 contrast_limits=limits,
                 metadata=dict(DERIVED_LAYER),
-                **self.placement.beside(COLUMN["stage1" if job.kind == "reopen" else job.kind], 2),
+                **place,
             )
-            self._viewer.layers.selection.active = active
-            self.appeared.emit()
+            self.previewed.emit()
         elif self.preview in self._viewer.layers:  # a preview that the person deleted stays deleted
-            self.preview.data[...] = event.denoised
+            self.preview.data[...] = plane
             self.preview.contrast_limits = limits
+            if not np.array_equal(self.preview.translate, place["translate"]):
+                self.preview.translate = place["translate"]  # the slider was moved
             self.preview.refresh(thumbnail=False, extent=False, highlight=False)
 
     def _on_changed(self) -> None:
         if self._session.runner.job is None:
             self._drop_preview()
-        self._make_room()
         self._bring_detail_back()
 
     def _bring_detail_back(self) -> None:
@@ -127,38 +156,38 @@ class ImageLayers:
                 layer.data = by_slices(output.denoised(run.recovery))
 
     def _on_stage_finished(self, kind: str, output: StageOutput) -> None:
-        self._drop_preview()
         if self.placement is None:
             return
-        old = self.results.pop(kind, None)
-        if old is not None and old in self._viewer.layers:
-            self._viewer.layers.remove(old)
         self._recovery = self._session.choice.settings.recovery
         denoised = output.denoised(self._recovery)
-        self.results[kind] = self._viewer.add_image(
-            by_slices(denoised),
-            name=RESULTS[kind].format(self.placement.name),
-            contrast_limits=contrast_limits(denoised),
-            **self.placement.result(COLUMN[kind], denoised.ndim),
-        )
-        self.appeared.emit()
+        limits, layer = contrast_limits(denoised), self.results.get(kind)
+        if layer is not None and layer in self._viewer.layers:
+            layer.data, layer.contrast_limits = by_slices(denoised), limits
+        else:
+            self.results[kind] = self._add(
+                by_slices(denoised),
+                name=RESULTS[kind].format(self.placement.name),
+                contrast_limits=limits,
+                **self.placement.result(denoised.ndim),
+            )
+        preview, self.preview = self.preview, None
+        self.finished.emit()  # before the preview is removed, which may be what is seen
+        if preview is not None and preview in self._viewer.layers:
+            self._viewer.layers.remove(preview)
 
     def keep_result(self, number: int) -> None:
-        """Add the result of this attempt, which is shown, once more, hidden: later ones leave it as it is."""
+        """Add the result of this attempt once more: later ones leave it as it is."""
         result = self.results.get("stage2")
-        if result is None or self.placement is None:
-            return
-        active = self._viewer.layers.selection.active
-        self._viewer.add_image(
-            result.data,
-            name=KEPT_RESULT.format(self.placement.name, number),
-            contrast_limits=result.contrast_limits,
-            visible=False,
-            **self.placement.result(COLUMN["stage2"], result.ndim),
-        )
-        self._viewer.layers.selection.active = active
+        if result is not None and self.placement is not None:
+            self._add(
+                result.data,
+                name=KEPT_RESULT.format(self.placement.name, number),
+                contrast_limits=result.contrast_limits,
+                **self.placement.result(result.ndim),
+            )
 
     def _drop_preview(self) -> None:
         preview, self.preview = self.preview, None
         if preview is not None and preview in self._viewer.layers:
             self._viewer.layers.remove(preview)
+            self.changed.emit()

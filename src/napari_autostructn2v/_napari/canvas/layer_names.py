@@ -43,7 +43,4 @@ ONE_OF_SEVERAL = "{} [{}]"
 """One stack of a layer that holds several; with its place along the axes of those, as the sliders say it."""
 
 COMPARED = "compared: {}"
-"""A copy that stands in for the image while it is compared with others."""
-
-SHOWN_AGAIN = "{} (source)"
-"""A copy in a row of its own, beside which its result stands."""
+"""A copy that stands in for a layer while it is compared with others: in their place, or cut by the swipe."""

@@ -1,10 +1,8 @@
-"""Where layers go: results in a row beside the image, what is reviewed in a row below it, never over it."""
+"""Where layers go: what is made of an image lies where the image lies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,18 +12,18 @@ from napari.utils.transforms import Affine
 from napari_autostructn2v._napari.canvas.voxel_sizes import heading_metadata, heading_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from napari.layers import Layer
-    from napari.viewer import Viewer
 
     from napari_autostructn2v.io import Heading
 
 DERIVED_LAYER = {"napari_autostructn2v": "view"}
 """Metadata of layers that show something about the data and are no data to denoise."""
 
+NOISE_LAYER = {**DERIVED_LAYER, "napari_autostructn2v_of": "noise"}
+"""Metadata of layers that show the noise, and are seen in the view of it only."""
+
 GAP = 0.05
-"""Distance between neighbours as a share of the image's size."""
+"""Distance between what is reviewed, as a share of the image's size."""
 
 
 def is_derived(layer: Layer) -> bool:
@@ -69,7 +67,7 @@ class Placement:
             heading_of(layer.metadata),
         )
 
-    def on_grid(self, ndim: int, shift: Sequence[float] | np.ndarray = (0.0, 0.0)) -> dict[str, Any]:
+    def on_grid(self, ndim: int, first: int = 0) -> dict[str, Any]:
         """Layer arguments for an array on the image's grid.
 
         Parameters
@@ -77,44 +75,52 @@ class Placement:
         ndim
             Of the array. One with fewer axes than the image, as a single slice, takes the last ones, and lies
             as napari shows the image: without what would turn it out of the slice.
-        shift
-            How far it is moved in world coordinates (y, x).
+        first
+            Slice of the image that the first slice of the array is.
         """
         units, scale, affine = self.units[-ndim:], self.scale[-ndim:], self.affine
+        start = np.zeros(ndim)
+        start[-3:-2] = first
         if ndim == len(self.scale):
-            own = {"rotate": self.rotate, "shear": self.shear, "affine": affine}
-            return {"scale": scale, "translate": _moved(self.translate, affine, shift), "units": units, **own}
+            own = {"rotate": self.rotate, "shear": self.shear}
+            translate = self.translate + Affine(scale=scale, **own).linear_matrix @ start
+            return {"scale": scale, "translate": translate, "units": units, **own, "affine": affine}
         every = Affine(scale=self.scale, rotate=self.rotate, shear=self.shear, translate=self.translate)
         world = (Affine(affine_matrix=affine).compose(every)).set_slice(list(range(-ndim, 0)))
         affine = np.eye(ndim + 1)
         affine[:-1, :-1] = world.linear_matrix / scale
-        translate = np.linalg.solve(affine[:-1, :-1], world.translate)
-        return {
-            "scale": scale,
-            "translate": _moved(translate, affine, shift),
-            "units": units,
-            "affine": affine,
-        }
+        translate = np.linalg.solve(affine[:-1, :-1], world.translate) + scale * start
+        return {"scale": scale, "translate": translate, "units": units, "affine": affine}
 
-    def beside(self, column: int, ndim: int) -> dict[str, Any]:
-        """As :meth:`on_grid`, ``column`` places to the right of the image."""
-        return self.on_grid(ndim, (0.0, column * self.size[1] * (1 + GAP)))
+    def result(self, ndim: int) -> dict[str, Any]:
+        """As :meth:`on_grid`, for data that may be saved: with what the file of the image says."""
+        return {**self.on_grid(ndim), "metadata": heading_metadata(self.heading)}
 
-    def result(self, column: int, ndim: int) -> dict[str, Any]:
-        """As :meth:`beside`, for data that may be saved: with what the file of the image says."""
-        return {**self.beside(column, ndim), "metadata": heading_metadata(self.heading)}
+    def inside(
+        self, shape: tuple[int, ...], columns: tuple[float, float], above: tuple[int, ...] | None = None
+    ) -> dict[str, Any]:
+        """Layer arguments for a picture of its own grid, within the field of the image.
 
-    def below(self, column: int, shape: tuple[int, ...], span: int = 1, row: int = 1) -> dict[str, Any]:
-        """Layer arguments for a picture of its own grid, fitted into ``span`` cells from ``column`` on.
-
-        ``row`` 1 is the one below the image.
+        It is seen instead of the image. Elsewhere it would make the sliders and the field of the whole scene
+        larger, in every direction in which a stack is cut.
 
         It gets the image's unit although its axes are no lengths: napari shows no common scale bar for
         layers of different units.
+
+        Parameters
+        ----------
+        shape
+            Of the picture; its height is at most half of that of the image.
+        columns
+            Where it begins and ends, as shares of the image's width.
+        above
+            Shape of the picture that it stands below, in the same columns; None for the upper edge.
         """
-        room = self.size * np.array([1, span + GAP * (span - 1)])
-        pixel = float(np.min(room / np.array(shape)))
-        corner = self.low + self.size * (1 + GAP) * np.array([row, column])
+        left, right = columns
+        room = self.size * (0.5, right - left) * (1 - 2 * GAP)
+        top = 0.0 if above is None else above[0] * _pixel_size(room, above) + GAP / 2 * self.size[0]
+        pixel = _pixel_size(room, shape)
+        corner = self.low + GAP / 2 * self.size + np.array([top, left * (1 - GAP) * self.size[1]])
         return {
             "scale": (pixel, pixel),
             "translate": tuple(corner + pixel / 2),
@@ -122,16 +128,18 @@ class Placement:
         }
 
 
-def _moved(translate: np.ndarray, affine: np.ndarray, shift: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The ``translate`` of a layer that is moved by (y, x) in world coordinates."""
-    world = np.zeros(len(translate))
-    world[-2:] = shift
-    return np.asarray(translate + np.linalg.solve(affine[:-1, :-1], world))
+def _pixel_size(room: np.ndarray, shape: tuple[int, ...]) -> float:
+    return float(np.min(room / np.array(shape)))
 
 
-def move(layer: Layer, shift: Sequence[float] | np.ndarray) -> None:
-    """Move a layer by (y, x) in world coordinates, however it is turned."""
-    layer.translate = _moved(np.array(layer.translate), np.array(layer.affine), shift)
+def lies_with(layer: Layer, other: Layer) -> bool:
+    """Whether each pixel of a layer lies where that of the other lies."""
+    if layer.ndim != other.ndim:
+        return False
+    corners = np.eye(layer.ndim + 1, layer.ndim, -1)  # the first pixel, and its neighbours along each axis
+    return bool(
+        np.allclose([layer.data_to_world(at) for at in corners], [other.data_to_world(at) for at in corners])
+    )
 
 
 def _extent(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
@@ -153,45 +161,3 @@ def slice_shown(layer: Image, point: tuple[float, ...]) -> int:
         return 0
     world = np.asarray(point)[-layer.ndim :]
     return int(np.clip(round(float(layer.world_to_data(world)[-3])), 0, layer.data.shape[-3] - 1))
-
-
-MARGIN = GAP / 2
-"""Neighbours may reach so far into a place, as a share of its size: sizes are rounded."""
-
-
-def stands_alone(viewer: Viewer, layer: Image) -> bool:
-    """Whether no other image lies in the place of ``layer``; what is drawn over it does not count."""
-    place = Placement.of(layer)
-    others = (each for each in _images(viewer) if each is not layer and not is_derived(each))
-    return not _is_taken(place.low, place.size, others)
-
-
-def free_column(viewer: Viewer, placement: Placement) -> int:
-    """The first place right of ``placement``, in its row, in which there is no image."""
-    step = np.array([0, placement.size[1] * (1 + GAP)])
-    return next(
-        column
-        for column in count(1)
-        if not _is_taken(placement.low + column * step, placement.size, _images(viewer))
-    )
-
-
-def row_of_its_own(viewer: Viewer, layer: Image) -> tuple[float, float]:
-    """How far ``layer`` has to be moved, in world coordinates (y, x), to lie below all images."""
-    place = Placement.of(layer)
-    others = (Placement.of(each) for each in _images(viewer) if each is not layer)
-    lowest = max((float((each.low + each.size)[0]) for each in others), default=float(place.low[0]))
-    return float(lowest + GAP * place.size[0] - place.low[0]), 0.0
-
-
-def _images(viewer: Viewer) -> list[Image]:
-    return [layer for layer in viewer.layers if isinstance(layer, Image)]
-
-
-def _is_taken(low: np.ndarray, size: np.ndarray, layers: Iterable[Image]) -> bool:
-    margin = MARGIN * size
-    places = (Placement.of(layer) for layer in layers)
-    return any(
-        bool((low + margin < each.low + each.size).all() and (each.low < low + size - margin).all())
-        for each in places
-    )

@@ -86,6 +86,11 @@ def mark_lines(marks: np.ndarray, **meta: Any) -> LayerData:
     return drawn, {"opacity": 1.0, **meta}, "vectors"
 
 
+def left_of_kernel(autocorrelation: np.ndarray) -> float:
+    """Share of the width that the spectrum has: three slices of a kernel side by side need more room."""
+    return 1 / 3 if autocorrelation.ndim == 3 else 1 / 2
+
+
 def layer_data(
     spectrum: np.ndarray,
     peaks: np.ndarray,
@@ -93,12 +98,15 @@ def layer_data(
     kernel: np.ndarray,
     placement: Placement,
 ) -> dict[str, LayerData]:
-    """What an analysis found, as layer data below an image; the kernel on the grid of the autocorrelation."""
+    """What an analysis found, as layer data; the kernel on the grid of the autocorrelation."""
     lags = side_by_side(autocorrelation, np.nan)
-    span = 2 if autocorrelation.ndim == 3 else 1  # three slices side by side need the room
+    middle = left_of_kernel(autocorrelation)
     left, right = (
         {"metadata": dict(DERIVED_LAYER), **place}
-        for place in (placement.below(0, spectrum.shape), placement.below(1, lags.shape, span))
+        for place in (
+            placement.inside(spectrum.shape, (0.0, middle)),
+            placement.inside(lags.shape, (middle, 1.0)),
+        )
     )
 
     def image(data: np.ndarray, **meta: Any) -> LayerData:

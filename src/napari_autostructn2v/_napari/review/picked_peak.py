@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import PEAKS, PICKED_PEAK
-from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER
+from napari_autostructn2v._napari.canvas.placement import NOISE_LAYER
 from napari_autostructn2v._napari.review.peak_marks import outline
 from napari_autostructn2v.noise.peak_list import Peak, list_peaks
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.canvas.camera import Flight
+    from napari_autostructn2v._napari.canvas.views import Views
     from napari_autostructn2v._napari.review.review_layers import ReviewLayers
     from napari_autostructn2v._napari.session.session import Session
     from napari_autostructn2v.noise.review import Review
@@ -37,10 +38,13 @@ class PickedPeak:
     changed = Signal()
     """There are other peaks, or another one is picked."""
 
-    def __init__(self, viewer: Viewer, session: Session, review: ReviewLayers, flight: Flight) -> None:
+    def __init__(
+        self, viewer: Viewer, session: Session, review: ReviewLayers, views: Views, flight: Flight
+    ) -> None:
         self._viewer = viewer
         self._session = session
         self._review = review
+        self._views = views
         self._flight = flight
         self._listed: Review | None = None
         self._outline: Vectors | None = None
@@ -79,6 +83,7 @@ class PickedPeak:
         layer = self._layer
         if self.picked is None or layer is None:
             return
+        self._views.show("noise")
         side, (fy, fx) = len(self.picked.mask), self.picked.frequency
         groups, _ = ndimage.label(self.picked.mask, structure=np.ones((3, 3)))
         y, x = np.nonzero(groups == groups[round(fy * side) + side // 2, round(fx * side) + side // 2])
@@ -145,7 +150,7 @@ class PickedPeak:
             edge_color=colours.PICKED_PEAK,
             vector_style="line",
             opacity=1.0,
-            metadata=dict(DERIVED_LAYER),
+            metadata=dict(NOISE_LAYER),
             units=layer.units,
             **place,
         )

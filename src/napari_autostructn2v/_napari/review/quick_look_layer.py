@@ -11,7 +11,8 @@ from superqt.utils import qdebounced
 
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.canvas.layer_names import QUICK_LOOK
-from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, slice_shown
+from napari_autostructn2v._napari.canvas.placement import NOISE_LAYER, Placement, slice_shown
+from napari_autostructn2v._napari.review.layer_data import left_of_kernel, side_by_side
 from napari_autostructn2v._napari.review.quick_look import QuickLook
 from napari_autostructn2v.box import Box
 
@@ -46,13 +47,13 @@ class QuickLookLayer:
         self.look.changed.connect(self._show)
         worker.serve(self.look.runner)
 
-    def toggle(self, image: Image) -> None:
-        """Begin a quick look at what is seen of the image, or end it."""
+    def toggle(self, image: Image, seen: np.ndarray | None) -> None:
+        """Begin a quick look at the pixels that are seen of the image, or end it."""
         if self.look.on:
             self.look.stop()
         elif self._session.run is not None:
             z = slice_shown(image, tuple(np.asarray(self._viewer.dims.point)))
-            self.look.start(visible_box(image, z, self._session.run.stack.shape), z)
+            self.look.start(visible_box(seen, z, self._session.run.stack.shape), z)
 
     def close(self) -> None:
         """The window closes."""
@@ -79,33 +80,34 @@ class QuickLookLayer:
             return
         if present:
             self._viewer.layers.remove(self.layer)
-        span = 2 if review.automatic.autocorrelation.ndim == 3 else 1  # as wide as the kernel
+        lags = review.automatic.autocorrelation
+        kernel = side_by_side(lags, np.nan).shape
         active = self._viewer.layers.selection.active
         self.layer = self._viewer.add_image(
             picture,
             name=QUICK_LOOK,
             contrast_limits=limits,
-            metadata=dict(DERIVED_LAYER),
-            **placement.below(1, picture.shape, span, row=2),
+            metadata=dict(NOISE_LAYER),
+            **placement.inside(picture.shape, (left_of_kernel(lags), 1.0), above=kernel),
         )
         self._viewer.layers.selection.active = active
         if not present:
             self.appeared.emit()
 
 
-def visible_box(image: Image, z: int, shape: tuple[int, int, int]) -> Box:
+def visible_box(seen: np.ndarray | None, z: int, shape: tuple[int, int, int]) -> Box:
     """What is seen of an image, at most a small field of it; its middle if it is out of sight.
 
     Parameters
     ----------
-    image
-        The layer.
+    seen
+        First and last pixel that is seen, (2, 2) or with more axes before; None if nobody knows.
     z
         The slice that is shown; some slices around it are taken as well.
     shape
         Of the stack, (Z, Y, X).
     """
-    low, high = np.asarray(image.corner_pixels)[:, -2:]
+    low, high = np.array([(0, 0), shape[1:]]) if seen is None else seen[:, -2:]
     middle, size = (low + high) / 2, high - low
     if (size < SMALLEST).any():
         middle, size = np.array(shape[1:]) / 2, np.array(shape[1:])

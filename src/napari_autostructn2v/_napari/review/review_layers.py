@@ -1,4 +1,4 @@
-"""Spectrum, peaks, autocorrelation and kernel as layers below the image, to be reviewed and edited."""
+"""Spectrum, peaks, autocorrelation and kernel as layers, to be reviewed and edited."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from napari.layers import Layer
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAK_OUTLINES, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.canvas.placement import Placement
-from napari_autostructn2v._napari.napari_private import add_to_status
+from napari_autostructn2v._napari.canvas.placement import NOISE_LAYER, Placement
+from napari_autostructn2v._napari.napari_private import add_to_status, forget_history
 from napari_autostructn2v._napari.review import peak_marks
 from napari_autostructn2v._napari.review.layer_data import (
     _centre,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.viewer import Viewer
 
+    from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
     from napari_autostructn2v._napari.review.spectrum_choice import SpectrumChoice
     from napari_autostructn2v._napari.session.session import Session
 
@@ -64,17 +65,18 @@ class ReviewLayers:
         self._release()
 
     def show(self) -> None:
-        """Make the layers show the session's review; without one there are none."""
+        """Make the layers show the session's review; without one they stay, hidden, for the next."""
         review, placement = self._session.review, self._placement()
         if review is None or placement is None:
-            self._remove()
+            self._release()
+            self._shown = None
             return
         # layers of another image or another grid are of no use here
         grid = (placement, review.automatic.spectrum.shape, review.automatic.autocorrelation.shape)
         if grid != self._shown or any(layer not in self._viewer.layers for layer in self.layers.values()):
             active = self._viewer.layers.selection.active
             key = next((key for key, layer in self.layers.items() if layer is active), "")
-            self._remove()
+            self._release()
             self._add(review, placement)
             self._shown = grid
             if key:  # the person goes on with what takes its place
@@ -91,7 +93,11 @@ class ReviewLayers:
             review.kernel_grid,
             placement,
         )
-        self.layers = {key: self._viewer.add_layer(Layer.create(*data)) for key, data in found.items()}
+        before = self.layers
+        self.layers = {key: self._layer(before.pop(key, None), data) for key, data in found.items()}
+        for layer in before.values():
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
         self._mirrors = {
             PEAKS: Mirror(
                 self.labels(PEAKS), _centre(review.peaks.shape), self._on_peaks, self._meant_by_painting
@@ -185,21 +191,32 @@ class ReviewLayers:
         If not, the ground is dark, not bare: on the light theme's canvas a white kernel would be lost.
         """
         lags: Any = self.layers.get(LAGS)
-        return lags is not None and lags.visible and lags.colormap.name != colours.NO_CORRELATION.name
+        return lags is not None and lags.colormap.name != colours.NO_CORRELATION.name
 
     @heat.setter
     def heat(self, shown: bool) -> None:
         lags: Any = self.layers.get(LAGS)
         if lags is not None:
             lags.colormap = colours.CORRELATION if shown else colours.NO_CORRELATION
-            lags.visible = True
 
-    def _remove(self) -> None:
-        self._release()
-        for layer in self.layers.values():
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
-        self.layers, self._shown = {}, None
+    def _layer(self, before: Layer | None, data: LayerData) -> Layer:
+        """A layer on top of the others, the one before if it can be painted in.
+
+        napari 0.9.2 crashes as it draws the circle of a brush whose layer was removed.
+        """
+        layers = self._viewer.layers
+        array, meta, kind = data
+        if before is None or before not in layers:
+            return self._viewer.add_layer(Layer.create(array, {**meta, "metadata": dict(NOISE_LAYER)}, kind))
+        if kind != "labels":
+            layers.remove(before)
+            return self._layer(None, data)
+        before.data = array
+        forget_history(before)
+        for name in ("scale", "translate", "units"):
+            setattr(before, name, meta[name])
+        layers.move(layers.index(before), len(layers))
+        return before
 
     def _release(self) -> None:
         for mirror in self._mirrors.values():

@@ -46,8 +46,8 @@ def start(hand: Any, dock: Any, way: str | None) -> None:
 def test_everything_is_as_before(hand: Any, viewer: Any, dock: Any, way: str, end: str) -> None:
     before = look(viewer)
     start(hand, dock, way)
-    assert dock.comparison.way == way and not viewer.layers["raw"].visible
-    dock.comparison.copies[0].contrast_limits = (-1, 1)
+    assert dock.comparison.way == way and not viewer.layers["smooth"].visible, "it lies elsewhere"
+    dock.comparison.seen[0].contrast_limits = (-1, 1)
     if end == "button":
         start(hand, dock, None)
     elif end == "dock":
@@ -61,20 +61,47 @@ def test_everything_is_as_before(hand: Any, viewer: Any, dock: Any, way: str, en
     assert tuple(viewer.layers[-1].contrast_limits) != (-2, 2), "nothing is linked any more"
 
 
-def test_placed_in_a_row_with_one_contrast(hand: Any, viewer: Any, dock: Any) -> None:
-    start(hand, dock, "row")
-    left, right = dock.comparison.copies
-    assert right.extent.world[0, 2] > left.extent.world[1, 2]
+@pytest.mark.parametrize("way", ["row", "column"])
+def test_each_in_a_pane_with_one_contrast(hand: Any, viewer: Any, dock: Any, way: str) -> None:
+    grid = viewer.canvas.grid
+    grid.shape, grid.stride = (2, 2), -2  # as a person may have set it
+    start(hand, dock, way)
+    left, right = dock.comparison.seen
+    assert left is viewer.layers["raw"] and left.name_overlay.visible
+    np.testing.assert_allclose(left.extent.world, right.extent.world)
+    assert grid.enabled and grid.actual_shape(viewer.layers) == ((1, 2) if way == "row" else (2, 1))
     np.testing.assert_allclose(left.contrast_limits, right.contrast_limits)
     left.contrast_limits = (-1, 1)
     assert tuple(right.contrast_limits) == (-1, 1)
     dock.ways.same_contrast.setChecked(False)
     assert tuple(left.contrast_limits) != tuple(right.contrast_limits)
+    start(hand, dock, None)
+    assert not left.name_overlay.visible
+    assert (grid.enabled, grid.shape, grid.stride, grid.spacing) == (False, (2, 2), -2, 0)
+
+
+def test_the_field_that_is_looked_at_stays(hand: Any, viewer: Any, dock: Any) -> None:
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = (0, 40, 50), 12
+    for way in ("blink", "row", "swipe", "column", None):
+        start(hand, dock, way)
+        assert tuple(camera.center) == (0, 40, 50)
+        if way in ("row", "column"):
+            assert 12 / 2 * 0.9 < camera.zoom < 12
+        else:
+            assert camera.zoom == pytest.approx(12)
+
+
+def test_what_is_drawn_while_side_by_side_is_seen_on_the_image(hand: Any, viewer: Any, dock: Any) -> None:
+    start(hand, dock, "row")
+    points = viewer.add_points(ndim=3)
+    assert dock.comparison.way is None and not viewer.canvas.grid.enabled
+    assert points.visible and viewer.layers["raw"].visible
 
 
 def test_neither_noise_nor_image_is_burnt_out(hand: Any, viewer: Any, dock: Any) -> None:
     start(hand, dock, "row")
-    low, high = dock.comparison.copies[0].contrast_limits
+    low, high = dock.comparison.seen[0].contrast_limits
     for name, most in (("raw", 0.05), ("smooth", 0.011)):
         plane = viewer.layers[name].data[2]
         assert np.mean((plane < low) | (plane > high)) <= most, name
@@ -102,7 +129,7 @@ def test_blinks(hand: Any, dock: Any) -> None:
     start(hand, dock, "blink")
     dock.ways.rate.setValue(10)
     seen = set()
-    hand.wait(lambda: seen.add(tuple(c.opacity for c in dock.comparison.copies)) or len(seen) == 2, 3)
+    hand.wait(lambda: seen.add(tuple(c.opacity for c in dock.comparison.seen)) or len(seen) == 2, 3)
     assert seen == {(1, 0), (0, 1)}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hands import Hand, live, open_dock, threads_at_work, through_stage1
 
-from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 
 DRAWN_WITH = ("mode", "brush_size", "selected_label", "opacity")
@@ -107,8 +107,7 @@ class ReviewWindow:
             for name, value in options.items():
                 setattr(layer, name, value)
             layer._reset_history()
-        lags: Any = workspace.review.layers[LAGS]
-        lags.visible = True
+        workspace.views.show("side")
         viewer.scene.camera.center, viewer.scene.camera.zoom = self.camera
         viewer.dims.current_step = self.point
         if self.active in viewer.layers:

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_autostructn2v._napari.batch.queue import State
 from napari_autostructn2v._napari.docks.apply.batch_list import BatchList
+from napari_autostructn2v._napari.docks.view_strip import ViewStrip
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.dock_title import DockTitle
 from napari_autostructn2v._napari.widgets.panel_parts import (
@@ -94,10 +95,9 @@ class ApplyModelWidget(QWidget):
 
     def _make_result_controls(self) -> None:
         self.output = ComboBox(
-            choices=[("layers beside the source", False), ("files in a folder", True)],
-            tooltip="Add each result as a layer beside its source, all of them in memory; where other images "
-            "lie over a source, the two are shown in a row of their own. Or write each to a file in the "
-            "format it came in, a layer as TIFF, for more than fits in memory",
+            choices=[("layers", False), ("files in a folder", True)],
+            tooltip="Add each result as a layer in the place of its source, all of them in memory. Or write "
+            "each to a file in the format it came in, a layer as TIFF, for more than fits in memory",
         )
         self.folder = FileEdit(
             mode=FileDialogMode.EXISTING_DIRECTORY,
@@ -133,6 +133,8 @@ class ApplyModelWidget(QWidget):
         grid.addWidget(self.entries, 1, 0, 1, 2)
         grid.addWidget(self.remove, 2, 0)
         grid.addWidget(self.cancel, 2, 1)
+        self.strip = ViewStrip(self._workspace.views)
+        layout.addWidget(self.strip)
         layout.addLayout(self._forms[0])
         layout.addLayout(grid, stretch=1)
         layout.addLayout(self._forms[1])

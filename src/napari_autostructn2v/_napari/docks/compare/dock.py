@@ -23,7 +23,7 @@ from napari_autostructn2v._napari.docks.compare.comparison import Comparison, Wa
 from napari_autostructn2v._napari.docks.compare.judge_panel import JudgePanel
 from napari_autostructn2v._napari.docks.compare.panels import AtWork, RemovedPanel, WayPanel
 from napari_autostructn2v._napari.docks.compare.profile_panel import ProfilePanel
-from napari_autostructn2v._napari.docks.compare.removed_layer import removed, show_removed
+from napari_autostructn2v._napari.docks.compare.removed_layer import add_removed, removed
 from napari_autostructn2v._napari.runs.closing import watch_closing
 from napari_autostructn2v._napari.session.progress import Activity
 from napari_autostructn2v._napari.widgets.bindings import Bindings, Connections
@@ -59,9 +59,11 @@ class CompareWidget(DockColumn):
         DockTitle(self, "Compare")
         self._workspace = workspace_of(napari_viewer)
         self._viewer = viewer = self._workspace.viewer
-        self.comparison = Comparison(viewer, self._workspace.flight)
+        self.comparison = Comparison(viewer, self._workspace.views)
         self.removed: Image | None = None
         """The layer of what was removed, while there is one."""
+        self._before_removed: Way | None = None
+        """How the layers were compared before what was removed was shown."""
         self._pair: tuple[Image | None, Image | None] = (None, None)
         self._sources = Connections()
         self.first, self.second = LayerCombo(viewer, Image), LayerCombo(viewer, Image)
@@ -206,21 +208,20 @@ class CompareWidget(DockColumn):
         self._refresh()
 
     def toggle_removed(self) -> None:
-        """Show what was removed as a layer, or remove that layer."""
+        """Show what was removed beside the layers, or remove that layer and look as before."""
+        way = self.comparison.way
         if self.removed is not None:
             self._viewer.layers.remove(self.removed)
+            if way is not None and self._before_removed is not None:
+                self.compare(self._before_removed)
             return
-        way = self.comparison.way
-        self.comparison.leave()
         try:
-            self.removed = show_removed(self._viewer, *self._pictures()[:2])
+            self.removed = add_removed(self._viewer, *self._pictures()[:2])
         except AutoStructN2VError as error:
             self._fail(str(error))
-        if way is not None:
-            self.compare(way)
-        elif self.removed is not None:
-            self._workspace.flight.to([*self._layers()])
-        self._refresh()
+            return
+        self._before_removed = way
+        self.compare(way if way in ("row", "column") else "row")
 
     def measure(self) -> None:
         """Say what can be said without knowing the truth."""

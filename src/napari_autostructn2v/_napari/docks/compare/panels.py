@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 WAYS: dict[Way | None, tuple[str, str]] = {
     None: ("As before", "End the comparison: every layer is seen as it was before"),
-    "row": ("Side by side", "The layers in a row, moved and zoomed together"),
+    "row": ("Side by side", "Each layer in a pane with its name, moved and zoomed together"),
     "column": ("Below", "The layers one under the other: better for wide images"),
     "swipe": ("Swipe", "The first layer left, the second right of a divider: drag it over the image"),
     "blink": ("Blink", "The layers in turn in the same place: the eye sees what changes"),
@@ -92,15 +92,14 @@ class WayPanel(QWidget):
 
     def _what_is_where(self) -> str:
         comparison = self._comparison
+        if comparison.way in ("row", "column"):
+            return "Each pane is captioned with its layer. Draw on one layer alone."
         names = [layer.name for layer in comparison.layers]
         if comparison.way is None:
             return "Choose a way to look. Swipe and Blink show most."
         if comparison.way == "swipe":
             return f"Left: {names[0]}. Right: {names[1]}."
-        if comparison.way == "blink":
-            return f"Now: {names[comparison.in_sight]}"
-        order = "From the left" if comparison.way == "row" else "From the top"
-        return f"{order}: {', '.join(names)}."
+        return f"Now: {names[comparison.in_sight]}"
 
 
 class AtWork(QWidget):

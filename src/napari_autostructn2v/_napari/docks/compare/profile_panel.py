@@ -55,7 +55,8 @@ class ProfilePanel(QWidget):
         self.destroyed.connect(lambda: self._connections.release())
         self.draw = button(
             "Draw a line",
-            "Put a line on the first layer and plot the values under it; drag the line or its ends",
+            "Put a line on the image and plot the values under it; drag the line or its ends. It is seen "
+            "wherever the layers are not side by side",
             self.toggle,
         )
         self.plot = Plot()

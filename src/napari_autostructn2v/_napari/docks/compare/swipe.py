@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import COMPARED, DIVIDER
-from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement, move
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
 from napari_autostructn2v._napari.canvas.slices import full_shape, shown_slice, shows_slices, slice_at
 from napari_autostructn2v._napari.widgets.bindings import Connections
 
@@ -105,7 +105,9 @@ class Swipe:
         self.top.refresh(thumbnail=False, extent=False, highlight=False)
         if self.divider in self._viewer.layers:
             here = np.array(self.divider.data_to_world((0, 0)))
-            move(self.divider, self.top.data_to_world((0, self.column)) - here)
+            shift = self.top.data_to_world((0, self.column)) - here
+            turned = np.array(self.divider.affine)[:-1, :-1]
+            self.divider.translate = self.divider.translate + np.linalg.solve(turned, shift)
 
     def _drag(self, viewer: Viewer, event: Any) -> Generator[None, None, None]:
         if not shows_slices(viewer) or not self._is_near(event.position):
@@ -128,8 +130,6 @@ class Swipe:
         return float(self.top.world_to_data(np.asarray(position)[-2:])[-1]) + 0.5
 
     def _is_near(self, position: Any) -> bool:
-        viewer: Any = self._viewer
-        camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # napari < 0.9
         first, second = (np.array(self.top.data_to_world((0, x))) for x in (0, 1))
         away = abs(self._column_at(position) - self.column) * np.linalg.norm(second - first)
-        return bool(away * camera.zoom <= GRAB)
+        return bool(away * self._viewer.scene.camera.zoom <= GRAB)

@@ -22,6 +22,7 @@ from napari_autostructn2v._napari.docks.denoise.result_panel import ResultPanel
 from napari_autostructn2v._napari.docks.denoise.review_panel import ReviewPanel
 from napari_autostructn2v._napari.docks.denoise.stage_panel import StagePanel
 from napari_autostructn2v._napari.docks.denoise.zoo_dialog import ZooDialog
+from napari_autostructn2v._napari.docks.view_strip import ViewStrip
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.dock_title import DockTitle
@@ -110,6 +111,8 @@ class StructuredDenoisingWidget(DockColumn):
         self.head.addWidget(self.message)
         self.head.addWidget(self.copy_report)
         self.head.addWidget(self.left_out)
+        self.strip = ViewStrip(self.workspace.views)
+        self.head.addWidget(self.strip)
         for section in self.sections.values():
             self.column.addWidget(section)
         self.column.addStretch()

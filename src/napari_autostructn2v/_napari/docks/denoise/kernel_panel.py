@@ -178,6 +178,8 @@ class KernelPanel(QWidget):
     def _replace(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
         review = self._session.review
         if review is not None:
+            if self._workspace.views.view != "noise":  # nobody draws on what is not seen
+                self._workspace.fly_to_review(LAGS, KERNEL)
             self._workspace.review.draw_kernel(change(review.kernel_grid))
 
 
