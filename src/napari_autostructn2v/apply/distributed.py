@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 import zarr
 
-from napari_autostructn2v.apply.tasks import Task, denoise_unit, denoise_whole, divide
+from napari_autostructn2v.apply.tasks import Task, denoise_unit, divide
+from napari_autostructn2v.apply.whole import begin_all, denoise_whole
 from napari_autostructn2v.apply.work_folder import WorkFolder
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.errors import ClusterError
-from napari_autostructn2v.events import Event, Notice, SliceDone
+from napari_autostructn2v.events import Event, Notice, SliceDone, finish
 from napari_autostructn2v.noise.notch import find_notch
 from napari_autostructn2v.noise.patterns import notched
 from napari_autostructn2v.noise.recovery import find_recovery, recovery_slices
@@ -63,9 +64,7 @@ def denoise_many(tasks: Sequence[Task], client: Any) -> Generator[Event, Any, li
         As of :func:`~napari_autostructn2v.apply.denoise_to_file`; the other stacks can be gone on with.
     """
     folders = [WorkFolder(task.as_seen()) for task in tasks]
-    missing = [folder for folder in folders if not folder.open()]
-    if before := len(folders) - len(missing):
-        yield Notice(f"{before} of {len(folders)} stacks were done before.")
+    missing = yield from begin_all(folders)
     slices = [folder.task.open()[1].shape[0] for folder in missing]
     yield from _each(client, _work_on_whole, missing, slices)
     for folder in folders:
@@ -101,7 +100,8 @@ def denoise_divided(task: Task, client: Any) -> Generator[Event, Any, Path]:
     """
     task = task.as_seen()
     folder = WorkFolder(task)
-    if not folder.open():
+    if not folder.check():
+        folder.begin()
         yield from _measure(folder, client)
         folder.make_result()
         _, stack, _ = task.open()
@@ -157,8 +157,7 @@ def _depth(box: Box) -> int:
 
 def _work_on_whole(folder: WorkFolder) -> None:
     if not folder.is_done:  # else another worker has died right after it
-        denoise_whole(folder.task)
-    folder.mark_done()
+        finish(denoise_whole(folder))
 
 
 def _work_on_unit(part: tuple[WorkFolder, Box]) -> None:

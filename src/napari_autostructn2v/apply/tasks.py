@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_autostructn2v.apply import denoise_to_file
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.computed import DerivedArray
 from napari_autostructn2v.errors import FileError
-from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import ImageFile, file_state, read_stack
 from napari_autostructn2v.io.left_out import LeftOut
 from napari_autostructn2v.learning.device import choose_device, freed_memory_kept
@@ -246,37 +244,6 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
                         np.float32(task.recovery) * values[relative_to(shared, tile.target)]
                     )
     return made
-
-
-def denoise_whole(task: Task) -> None:
-    """Denoise a stack into its file, in one go.
-
-    Parameters
-    ----------
-    task
-        The stack, the model and the file of the result.
-
-    Raises
-    ------
-    AutoStructN2VError
-        As of :meth:`Task.open` and :func:`~napari_autostructn2v.apply.denoise_to_file`.
-    """
-    if task.threads is not None:
-        torch.set_num_threads(task.threads)
-    image, stack, model = task.open()
-    finish(
-        denoise_to_file(
-            stack,
-            model,
-            task.target,
-            voxel_size=image.voxel_size,
-            heading=image.heading,
-            recovery=task.recovery,
-            average=task.average,
-            device=task.device,
-            overwrite=task.overwrite,
-        )
-    )
 
 
 def _touching(tiles: Iterable[Tile], field: Field) -> list[Tile]:

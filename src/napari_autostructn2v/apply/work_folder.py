@@ -58,8 +58,10 @@ class WorkFolder:
         """Slices denoised to find the recovery by."""
         return self.path / "samples.zarr"
 
-    def open(self) -> bool:
-        """Make the folder, or check that what it holds is of this very task.
+    def check(self) -> bool:
+        """Check that the task can be done, and that what the folder holds is of this very task.
+
+        Nothing is written: of many tasks a bad one is found before the first is begun.
 
         Returns
         -------
@@ -73,18 +75,36 @@ class WorkFolder:
         FileError
             If the result was there before, or nothing can be written there.
         """
-        identity, record = self.task.identity(), self.path / "task.json"
-        if record.exists():
-            refuse_if_different(self.path, self._read(record), identity)
+        identity = self.task.identity()
+        if self._record.exists():
+            refuse_if_different(self.path, self._read(self._record), identity)
             if self.is_done:
                 return True
         _, stack, _ = self.task.open()
         check_stack_place(self.task.target, overwrite=self.task.overwrite, dtype=stack.scale.dtype)
-        if not record.exists():
-            make_folder(self.path)
-            with write_atomically(record, overwrite=True) as beside:
-                beside.write_text(json.dumps(identity, indent=1))
         return False
+
+    def begin(self) -> None:
+        """Make the folder, if it is not there.
+
+        Raises
+        ------
+        FileError
+            If it cannot be made.
+        """
+        if not self._record.exists():
+            make_folder(self.path)
+            with write_atomically(self._record, overwrite=True) as beside:
+                beside.write_text(json.dumps(self.task.identity(), indent=1))
+
+    @property
+    def _record(self) -> Path:
+        return self.path / "task.json"
+
+    @property
+    def predicted(self) -> Path:
+        """What the network has made of a stack that is denoised in one piece, as far as it came."""
+        return self.path / "predicted.tif"
 
     @staticmethod
     def _read(record: Path) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from napari_autostructn2v.events import (
     Notice,
     SliceDone,
     SliceSeen,
+    StackDone,
+    StackFailed,
+    StackStarted,
     StageStarted,
     Step,
     TrainingStarted,
@@ -138,11 +141,26 @@ class _Bars:
                 if self._prediction is None:
                     self._prediction = self._progress.add_task(self._stage, total=total, note="")
                 self._progress.update(self._prediction, completed=done, total=total)
-            case Waiting(reason=reason) if not self._waiting:
+            case StackStarted(name=name, number=number, total=total):
+                self._begin_stack(name)
+                if not self._progress.disable:
+                    say(f"{number}: {name}" if total is None else f"{number} of {total}: {name}")
+            case StackDone(path=path):
+                if not self._progress.disable:
+                    say(f"Written: {path}")
+            case StackFailed(name=name, reason=reason):
+                say(f"{name} is left out: {reason}")
+            case Waiting(reason=reason) if reason != self._waiting:
                 self._waiting = reason
-                say(f"{reason} The run waits, and goes on by itself; Ctrl-C ends it.")
+                say(f"{reason} Goes on by itself; Ctrl-C ends it.")
             case Notice(message=message):
                 say(message)
+
+    def _begin_stack(self, name: str) -> None:
+        """Take away the bars of the stack before: of forty stacks they would fill the screen."""
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._stage, self._training, self._prediction = name, None, None
 
 
 @contextmanager

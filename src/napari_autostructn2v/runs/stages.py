@@ -326,17 +326,25 @@ def apply_stage(
         return file, file.done
 
     predicted, first = yield from place("predicted")
-    yield from _marked(predict(stack, model, device=device, out=predicted, first=first), predicted)
+    yield from marked(predict(stack, model, device=device, out=predicted, first=first), predicted)
     if not recovery:
         return StageOutput(model, predicted, None)
     yield StageStarted("recovery")
     detail, first = yield from place("detail")
-    yield from _marked(recover(stack, predicted, model.notch, out=detail, first=first), detail)
+    yield from marked(recover(stack, predicted, model.notch, out=detail, first=first), detail)
     return StageOutput(model, predicted, detail)
 
 
-def _marked(events: Generator[SliceDone | Notice, Any, Any], out: Any) -> Generator[Event, Any, None]:
-    """The same stream; in a file that outlives the program it is marked now and then how far it came."""
+def marked(events: Generator[SliceDone | Notice, Any, Any], out: Any) -> Generator[Event, Any, None]:
+    """The same stream; in a file that outlives the program it is marked now and then how far it came.
+
+    Parameters
+    ----------
+    events
+        What fills slice after slice of ``out``.
+    out
+        Marked if it is a :class:`~napari_autostructn2v.io.slice_file.KeptStack`; any other array is not.
+    """
     done, saved = 0, time.monotonic()
     try:
         for event in events:
