@@ -66,7 +66,7 @@ def denoise_many(tasks: Sequence[Task], client: Any) -> Generator[Event, Any, li
     folders = [WorkFolder(task.as_seen()) for task in tasks]
     missing = yield from begin_all(folders)
     slices = [folder.task.open()[1].shape[0] for folder in missing]
-    yield from _each(client, _work_on_whole, missing, slices)
+    yield from by_workers(client, _work_on_whole, missing, slices)
     for folder in folders:
         folder.delete()
     return [task.target for task in tasks]
@@ -109,7 +109,7 @@ def denoise_divided(task: Task, client: Any) -> Generator[Event, Any, Path]:
         missing = folder.missing(folder.result, boxes)
         if before := len(boxes) - len(missing):
             yield Notice(f"{before} of {len(boxes)} parts were done before.")
-        yield from _each(
+        yield from by_workers(
             client, _work_on_unit, [(folder, box) for box in missing], [_depth(b) for b in missing]
         )
         folder.put_into_place()
@@ -138,7 +138,7 @@ def _measure(folder: WorkFolder, client: Any) -> Generator[Event, Any, None]:
         for box in divide((1, *stack.shape[1:]), whole_slices=notch is not None)
     ]
     work = [(folder, box, chosen[box.z[0]]) for box in folder.missing(folder.samples, boxes)]
-    yield from _each(client, _work_on_sample, work, [1] * len(work))
+    yield from by_workers(client, _work_on_sample, work, [1] * len(work))
     yield Notice("Measuring the detail.")
     if notch is not None:
         stack = notched(stack, notch)
@@ -171,10 +171,32 @@ def _work_on_sample(sample: tuple[WorkFolder, Box, int]) -> None:
     folder.write(folder.samples, place, made)
 
 
-def _each(
+def by_workers(
     client: Any, work: Callable[[Item], None], items: Iterable[Item], slices: Sequence[int]
 ) -> Generator[SliceDone, Any, None]:
-    """Have each item worked on, whoever is free; closing it takes back what is not done."""
+    """Have each item worked on, whoever is free; closing it takes back what is not done.
+
+    Parameters
+    ----------
+    client
+        As for :func:`denoise_many`.
+    work
+        Does one item; it may be done twice.
+    items
+        What is to be done.
+    slices
+        How much each item counts in what is said of the progress.
+
+    Yields
+    ------
+    SliceDone
+        Every second, and whenever an item is done.
+
+    Raises
+    ------
+    ClusterError
+        If several workers have died of one item.
+    """
     from distributed import KilledWorker, wait
 
     waiting = list(zip(items, slices, strict=True))[::-1]

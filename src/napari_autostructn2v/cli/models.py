@@ -8,11 +8,19 @@ from typing import Annotated
 import typer
 
 from napari_autostructn2v.cli.options import (
+    CoresOption,
     DeviceOption,
+    GpusOption,
     LeaveOutOption,
+    MemoryOption,
     OverwriteOption,
+    QueueOption,
     QuietOption,
     RecoveryOption,
+    SchedulerOption,
+    SlurmOption,
+    WalltimeOption,
+    WorkersOption,
     refuse_own_input,
 )
 from napari_autostructn2v.cli.progress import follow, say
@@ -30,26 +38,14 @@ def apply(
         typer.Option("--average", help="Average over mirror images: a little better, several times slower."),
     ] = False,
     device: DeviceOption = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Divide the work among so many processes, or Slurm jobs with --slurm."),
-    ] = None,
-    slurm: Annotated[
-        bool, typer.Option("--slurm", help="Start the workers as jobs of a Slurm cluster.")
-    ] = False,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Use the workers of this Dask scheduler, such as tcp://node:8786.")
-    ] = None,
-    cores: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Threads of a worker. Default: a fair share of this machine; with --slurm 8."
-        ),
-    ] = None,
-    memory: Annotated[str, typer.Option(help="Of a Slurm job.")] = "32GB",
-    gpus: Annotated[int, typer.Option(min=0, help="Of a Slurm job.")] = 0,
-    queue: Annotated[str | None, typer.Option(help="Partition for Slurm jobs.")] = None,
-    walltime: Annotated[str, typer.Option(help="Of a Slurm job.")] = "04:00:00",
+    workers: WorkersOption = None,
+    slurm: SlurmOption = False,
+    scheduler: SchedulerOption = None,
+    cores: CoresOption = None,
+    memory: MemoryOption = "32GB",
+    gpus: GpusOption = 0,
+    queue: QueueOption = None,
+    walltime: WalltimeOption = "04:00:00",
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:

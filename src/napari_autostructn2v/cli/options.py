@@ -97,6 +97,30 @@ SecondOption = Annotated[
     ),
 ]
 
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Divide the work among so many processes, or Slurm jobs with --slurm."),
+]
+
+SlurmOption = Annotated[bool, typer.Option("--slurm", help="Start the workers as jobs of a Slurm cluster.")]
+
+SchedulerOption = Annotated[
+    str | None, typer.Option(help="Use the workers of this Dask scheduler, such as tcp://node:8786.")
+]
+
+CoresOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads of a worker. Default: a fair share of this machine; with --slurm 8."),
+]
+
+MemoryOption = Annotated[str, typer.Option(help="Of a Slurm job.")]
+
+GpusOption = Annotated[int, typer.Option(min=0, help="Of a Slurm job.")]
+
+QueueOption = Annotated[str | None, typer.Option(help="Partition for Slurm jobs.")]
+
+WalltimeOption = Annotated[str, typer.Option(help="Of a Slurm job.")]
+
 OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
 
 

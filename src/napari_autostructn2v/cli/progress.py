@@ -152,7 +152,7 @@ class _Bars:
                 say(f"{name} is left out: {reason}")
             case Waiting(reason=reason) if reason != self._waiting:
                 self._waiting = reason
-                say(f"{reason} Goes on by itself; Ctrl-C ends it.")
+                say(f"{reason} The run waits, and goes on by itself; Ctrl-C ends it.")
             case Notice(message=message):
                 say(message)
 
