@@ -13,7 +13,7 @@ from napari_autostructn2v.cli.models import apply, export
 from napari_autostructn2v.cli.noise import analyze, config, info, score
 from napari_autostructn2v.cli.progress import ExitCode, console
 from napari_autostructn2v.cli.runs import demo, resume, run
-from napari_autostructn2v.cli.series import batch
+from napari_autostructn2v.cli.series import batch, watch
 from napari_autostructn2v.error_report import log_and_explain
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, batch, analyze, score, apply, export, config, info, demo):
+for command in (run, resume, analyze, score, apply, batch, watch, export, config, info, demo):
     app.command()(command)
 
 

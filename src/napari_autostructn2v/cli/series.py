@@ -1,4 +1,4 @@
-"""Commands for many stacks: batch."""
+"""Commands for many stacks: batch, watch."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from napari_autostructn2v.cli.options import (
     settings_of,
 )
 from napari_autostructn2v.cli.progress import ExitCode, follow, say
+from napari_autostructn2v.config import Config
 
 
 def batch(
@@ -117,3 +118,39 @@ def batch(
     if failed:
         say(f"{failed} of {len(rows)} rows failed; the same command tries them again.")
         raise typer.Exit(ExitCode.FAILED)
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Folder into which stacks are written.")],
+    model: Annotated[Path, typer.Option(help="Model bundle (.zip) to apply.")],
+    out: Annotated[Path, typer.Option(help="Folder for the denoised stacks.")],
+    recovery: RecoveryOption = None,
+    average: Annotated[
+        bool,
+        typer.Option("--average", help="Average over mirror images: a little better, several times slower."),
+    ] = False,
+    still: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds for which a file must not have grown. Default: 3."),
+    ] = None,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Denoise stacks as they are recorded: each once, in order, as soon as it is complete.
+
+    Goes on until Ctrl-C. The same command takes up what came meanwhile, and a stack at which it was stopped
+    or killed.
+    """
+    from napari_autostructn2v.series.watch import STILL_SECONDS, Watch
+    from napari_autostructn2v.series.watch import watch as watching
+
+    asked = Watch(
+        folder=folder,
+        model=model,
+        out=out,
+        recovery=Config().recovery if recovery is None else recovery,
+        average=average,
+        device=device,
+        still=STILL_SECONDS if still is None else still,
+    )
+    follow(watching(asked), quiet)
