@@ -127,6 +127,10 @@ def _measure(folder: WorkFolder, client: Any) -> Generator[Event, Any, None]:
             yield Notice("Measuring long-range patterns.")
             notch, _ = model.notch.among(find_notch(stack))
         folder.save_notch(notch)
+    if model.each_normalised and not folder.normalisation_file.exists():
+        yield Notice("Measuring the brightness of the stack.")
+        shown = stack if (notch := folder.notch()) is None else notched(stack, notch)
+        folder.save_normalisation(shown.normalisation)
     if task.recovery == 0 or folder.recovery_file.exists():
         return
     notch, chosen = folder.notch(), recovery_slices(stack)
@@ -162,12 +166,14 @@ def _work_on_whole(folder: WorkFolder) -> None:
 
 def _work_on_unit(part: tuple[WorkFolder, Box]) -> None:
     folder, box = part
-    folder.write(folder.result, box, denoise_unit(folder.task, box, folder.notch(), folder.recovery()))
+    made = denoise_unit(folder.task, box, folder.notch(), folder.recovery(), folder.normalisation())
+    folder.write(folder.result, box, made)
 
 
 def _work_on_sample(sample: tuple[WorkFolder, Box, int]) -> None:
     folder, place, z = sample
-    made = denoise_unit(folder.task, Box((z, z + 1), place.y, place.x), folder.notch(), None)
+    box = Box((z, z + 1), place.y, place.x)
+    made = denoise_unit(folder.task, box, folder.notch(), None, folder.normalisation())
     folder.write(folder.samples, place, made)
 
 

@@ -29,6 +29,7 @@ from napari_autostructn2v.io import check_stack_place
 from napari_autostructn2v.io.ome_zarr import create
 from napari_autostructn2v.noise.patterns import Notch, Offsets, Wave
 from napari_autostructn2v.noise.recovery import Recovery
+from napari_autostructn2v.scale import Normalisation
 
 
 @dataclass(frozen=True)
@@ -270,6 +271,33 @@ class WorkFolder:
             If it cannot be written.
         """
         _save(self.recovery_file, {} if recovery is None else _recovery_arrays(recovery))
+
+    @property
+    def normalisation_file(self) -> Path:
+        """Mean and standard deviation of it, for a model that wants each stack normalised by itself."""
+        return self.path / "normalisation.json"
+
+    def save_normalisation(self, normalisation: Normalisation) -> None:
+        """Keep the normalisation, for the workers.
+
+        Parameters
+        ----------
+        normalisation
+            Of the whole stack, without its notch.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
+        with write_atomically(self.normalisation_file, overwrite=True) as beside:
+            beside.write_text(json.dumps([normalisation.mean, normalisation.std]))
+
+    def normalisation(self) -> Normalisation | None:
+        """The normalisation; None if the model has one of its own."""
+        if not self.normalisation_file.exists():
+            return None
+        return Normalisation(*json.loads(self.normalisation_file.read_text()))
 
     def notch(self) -> Notch | None:
         """The patterns to take away; read once and kept."""
