@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from napari_autostructn2v import pipeline
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.disk.lock import hold_output
 from napari_autostructn2v.disk.waiting import retry_when_full
-from napari_autostructn2v.events import Event, StageStarted
+from napari_autostructn2v.events import Event, StackDone, StageStarted
 from napari_autostructn2v.figures.score import write_score
 from napari_autostructn2v.halves import denoise_halves
 from napari_autostructn2v.io import ImageFile, check_stack_place, write_stack
@@ -20,7 +21,9 @@ from napari_autostructn2v.io.slice_file import ScratchStack
 from napari_autostructn2v.judge import Score, refuse_other_shape, scoring
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.request import RunRequest
+from napari_autostructn2v.runs.result import Result
 from napari_autostructn2v.stack import as_stack
+from napari_autostructn2v.together import Together, run_together
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,7 @@ class Outcome:
         Where the scores were written.
     """
 
-    results: tuple[pipeline.Result, ...]
+    results: tuple[Result, ...]
     scores: tuple[Score, ...] = ()
     score_files: tuple[Path, ...] = ()
 
@@ -132,14 +135,60 @@ def run_to_file(
         return Outcome((result,), (score,), tuple(write_score(folder, score, overwrite=True)))
 
 
+def run_together_to_files(
+    requests: Sequence[RunRequest], *, device: str = "auto", overwrite: bool = False
+) -> Generator[Event, Any, Together]:
+    """Train on the files of several requests together, and denoise each into its output.
+
+    Parameters
+    ----------
+    requests
+        As for :func:`~napari_autostructn2v.together.run_together`, each with its source, an opened file, and
+        its output. Runs are kept in folders beside the outputs.
+    device
+        As for :func:`~napari_autostructn2v.pipeline.denoise`.
+    overwrite
+        Whether outputs that exist are replaced.
+
+    Yields
+    ------
+    Event
+        As :func:`~napari_autostructn2v.together.run_together`; ``StackDone`` for each file that is written.
+
+    Returns
+    -------
+    Together
+
+    Raises
+    ------
+    BusyError
+        If another process writes an output, or works in a folder.
+    AutoStructN2VError
+        As of :func:`~napari_autostructn2v.pipeline.run`.
+    """
+    places = [(request.source, request.output) for request in requests]
+    files = [(s, o) for s, o in places if isinstance(s, ImageFile) and o is not None]
+    folders = [RunFolder.beside(output).path for _, output in files]
+    with ExitStack() as held:
+        for _, output in files:
+            held.enter_context(hold_output(output))
+        made = yield from run_together(
+            [image.array for image, _ in files], requests, device=device, folders=folders
+        )
+        for (image, output), folder, result in zip(files, folders, made.results, strict=True):
+            yield from _write(result, folder, output, image, overwrite)
+            yield StackDone(image.name, output)
+    return made
+
+
 def write_result(
-    events: Generator[Event, Any, pipeline.Result],
+    events: Generator[Event, Any, Result],
     folder: Path,
     output: Path,
     image: ImageFile,
     *,
     overwrite: bool,
-) -> Generator[Event, Any, pipeline.Result]:
+) -> Generator[Event, Any, Result]:
     """Take a run to its end, write its result, and clear away what earlier attempts have left.
 
     Parameters
@@ -171,6 +220,13 @@ def write_result(
         Of the run; ``FileError`` if the result cannot be written.
     """
     result = yield from events
+    yield from _write(result, folder, output, image, overwrite)
+    return result
+
+
+def _write(
+    result: Result, folder: Path, output: Path, image: ImageFile, overwrite: bool
+) -> Generator[Event, Any, None]:
     write = partial(
         write_stack,
         output,
@@ -181,7 +237,6 @@ def write_result(
     )
     yield from retry_when_full(write, output.parent)
     _forget_earlier(folder)
-    return result
 
 
 def _average_of_halves(

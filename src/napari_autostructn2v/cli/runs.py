@@ -33,7 +33,7 @@ from napari_autostructn2v.cli.options import (
     settings_of,
 )
 from napari_autostructn2v.cli.progress import follow, say
-from napari_autostructn2v.config import Config
+from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,8 +41,18 @@ if TYPE_CHECKING:
 
 
 def run(
-    input: Annotated[Path, typer.Argument(help="MRC, TIFF, OME-Zarr, DM4, EMD, SER, or a folder of slices.")],
-    output: Annotated[Path, typer.Argument(help="Where to write the denoised stack; the suffix says how.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT OUTPUT | INPUT... --out FOLDER",
+            help="The stack (MRC, TIFF, OME-Zarr, DM4, EMD, SER, or a folder of slices), and where to write "
+            "what is made of it; the suffix says how. With --out every name is an input: of several stacks "
+            "of one noise one network is made.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results of one stack, or of several together.")
+    ] = None,
     mode: ModeOption = "2d",
     preset: PresetOption = "balanced",
     kernel: KernelOption = None,
@@ -91,6 +101,15 @@ def run(
     settings = settings_of(
         preset, config, assignments, notch=notch, find_kernel=find_kernel, recovery=recovery
     )
+    if out is not None and len(files) > 1:
+        if second is not None or average or run_dir is not None:
+            raise typer.BadParameter("--second, --average and --run-dir are of one stack alone.")
+        _run_together(
+            files, out, mode, settings, kernel, background, train_on, leave_out, mostly_blank, device, seed,
+            overwrite, quiet,
+        )  # fmt: skip
+        return
+    input, output = _one_stack(files, out)
     image = read_stack(input)
     other = None if second is None else read_stack(second)
     refuse_own_input(output, input)
@@ -128,6 +147,77 @@ def run(
         if not quiet:
             _say_what_was_written(output, outcome)
         distributed.broadcast(None)
+
+
+def _one_stack(files: list[Path], out: Path | None) -> tuple[Path, Path]:
+    """The input and the output that were given."""
+    from napari_autostructn2v.apply import result_paths
+    from napari_autostructn2v.disk.atomic import make_folder
+    from napari_autostructn2v.io.image import stack_name
+
+    if out is not None:
+        return files[0], result_paths([(stack_name(files[0]), files[0])], make_folder(out), "")[0]
+    if len(files) != 2:
+        raise typer.BadParameter(
+            "Give INPUT and OUTPUT, or inputs alone and with --out the folder for their results."
+        )
+    return files[0], files[1]
+
+
+def _run_together(
+    inputs: list[Path],
+    out: Path,
+    mode: Mode,
+    config: Config,
+    kernel: Path | None,
+    background: str | None,
+    train_on: str | None,
+    leave_out: list[str] | None,
+    mostly_blank: bool,
+    device: str,
+    seed: int,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Train on several stacks together, and write the result of each."""
+    from napari_autostructn2v.apply import result_paths
+    from napari_autostructn2v.disk.atomic import make_folder
+    from napari_autostructn2v.io import read_stack
+    from napari_autostructn2v.io.left_out import LeftOut
+    from napari_autostructn2v.kernel import load_kernel
+    from napari_autostructn2v.learning import distributed
+    from napari_autostructn2v.runs.request import RunRequest
+    from napari_autostructn2v.to_file import check_recordings, run_together_to_files
+
+    with distributed.process_group():
+        if distributed.world_size() > 1:
+            raise ConfigError("torchrun trains on one stack. Train on several with one process.")
+    images = [read_stack(path) for path in inputs]
+    outputs = result_paths([(image.name, image.path) for image in images], make_folder(out), "")
+    for image, output in zip(images, outputs, strict=True):
+        for other in images:
+            refuse_own_input(output, other.path)
+        check_recordings(output, mode, image, None, overwrite=overwrite)
+    if not quiet:
+        say(*(notice for image in images for notice in image.notices))
+    requests = [
+        RunRequest(
+            mode=mode,
+            config=config,
+            kernel=None if kernel is None else load_kernel(kernel),
+            region=region_of(background, image.array.shape),
+            left_out=LeftOut.from_texts(leave_out or ()).of(image.array.shape),
+            box=None if train_on is None else Box.from_text(train_on, image.array.shape, STACK_FORM),
+            mostly_blank=mostly_blank,
+            seed=seed,
+            source=image,
+            output=output,
+        )
+        for image, output in zip(images, outputs, strict=True)
+    ]
+    made = follow(run_together_to_files(requests, device=device, overwrite=overwrite), quiet)
+    if not quiet:
+        say(*(stack.sentence for stack in made.agreement.stacks), *made.agreement.sentences[:1])
 
 
 def resume(

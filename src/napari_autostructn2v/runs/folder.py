@@ -283,7 +283,7 @@ class RunFolder:
         try:
             text = self._record.read_text()
             Record.model_validate_json(text)
-            content: dict[str, Any] = json.loads(text)
+            content: dict[str, Any] = {"together": []} | json.loads(text)
         except OSError as error:
             raise RunFolderError(f"{self.path} is no run folder: run.json cannot be read.") from error
         except ValueError as error:

@@ -59,6 +59,8 @@ class RunRequest:
         Whether a person has said that most of the stack is to be left out.
     source
         Where the stack came from; None if that is not known.
+    together
+        Fingerprints of all stacks that are trained on together, this one among them; empty if it is alone.
     output
         Where the result is to go, for who finishes the run from its folder alone; None if that was not said.
     """
@@ -73,6 +75,7 @@ class RunRequest:
     mostly_blank: bool = False
     source: Origin | None = None
     output: Path | None = None
+    together: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -91,6 +94,7 @@ class RunRequest:
             "kernel": None if self.kernel is None else self.kernel.astype(int).tolist(),
             "box": None if self.box is None else [list(s) for s in (self.box.z, self.box.y, self.box.x)],
             "config": self.config.model_dump(),
+            "together": list(self.together),
         }
 
     @classmethod
@@ -119,5 +123,6 @@ class RunRequest:
             left_out=left_out,
             box=None if record.box is None else Box(*record.box),
             seed=record.seed,
+            together=tuple(record.together),
             output=None if record.output is None else Path(record.output),
         )

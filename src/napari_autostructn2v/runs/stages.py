@@ -203,7 +203,7 @@ def _within(stack: Stack, box: Box) -> Stack:
 
 
 def train_stage(
-    stack: Stack,
+    stack: Stack | list[Stack],
     stage: TrainingStage,
     spec: StageSpec,
     *,
@@ -218,7 +218,7 @@ def train_stage(
     Parameters
     ----------
     stack
-        The input of the run.
+        The input of the run; those of all that are trained on together.
     stage
         Where in the folder it is kept.
     spec
