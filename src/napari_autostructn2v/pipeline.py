@@ -46,6 +46,7 @@ def denoise(
     box: Box | None = ...,
     device: str = ...,
     seed: int = ...,
+    start_from: Model | None = ...,
 ) -> Together: ...
 
 
@@ -62,6 +63,7 @@ def denoise(
     box: Box | None = ...,
     device: str = ...,
     seed: int = ...,
+    start_from: Model | None = ...,
 ) -> Result: ...
 
 
@@ -77,6 +79,7 @@ def denoise(
     box: Box | None = None,
     device: str = "auto",
     seed: int = 0,
+    start_from: Model | None = None,
 ) -> Result | Together:
     """Remove random and structured noise from a stack, with no clean data.
 
@@ -106,6 +109,9 @@ def denoise(
         ``"auto"`` takes a GPU when there is one; otherwise a PyTorch device name.
     seed
         The same seed gives the same result on the same processor.
+    start_from
+        Model of the same noise whose weights the training goes on from, in a quarter of the steps of the
+        preset. The noise is analysed anew.
 
     Returns
     -------
@@ -127,14 +133,24 @@ def denoise(
     UserWarning
         If 2.5D has fewer than 20 slices to learn from, or parts of the stack were never measured.
     """
-    config = config or Config.from_preset(preset)
+    if config is None:
+        config = Config.from_preset(preset)
+        config = config if start_from is None else config.going_on_from(start_from.config)
 
     def warn(event: Event) -> None:
         if isinstance(event, Notice):
             warnings.warn(event.message, UserWarning, stacklevel=4)
 
     request = RunRequest(
-        mode, config, kernel=kernel, region=region, left_out=left_out, box=box, seed=seed, mostly_blank=True
+        mode,
+        config,
+        kernel=kernel,
+        region=region,
+        left_out=left_out,
+        box=box,
+        seed=seed,
+        mostly_blank=True,
+        start=start_from,
     )
     if isinstance(stack, (list, tuple)):
         return finish(run_together(stack, [request] * len(stack), device=device), warn)

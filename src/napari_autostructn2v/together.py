@@ -147,7 +147,8 @@ def _both_stages(members: Sequence[_Member], device: str) -> Generator[Event, An
     agreement = agree(analyses, [member.name for member in members])
     if first.kernel is not None:
         agreement = replace(agreement, kernel=first.kernel, expect_gain=True)
-    yield from map(Notice, agreement.sentences)
+    if any(stack.differs for stack in agreement.stacks):
+        yield from map(Notice, agreement.sentences)
     analyses = [_with_common_kernel(each, agreement.kernel, first) for each in analyses]
     denoised = yield from _denoised(members, "stage1", outputs)
     for member, analysis in zip(members, analyses, strict=True):
@@ -188,6 +189,7 @@ def _stage(
         seed=lead.request.seed,
         folder=lead.folder,  # which keeps what all share while it is under way
         name=", ".join(member.name for member in members),
+        start=lead.request.start,
     )
     outputs = []
     for member in members:

@@ -14,6 +14,7 @@ from napari_autostructn2v.cli.options import (
     LeaveOutOption,
     MemoryOption,
     OverwriteOption,
+    ProgressOption,
     QueueOption,
     QuietOption,
     RecoveryOption,
@@ -47,6 +48,7 @@ def apply(
     queue: QueueOption = None,
     walltime: WalltimeOption = "04:00:00",
     overwrite: OverwriteOption = False,
+    progress: ProgressOption = "bars",
     quiet: QuietOption = False,
 ) -> None:
     """Denoise stacks with a trained model, in the formats they came in.
@@ -91,13 +93,13 @@ def apply(
         for source, target in zip(inputs, targets, strict=True)
     ]
     if shared is None:
-        follow(denoise_each(tasks), quiet)
+        follow(denoise_each(tasks), quiet, lines=progress == "json")
         return
     with shared.client() as client:
         if len(tasks) == 1:
-            follow(denoise_divided(tasks[0], client), quiet, label=inputs[0].name)
+            follow(denoise_divided(tasks[0], client), quiet, label=inputs[0].name, lines=progress == "json")
         else:
-            follow(denoise_many(tasks, client), quiet, label=f"{len(tasks)} stacks")
+            follow(denoise_many(tasks, client), quiet, label=f"{len(tasks)} stacks", lines=progress == "json")
     if not quiet:
         say(*(f"Written: {target}" for target in targets))
 

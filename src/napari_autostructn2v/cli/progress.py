@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from napari_autostructn2v.cli.event_lines import EventLines
 from napari_autostructn2v.events import (
     Event,
     Notice,
@@ -54,7 +55,9 @@ def say(*lines: str) -> None:
         console.print(*lines, sep="\n", soft_wrap=True)
 
 
-def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") -> Result:
+def follow(
+    events: Generator[Event, Any, Result], quiet: bool, label: str = "", *, lines: bool = False
+) -> Result:
     """Run a stream of events to its end under progress bars; Ctrl-C closes it, so that it can be resumed.
 
     Parameters
@@ -65,6 +68,8 @@ def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") 
         Show no progress.
     label
         What is said of the slices until the stream names a stage.
+    lines
+        Write a line of JSON for each event instead of showing bars.
 
     Returns
     -------
@@ -83,10 +88,10 @@ def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") 
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
         console=console,
-        disable=quiet,
+        disable=quiet or lines,
     )
     with interruptible() as interrupted, progress:
-        bars = _Bars(progress, label)
+        shown = EventLines() if lines else _Bars(progress, label)
         while True:
             if interrupted:
                 events.close()
@@ -94,7 +99,7 @@ def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") 
                 say("Stopped. The same command goes on from here.")
                 raise typer.Exit(ExitCode.INTERRUPTED)
             try:
-                bars.show(next(events))
+                shown.show(next(events))
             except StopIteration as end:
                 result: Result = end.value
                 return result

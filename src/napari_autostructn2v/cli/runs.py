@@ -23,11 +23,13 @@ from napari_autostructn2v.cli.options import (
     NotchOption,
     OverwriteOption,
     PresetOption,
+    ProgressOption,
     QuietOption,
     RecoveryOption,
     SecondOption,
     SeedOption,
     SetOption,
+    StartOption,
     refuse_own_input,
     region_of,
     settings_of,
@@ -37,6 +39,7 @@ from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import ConfigError
 
 if TYPE_CHECKING:
+    from napari_autostructn2v.learning.model import Model
     from napari_autostructn2v.to_file import Outcome
 
 
@@ -60,6 +63,7 @@ def run(
     find_kernel: FindKernelOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
+    start_from: StartOption = None,
     background: BackgroundOption = None,
     train_on: BoxOption = None,
     leave_out: LeaveOutOption = None,
@@ -81,6 +85,7 @@ def run(
         typer.Option(help="Folder of the run, which can be resumed. Default: OUTPUT's name + _run."),
     ] = None,
     overwrite: OverwriteOption = False,
+    progress: ProgressOption = "bars",
     quiet: QuietOption = False,
 ) -> None:
     """Denoise a stack: Stage 1, noise analysis, Stage 2.
@@ -92,21 +97,23 @@ def run(
     from napari_autostructn2v.io.left_out import LeftOut
     from napari_autostructn2v.kernel import load_kernel
     from napari_autostructn2v.learning import distributed
+    from napari_autostructn2v.learning.model import load_model
     from napari_autostructn2v.learning.training import train_along
     from napari_autostructn2v.runs.folder import RunFolder
     from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.stack import as_stack
     from napari_autostructn2v.to_file import check_recordings, run_to_file
 
+    start = None if start_from is None else load_model(start_from)
     settings = settings_of(
-        preset, config, assignments, notch=notch, find_kernel=find_kernel, recovery=recovery
+        preset, config, assignments, notch=notch, find_kernel=find_kernel, recovery=recovery, start=start
     )
     if out is not None and len(files) > 1:
         if second is not None or average or run_dir is not None:
             raise typer.BadParameter("--second, --average and --run-dir are of one stack alone.")
         _run_together(
-            files, out, mode, settings, kernel, background, train_on, leave_out, mostly_blank, device, seed,
-            overwrite, quiet,
+            files, out, mode, settings, start, kernel, background, train_on, leave_out, mostly_blank, device,
+            seed, overwrite, progress == "json", quiet,
         )  # fmt: skip
         return
     input, output = _one_stack(files, out)
@@ -130,6 +137,7 @@ def run(
         request = RunRequest(
             mode=mode,
             config=settings,
+            start=start,
             kernel=None if kernel is None else load_kernel(kernel),
             region=region_of(background, image.array.shape),
             left_out=left_out,
@@ -143,7 +151,7 @@ def run(
         events = run_to_file(
             request, folder, second=other, average=average, device=device, overwrite=overwrite
         )
-        outcome = follow(events, quiet)
+        outcome = follow(events, quiet, lines=progress == "json")
         if not quiet:
             _say_what_was_written(output, outcome)
         distributed.broadcast(None)
@@ -169,6 +177,7 @@ def _run_together(
     out: Path,
     mode: Mode,
     config: Config,
+    start: Model | None,
     kernel: Path | None,
     background: str | None,
     train_on: str | None,
@@ -177,6 +186,7 @@ def _run_together(
     device: str,
     seed: int,
     overwrite: bool,
+    lines: bool,
     quiet: bool,
 ) -> None:
     """Train on several stacks together, and write the result of each."""
@@ -204,6 +214,7 @@ def _run_together(
         RunRequest(
             mode=mode,
             config=config,
+            start=start,
             kernel=None if kernel is None else load_kernel(kernel),
             region=region_of(background, image.array.shape),
             left_out=LeftOut.from_texts(leave_out or ()).of(image.array.shape),
@@ -215,7 +226,7 @@ def _run_together(
         )
         for image, output in zip(images, outputs, strict=True)
     ]
-    made = follow(run_together_to_files(requests, device=device, overwrite=overwrite), quiet)
+    made = follow(run_together_to_files(requests, device=device, overwrite=overwrite), quiet, lines=lines)
     if not quiet:
         say(*(stack.sentence for stack in made.agreement.stacks), *made.agreement.sentences[:1])
 
@@ -228,6 +239,7 @@ def resume(
     ] = None,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
+    progress: ProgressOption = "bars",
     quiet: QuietOption = False,
 ) -> None:
     """Finish a run that was stopped, killed or cut off by a power failure, from its folder alone.
@@ -254,7 +266,7 @@ def resume(
         events = write_result(
             pipeline.resume(folder, device=device), folder, target, image, overwrite=overwrite
         )
-        result = follow(events, quiet)
+        result = follow(events, quiet, lines=progress == "json")
     if not quiet:
         _say_what_was_written(target, Outcome((result,)))
 

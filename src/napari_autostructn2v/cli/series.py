@@ -17,6 +17,7 @@ from napari_autostructn2v.cli.options import (
     MostlyBlankOption,
     OverwriteOption,
     PresetOption,
+    ProgressOption,
     QueueOption,
     QuietOption,
     RecoveryOption,
@@ -75,6 +76,7 @@ def batch(
         typer.Option(help="Folder for the summary and for what is done. Default: LIST's name + _batch."),
     ] = None,
     overwrite: OverwriteOption = False,
+    progress: ProgressOption = "bars",
     quiet: QuietOption = False,
 ) -> None:
     """Train on each stack of a list and denoise it, or apply a model to each.
@@ -108,10 +110,11 @@ def batch(
         overwrite=overwrite,
     )
     if shared is None:
-        records = follow(work_through(asked), quiet)
+        records = follow(work_through(asked), quiet, lines=progress == "json")
     else:
         with shared.client() as client:
-            records = follow(work_through(asked.resolved(), client), quiet, label=f"{len(rows)} stacks")
+            events = work_through(asked.resolved(), client)
+            records = follow(events, quiet, f"{len(rows)} stacks", lines=progress == "json")
     failed = sum(record.state == "failed" for record in records)
     if not quiet:
         say(f"Written: {asked.folder / 'summary.csv'}, {asked.folder / 'summary.html'}")
@@ -134,6 +137,7 @@ def watch(
         typer.Option(min=0, help="Seconds for which a file must not have grown. Default: 3."),
     ] = None,
     device: DeviceOption = "auto",
+    progress: ProgressOption = "bars",
     quiet: QuietOption = False,
 ) -> None:
     """Denoise stacks as they are recorded: each once, in order, as soon as it is complete.
@@ -153,4 +157,4 @@ def watch(
         device=device,
         still=STILL_SECONDS if still is None else still,
     )
-    follow(watching(asked), quiet)
+    follow(watching(asked), quiet, lines=progress == "json")

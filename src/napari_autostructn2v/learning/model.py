@@ -66,6 +66,13 @@ class Model:
     provenance: dict[str, Any] = field(default_factory=dict)
     each_normalised: bool = False
 
+    def weights_digest(self) -> str:
+        """A fingerprint of the weights."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def normalisation_of(self, stack: Stack) -> Normalisation:
         """Mean and standard deviation by which a stack is normalised.
 
@@ -188,6 +195,37 @@ def load_model(path: str | Path) -> Model:
         provenance=description.provenance,
         each_normalised=description.each_normalised,
     )
+
+
+def check_start(model: Model, mode: Mode, config: TrainingConfig) -> None:
+    """Check that a training can go on from the weights of a model.
+
+    Parameters
+    ----------
+    model
+        Trained before.
+    mode
+        In which is trained now.
+    config
+        Of the training.
+
+    Raises
+    ------
+    ModelError
+        If its network is of another mode or size.
+    """
+    if model.mode != mode:
+        raise ModelError(
+            f"The model to start from is of {model.mode.upper()}, and this is {mode.upper()}. Choose the "
+            "other mode, or another model."
+        )
+    there, asked = model.config, config
+    if (there.features, there.depth) != (asked.features, asked.depth):
+        raise ModelError(
+            f"The model to start from has {there.features} features and depth {there.depth}, and the "
+            f"settings ask for {asked.features} and {asked.depth}. Leave these settings out, or choose "
+            "another model."
+        )
 
 
 def model_digest(path: Path) -> str:

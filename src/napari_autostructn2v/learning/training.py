@@ -35,7 +35,7 @@ from napari_autostructn2v.learning.device import (
     give_back_memory,
     mixed_precision,
 )
-from napari_autostructn2v.learning.model import Model
+from napari_autostructn2v.learning.model import Model, check_start
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.prediction import predict_plane
 from napari_autostructn2v.learning.training_data import Batch, TrainingData
@@ -75,6 +75,7 @@ def train(
     name: str = "",
     notch: NotchRule | None = None,
     box: Box | None = None,
+    start: Model | None = None,
 ) -> Generator[Event, int | None, Model]:
     """Train a network to predict hidden pixels of a stack from the visible ones.
 
@@ -105,6 +106,8 @@ def train(
         Long-range patterns to take away before anything else; the model does so to every stack.
     box
         Part of the stack to train on; all of it if None.
+    start
+        Whose weights are gone on from, in place of new ones. It may have another kernel.
 
     Yields
     ------
@@ -123,6 +126,8 @@ def train(
         If the stack cannot be denoised as it is.
     KernelError
         If the kernel is none.
+    ModelError
+        If the network to start from is of another mode or size.
     RunFolderError
         If the checkpoint belongs to another input or other settings.
     TrainingError
@@ -136,6 +141,8 @@ def train(
     stacks = [as_stack(each, mode, config.depth) for each in (stack if several else [stack])]
     if not stacks:
         raise StackError("There is no stack to train on. Give one, or several.")
+    if start is not None:
+        check_start(start, mode, config)
     if distributed.is_leader():
         distributed.broadcast(
             dict(kernel=kernel, config=config, seed=seed, checkpoint=checkpoint, notch=notch, box=box)
@@ -146,7 +153,7 @@ def train(
     if box is not None:
         stacks = [as_stack(each.cropped(box), mode, config.depth) for each in stacks]
     torch_device = choose_device(device)
-    job = TrainingJob(whole, tuple(stacks), kernel, config, seed % SEEDS, checkpoint, preview)
+    job = TrainingJob(whole, tuple(stacks), kernel, config, seed % SEEDS, checkpoint, preview, start)
     with freed_memory_kept(torch_device):
         try:
             failed = None
@@ -179,6 +186,7 @@ def train(
             "input": name,
             "input_shape": list(whole.input_shape),
             "stacks": len(stacks),
+            "started_from": None if start is None else start.provenance.get("input"),
             "trained_on": None if box is None else [box.z, box.y, box.x],
             "steps": steps,
             "best_step": 0 if best is None else best.step,
@@ -287,6 +295,8 @@ def _begun(job: TrainingJob, device: torch.device) -> TrainingState:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(job.seed)
         network = UNet(3 if job.kernel.ndim == 3 else 1, job.config.features, job.config.depth)
+    if job.start is not None:
+        network.load_state_dict(job.start.network.state_dict())
     network.to(device).channels_last()
     own_seed = (job.seed + SEED_STEP * distributed.rank()) % SEEDS
     generator = torch.Generator(device).manual_seed(own_seed)

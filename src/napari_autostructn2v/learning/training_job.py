@@ -13,6 +13,7 @@ import torch
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.events import Event
 from napari_autostructn2v.learning.joint_data import JointTrainingData
+from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.training_data import TrainingData
 from napari_autostructn2v.learning.training_state import Best
 from napari_autostructn2v.stack import Stack
@@ -38,6 +39,8 @@ class TrainingJob:
         File to save the state to and to go on from; None saves nothing.
     preview
         Slice that is looked at; None shows none.
+    start
+        Whose weights are gone on from; None for new ones.
     best
         The network to be kept so far, on the CPU.
     """
@@ -49,6 +52,7 @@ class TrainingJob:
     seed: int
     checkpoint: Path | None
     preview: int | None
+    start: Model | None = None
     best: Best | None = None
 
     @property
@@ -63,6 +67,7 @@ class TrainingJob:
             "kernel": self.kernel.astype(int).tolist(),
             "settings": self.config.model_dump(),
             "seed": self.seed,
+            **({} if self.start is None else {"start": self.start.weights_digest()}),
         }
 
     def data(self, device: torch.device) -> TrainingData:

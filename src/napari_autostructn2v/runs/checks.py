@@ -8,6 +8,7 @@ from typing import Any
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.learning.device import choose_device
+from napari_autostructn2v.learning.model import check_start
 from napari_autostructn2v.noise.tiles import check_region, choose_tiles
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.stack import Stack, as_stack
@@ -36,10 +37,15 @@ def checked(stack: Any, request: RunRequest, device: str) -> tuple[Stack, RunReq
         If the stack cannot be denoised as it is, or the region or what is left out does not suit it.
     KernelError
         If the kernel is none, or not one of the mode.
+    ModelError
+        If the model to start from is of another mode or size.
     DeviceError
         If the device is not there.
     """
     mode, config, box = request.mode, request.config, request.box
+    if request.start is not None:
+        for stage in (config.stage1, config.stage2):
+            check_start(request.start, mode, stage)
     levels = max(config.stage1.depth, config.stage2.depth)
     stack = as_stack(stack, mode, levels, left_out=request.left_out)
     choose_device(device)

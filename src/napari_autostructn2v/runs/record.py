@@ -34,6 +34,7 @@ class Record(BaseModel):
     box: Spans | None = None
     seed: int = 0
     together: list[str] = []
+    start: str | None = None
     started: str | None = None
     output: str | None = Field(None, pattern=_NO_NUL)
     skipped: bool = False

@@ -130,7 +130,7 @@ def run_stage(
     yield StageStarted(stage)
     model = yield from train_stage(
         stack, stage, spec, device=device, seed=request.seed, folder=folder, name=request.name,
-        preview=preview,
+        preview=preview, start=request.start,
     )  # fmt: skip
     return (
         yield from apply_stage(
@@ -212,6 +212,7 @@ def train_stage(
     folder: RunFolder | None = None,
     name: str = "",
     preview: int | None = None,
+    start: Model | None = None,
 ) -> Generator[Event, Any, Model]:
     """Train a stage, or go on with it, or take its model, by what there is of it in the folder.
 
@@ -229,6 +230,8 @@ def train_stage(
         Of the run, held by the caller; None keeps nothing.
     name, preview
         As for :func:`~napari_autostructn2v.learning.training.train`.
+    start
+        Whose weights are gone on from, if its network sees as many slices as that of the stage.
 
     Yields
     ------
@@ -248,6 +251,7 @@ def train_stage(
         stack, spec.kernel, spec.config, device=device, seed=seed, preview=preview,
         checkpoint=None if folder is None else folder.stage(stage).checkpoint,
         name=name, notch=spec.notch, box=spec.box,
+        start=start if start is not None and start.kernel.ndim == spec.kernel.ndim else None,
     )  # fmt: skip
     if folder is None:
         return (yield from events)
