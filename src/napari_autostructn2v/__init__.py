@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from napari_autostructn2v.learning.prediction import predict
     from napari_autostructn2v.learning.training import train
     from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
-    from napari_autostructn2v.pipeline import Result, denoise
+    from napari_autostructn2v.pipeline import denoise
+    from napari_autostructn2v.runs.result import Result
+    from napari_autostructn2v.together import Together
 
 _HOMES = {
     "AnalysisConfig": "config",
@@ -27,8 +29,9 @@ _HOMES = {
     "Config": "config",
     "Model": "learning.model",
     "NoiseAnalysis": "noise.analysis",
-    "Result": "pipeline",
+    "Result": "runs.result",
     "Score": "judge",
+    "Together": "together",
     "TrainingConfig": "config",
     "analyze": "noise.analysis",
     "denoise": "pipeline",
@@ -46,6 +49,7 @@ __all__ = [
     "NoiseAnalysis",
     "Result",
     "Score",
+    "Together",
     "TrainingConfig",
     "__version__",
     "analyze",

@@ -27,6 +27,9 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 MIN_TILE, MAX_TILE = 15, 511
 """Sides in pixels that the tiles of an analysis, and so its spectra, may have."""
 
+GOING_ON = 4
+"""A training that goes on from a model of the same noise needs one step for so many from nothing."""
+
 SHARED_LICENSE = "CC-BY-4.0"
 """SPDX identifier of what a model is shared under, if nothing else is said."""
 
@@ -149,6 +152,22 @@ class Config(_Settings):
         else:
             raise ConfigError(f"There is no preset {preset!r}. Choose one of {', '.join(PRESETS)}.")
         return cls(stage1=training, stage2=training)
+
+    def going_on_from(self, training: TrainingConfig) -> Config:
+        """The same for networks of another size that are trained already: a quarter of the steps does.
+
+        Parameters
+        ----------
+        training
+            How the model was trained whose weights are gone on from.
+        """
+        size = {"features": training.features, "depth": training.depth}
+        return self.with_values(
+            {
+                name: size | {"steps": max(1, stage.steps // GOING_ON)}
+                for name, stage in (("stage1", self.stage1), ("stage2", self.stage2))
+            }
+        )
 
     @classmethod
     def from_json(cls, source: str | Path) -> Config:

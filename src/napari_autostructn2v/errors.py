@@ -69,6 +69,10 @@ class RunFolderError(AutoStructN2VError, ValueError):
     """The run folder belongs to another input or other settings, or is damaged."""
 
 
+class WorkListError(AutoStructN2VError, ValueError):
+    """A list of stacks names what is not there, or what cannot be done."""
+
+
 class MissingLibraryError(AutoStructN2VError, ImportError):
     """A library that only some people need is not installed."""
 

@@ -93,6 +93,31 @@ class SliceDone:
 
 
 @dataclass(frozen=True)
+class StackStarted:
+    """Of several stacks the next one begins; ``total`` is None where nobody knows how many will come."""
+
+    name: str
+    number: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class StackDone:
+    """Of several stacks one is done: its result is whole, at ``path``."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class StackFailed:
+    """Of several stacks one cannot be done, for a reason in words; the others go on."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know, in a sentence."""
 
@@ -122,6 +147,9 @@ Event = (
     | CheckpointWritten
     | SliceSeen
     | SliceDone
+    | StackStarted
+    | StackDone
+    | StackFailed
     | Notice
     | Waiting
 )

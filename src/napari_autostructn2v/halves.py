@@ -25,6 +25,7 @@ from napari_autostructn2v.io.slice_file import ScratchStack
 from napari_autostructn2v.judge import Score, refuse_other_shape, scoring
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.runs.request import RunRequest
+from napari_autostructn2v.runs.result import Result
 from napari_autostructn2v.stack import as_stack
 
 
@@ -40,7 +41,7 @@ class Halves:
         Of what was made of each, judged by the other.
     """
 
-    runs: tuple[pipeline.Result, pipeline.Result]
+    runs: tuple[Result, Result]
     scores: tuple[Score, Score]
 
 
@@ -80,7 +81,7 @@ def denoise_halves(
     """
     images = (first, second)
     refuse_other_shape("second recording", second.array, first.array)
-    runs: list[pipeline.Result] = []
+    runs: list[Result] = []
     for number, (image, folder) in enumerate(zip(images, folders, strict=True), start=1):
         yield Notice(f"Recording {number} of 2: {image.name}")
         each = replace(request, source=image, output=request.output if number == 1 else None)

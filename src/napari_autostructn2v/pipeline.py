@@ -4,60 +4,67 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, Mode, Preset
 from napari_autostructn2v.disk.waiting import retry_when_full
-from napari_autostructn2v.errors import StackError
+from napari_autostructn2v.errors import RunFolderError
 from napari_autostructn2v.events import Event, Notice, StageStarted, finish
-from napari_autostructn2v.kernel import Edits, validate_kernel
-from napari_autostructn2v.learning.device import choose_device
+from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.prediction import predict
-from napari_autostructn2v.noise.analysis import NoiseAnalysis
 from napari_autostructn2v.noise.detail import bring_back
-from napari_autostructn2v.noise.tiles import check_region, choose_tiles
+from napari_autostructn2v.runs.checks import checked
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
+from napari_autostructn2v.runs.result import Result
 from napari_autostructn2v.runs.stage_folder import TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.runs.stages import examine_noise, first_stage, look_through, run_stage
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.survey import few_slices_notice
+from napari_autostructn2v.together import Together, run_together
 
 
-@dataclass(eq=False, repr=False)
-class Result:
-    """What a run makes of a stack.
+@overload
+def denoise(
+    stack: list[Any] | tuple[Any, ...],
+    *,
+    mode: Mode = ...,
+    preset: Preset = ...,
+    kernel: np.ndarray | None = ...,
+    config: Config | None = ...,
+    region: np.ndarray | None = ...,
+    left_out: np.ndarray | None = ...,
+    box: Box | None = ...,
+    device: str = ...,
+    seed: int = ...,
+    start_from: Model | None = ...,
+) -> Together: ...
 
-    Attributes
-    ----------
-    denoised
-        Shape and value scale of the input, with its detail brought back: float32, or float64 where float32
-        does not hold its values. Of a run in a folder, a memory map of the file there. The same as
-        ``stage1`` where Stage 2 was not needed.
-    stage1
-        After Noise2Void alone, likewise.
-    analysis
-        What was found in the noise, with the kernel that was used.
-    model
-        Of the last stage that ran.
-    """
 
-    denoised: np.ndarray
-    stage1: np.ndarray
-    analysis: NoiseAnalysis
-    model: Model
-
-    def __repr__(self) -> str:
-        return f"<Result of shape {self.denoised.shape}: {self.analysis.verdict.summary}>"
+@overload
+def denoise(
+    stack: Any,
+    *,
+    mode: Mode = ...,
+    preset: Preset = ...,
+    kernel: np.ndarray | None = ...,
+    config: Config | None = ...,
+    region: np.ndarray | None = ...,
+    left_out: np.ndarray | None = ...,
+    box: Box | None = ...,
+    device: str = ...,
+    seed: int = ...,
+    start_from: Model | None = ...,
+) -> Result: ...
 
 
 def denoise(
@@ -72,13 +79,16 @@ def denoise(
     box: Box | None = None,
     device: str = "auto",
     seed: int = 0,
-) -> Result:
+    start_from: Model | None = None,
+) -> Result | Together:
     """Remove random and structured noise from a stack, with no clean data.
 
     Parameters
     ----------
     stack
-        Shape (Z, Y, X) or (Y, X), any integer or float type; NumPy, memory map, Dask or Zarr.
+        Shape (Z, Y, X) or (Y, X), any integer or float type; NumPy, memory map, Dask or Zarr. Or a list of
+        several of one noise, of any sizes: one network is trained on all, each normalised by itself, and one
+        kernel is found that suits them.
     mode
         ``"2d"`` slice by slice, or ``"2.5d"``, which predicts a slice from its neighbours too.
     preset
@@ -99,6 +109,15 @@ def denoise(
         ``"auto"`` takes a GPU when there is one; otherwise a PyTorch device name.
     seed
         The same seed gives the same result on the same processor.
+    start_from
+        Model of the same noise whose weights the training goes on from, in a quarter of the steps of the
+        preset. The noise is analysed anew.
+
+    Returns
+    -------
+    Result
+        Of one stack; of several :class:`~napari_autostructn2v.together.Together`, which holds the result of
+        each and says whether their noise is of one kind.
 
     Raises
     ------
@@ -114,17 +133,28 @@ def denoise(
     UserWarning
         If 2.5D has fewer than 20 slices to learn from, or parts of the stack were never measured.
     """
-    config = config or Config.from_preset(preset)
+    if config is None:
+        config = Config.from_preset(preset)
+        config = config if start_from is None else config.going_on_from(start_from.config)
 
     def warn(event: Event) -> None:
         if isinstance(event, Notice):
             warnings.warn(event.message, UserWarning, stacklevel=4)
 
     request = RunRequest(
-        mode, config, kernel=kernel, region=region, left_out=left_out, box=box, seed=seed, mostly_blank=True
+        mode,
+        config,
+        kernel=kernel,
+        region=region,
+        left_out=left_out,
+        box=box,
+        seed=seed,
+        mostly_blank=True,
+        start=start_from,
     )
-    events = run(stack, request, device=device)
-    return finish(events, warn)
+    if isinstance(stack, (list, tuple)):
+        return finish(run_together(stack, [request] * len(stack), device=device), warn)
+    return finish(run(stack, request, device=device), warn)
 
 
 def denoise_with(
@@ -210,24 +240,8 @@ def run(
     BusyError
         If another process works in the folder.
     """
-    mode, config, box = request.mode, request.config, request.box
-    levels = max(config.stage1.depth, config.stage2.depth)
-    stack = as_stack(stack, mode, levels, left_out=request.left_out)
-    choose_device(device)  # all that can be refused is refused before anything is written
-    if request.kernel is not None:
-        request = replace(request, kernel=validate_kernel(request.kernel, mode))
-    if request.region is not None:
-        request = replace(request, region=check_region(request.region, stack))
-        # said now if it is too small, not after Stage 1
-        choose_tiles(stack, None, config.analysis, request.region)
-    if box is not None:
-        if box != box.within(stack.shape):
-            raise StackError(
-                f"The part to train on reaches beyond the stack, which has {stack.shape[0]} slices of "
-                f"{stack.shape[1]} × {stack.shape[2]} pixels. Choose a part of it."
-            )
-        as_stack(stack.cropped(box), mode, levels)
-    if (notice := few_slices_notice(stack, mode)) is not None:
+    stack, request = checked(stack, request, device)
+    if (notice := few_slices_notice(stack, request.mode)) is not None:
         yield Notice(notice)
     yield from look_through(stack, request)
     if folder is None:
@@ -266,6 +280,11 @@ def resume(folder: Path, *, device: str = "auto") -> Generator[Event, Any, Resul
     run_folder = RunFolder(folder)
     request = replace(run_folder.read_request(), source=run_folder.read_input(), mostly_blank=True)
     assert request.source is not None
+    if request.together and not run_folder.stage("stage1").model.exists():
+        raise RunFolderError(
+            f"The run in {folder} is one of {len(request.together)} that are trained together. Give the same "
+            "run command again: it goes on from there."
+        )
     return (yield from run(request.source.array, request, device=device, folder=folder))
 
 

@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 import zarr
 
-from napari_autostructn2v.apply.tasks import Task, denoise_unit, denoise_whole, divide
+from napari_autostructn2v.apply.tasks import Task, denoise_unit, divide
+from napari_autostructn2v.apply.whole import begin_all, denoise_whole
 from napari_autostructn2v.apply.work_folder import WorkFolder
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.errors import ClusterError
-from napari_autostructn2v.events import Event, Notice, SliceDone
+from napari_autostructn2v.events import Event, Notice, SliceDone, finish
 from napari_autostructn2v.noise.notch import find_notch
 from napari_autostructn2v.noise.patterns import notched
 from napari_autostructn2v.noise.recovery import find_recovery, recovery_slices
@@ -63,11 +64,9 @@ def denoise_many(tasks: Sequence[Task], client: Any) -> Generator[Event, Any, li
         As of :func:`~napari_autostructn2v.apply.denoise_to_file`; the other stacks can be gone on with.
     """
     folders = [WorkFolder(task.as_seen()) for task in tasks]
-    missing = [folder for folder in folders if not folder.open()]
-    if before := len(folders) - len(missing):
-        yield Notice(f"{before} of {len(folders)} stacks were done before.")
+    missing = yield from begin_all(folders)
     slices = [folder.task.open()[1].shape[0] for folder in missing]
-    yield from _each(client, _work_on_whole, missing, slices)
+    yield from by_workers(client, _work_on_whole, missing, slices)
     for folder in folders:
         folder.delete()
     return [task.target for task in tasks]
@@ -101,7 +100,8 @@ def denoise_divided(task: Task, client: Any) -> Generator[Event, Any, Path]:
     """
     task = task.as_seen()
     folder = WorkFolder(task)
-    if not folder.open():
+    if not folder.check():
+        folder.begin()
         yield from _measure(folder, client)
         folder.make_result()
         _, stack, _ = task.open()
@@ -109,7 +109,7 @@ def denoise_divided(task: Task, client: Any) -> Generator[Event, Any, Path]:
         missing = folder.missing(folder.result, boxes)
         if before := len(boxes) - len(missing):
             yield Notice(f"{before} of {len(boxes)} parts were done before.")
-        yield from _each(
+        yield from by_workers(
             client, _work_on_unit, [(folder, box) for box in missing], [_depth(b) for b in missing]
         )
         folder.put_into_place()
@@ -127,6 +127,10 @@ def _measure(folder: WorkFolder, client: Any) -> Generator[Event, Any, None]:
             yield Notice("Measuring long-range patterns.")
             notch, _ = model.notch.among(find_notch(stack))
         folder.save_notch(notch)
+    if model.each_normalised and not folder.normalisation_file.exists():
+        yield Notice("Measuring the brightness of the stack.")
+        shown = stack if (notch := folder.notch()) is None else notched(stack, notch)
+        folder.save_normalisation(shown.normalisation)
     if task.recovery == 0 or folder.recovery_file.exists():
         return
     notch, chosen = folder.notch(), recovery_slices(stack)
@@ -138,7 +142,7 @@ def _measure(folder: WorkFolder, client: Any) -> Generator[Event, Any, None]:
         for box in divide((1, *stack.shape[1:]), whole_slices=notch is not None)
     ]
     work = [(folder, box, chosen[box.z[0]]) for box in folder.missing(folder.samples, boxes)]
-    yield from _each(client, _work_on_sample, work, [1] * len(work))
+    yield from by_workers(client, _work_on_sample, work, [1] * len(work))
     yield Notice("Measuring the detail.")
     if notch is not None:
         stack = notched(stack, notch)
@@ -157,25 +161,48 @@ def _depth(box: Box) -> int:
 
 def _work_on_whole(folder: WorkFolder) -> None:
     if not folder.is_done:  # else another worker has died right after it
-        denoise_whole(folder.task)
-    folder.mark_done()
+        finish(denoise_whole(folder))
 
 
 def _work_on_unit(part: tuple[WorkFolder, Box]) -> None:
     folder, box = part
-    folder.write(folder.result, box, denoise_unit(folder.task, box, folder.notch(), folder.recovery()))
+    made = denoise_unit(folder.task, box, folder.notch(), folder.recovery(), folder.normalisation())
+    folder.write(folder.result, box, made)
 
 
 def _work_on_sample(sample: tuple[WorkFolder, Box, int]) -> None:
     folder, place, z = sample
-    made = denoise_unit(folder.task, Box((z, z + 1), place.y, place.x), folder.notch(), None)
+    box = Box((z, z + 1), place.y, place.x)
+    made = denoise_unit(folder.task, box, folder.notch(), None, folder.normalisation())
     folder.write(folder.samples, place, made)
 
 
-def _each(
+def by_workers(
     client: Any, work: Callable[[Item], None], items: Iterable[Item], slices: Sequence[int]
 ) -> Generator[SliceDone, Any, None]:
-    """Have each item worked on, whoever is free; closing it takes back what is not done."""
+    """Have each item worked on, whoever is free; closing it takes back what is not done.
+
+    Parameters
+    ----------
+    client
+        As for :func:`denoise_many`.
+    work
+        Does one item; it may be done twice.
+    items
+        What is to be done.
+    slices
+        How much each item counts in what is said of the progress.
+
+    Yields
+    ------
+    SliceDone
+        Every second, and whenever an item is done.
+
+    Raises
+    ------
+    ClusterError
+        If several workers have died of one item.
+    """
     from distributed import KilledWorker, wait
 
     waiting = list(zip(items, slices, strict=True))[::-1]

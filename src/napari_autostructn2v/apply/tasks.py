@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_autostructn2v.apply import denoise_to_file
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.computed import DerivedArray
 from napari_autostructn2v.errors import FileError
-from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import ImageFile, file_state, read_stack
 from napari_autostructn2v.io.left_out import LeftOut
 from napari_autostructn2v.learning.device import choose_device, freed_memory_kept
@@ -29,6 +27,7 @@ from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import Inputs, denoise_images, network_on, network_tiles
 from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.recovery import SIDE, Recovery
+from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.tiling import Field, Tile, bounding, intersection, relative_to
 
@@ -185,7 +184,13 @@ def unit_depth(shape: tuple[int, int, int]) -> int:
     return min(shape[0], max(1, min(MAX_UNIT_DEPTH, MAX_UNIT_VOXELS // (shape[1] * shape[2]))))
 
 
-def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery | None) -> np.ndarray:
+def denoise_unit(
+    task: Task,
+    box: Box,
+    notch: Notch | None,
+    recovery: Recovery | None,
+    normalisation: Normalisation | None = None,
+) -> np.ndarray:
     """A part of the result, (Z, Y, X), to the bit what denoising the whole stack gives there.
 
     Parameters
@@ -196,6 +201,8 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
         Which part: one of those of :func:`divide`, or some slices of it.
     notch, recovery
         Found in the whole stack; None if there are none.
+    normalisation
+        Of the whole stack, without its notch; None for that of the model.
 
     Raises
     ------
@@ -209,7 +216,7 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     _, given, model = task.open()
     stack = given if notch is None else notched(given, notch)
     scale = stack.scale
-    normalisation = model.normalisation.inner(scale)
+    normalised = (normalisation or model.normalisation).inner(scale)
     device = choose_device(task.device)
     network = network_on(device, model, average=task.average)
     whole = slice(0, stack.shape[1]), slice(0, stack.shape[2])
@@ -229,7 +236,7 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
     with freed_memory_kept(device):
         for i, (z, found) in enumerate(zip(range(*box.z), unmeasured, strict=True)):
             image = inputs(z)
-            plane = denoise_images(image[None], network, normalisation, device, parts=parts)[0]
+            plane = denoise_images(image[None], network, normalised, device, parts=parts)[0]
             values = given.restored(z, plane)
             made[i] = values[relative_to(box.field, seen)]
             if recovery is not None and (found is None or not found.whole_slice):
@@ -246,37 +253,6 @@ def denoise_unit(task: Task, box: Box, notch: Notch | None, recovery: Recovery |
                         np.float32(task.recovery) * values[relative_to(shared, tile.target)]
                     )
     return made
-
-
-def denoise_whole(task: Task) -> None:
-    """Denoise a stack into its file, in one go.
-
-    Parameters
-    ----------
-    task
-        The stack, the model and the file of the result.
-
-    Raises
-    ------
-    AutoStructN2VError
-        As of :meth:`Task.open` and :func:`~napari_autostructn2v.apply.denoise_to_file`.
-    """
-    if task.threads is not None:
-        torch.set_num_threads(task.threads)
-    image, stack, model = task.open()
-    finish(
-        denoise_to_file(
-            stack,
-            model,
-            task.target,
-            voxel_size=image.voxel_size,
-            heading=image.heading,
-            recovery=task.recovery,
-            average=task.average,
-            device=task.device,
-            overwrite=task.overwrite,
-        )
-    )
 
 
 def _touching(tiles: Iterable[Tile], field: Field) -> list[Tile]:

@@ -30,6 +30,7 @@ from napari_autostructn2v.io.ome_zarr import create
 from napari_autostructn2v.noise.curtains import Curtains
 from napari_autostructn2v.noise.patterns import Notch, Offsets, Wave
 from napari_autostructn2v.noise.recovery import Recovery
+from napari_autostructn2v.scale import Normalisation
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,10 @@ class WorkFolder:
         """Slices denoised to find the recovery by."""
         return self.path / "samples.zarr"
 
-    def open(self) -> bool:
-        """Make the folder, or check that what it holds is of this very task.
+    def check(self) -> bool:
+        """Check that the task can be done, and that what the folder holds is of this very task.
+
+        Nothing is written: of many tasks a bad one is found before the first is begun.
 
         Returns
         -------
@@ -74,18 +77,36 @@ class WorkFolder:
         FileError
             If the result was there before, or nothing can be written there.
         """
-        identity, record = self.task.identity(), self.path / "task.json"
-        if record.exists():
-            refuse_if_different(self.path, self._read(record), identity)
+        identity = self.task.identity()
+        if self._record.exists():
+            refuse_if_different(self.path, self._read(self._record), identity)
             if self.is_done:
                 return True
         _, stack, _ = self.task.open()
         check_stack_place(self.task.target, overwrite=self.task.overwrite, dtype=stack.scale.dtype)
-        if not record.exists():
-            make_folder(self.path)
-            with write_atomically(record, overwrite=True) as beside:
-                beside.write_text(json.dumps(identity, indent=1))
         return False
+
+    def begin(self) -> None:
+        """Make the folder, if it is not there.
+
+        Raises
+        ------
+        FileError
+            If it cannot be made.
+        """
+        if not self._record.exists():
+            make_folder(self.path)
+            with write_atomically(self._record, overwrite=True) as beside:
+                beside.write_text(json.dumps(self.task.identity(), indent=1))
+
+    @property
+    def _record(self) -> Path:
+        return self.path / "task.json"
+
+    @property
+    def predicted(self) -> Path:
+        """What the network has made of a stack that is denoised in one piece, as far as it came."""
+        return self.path / "predicted.tif"
 
     @staticmethod
     def _read(record: Path) -> dict[str, Any]:
@@ -251,6 +272,33 @@ class WorkFolder:
             If it cannot be written.
         """
         _save(self.recovery_file, {} if recovery is None else _recovery_arrays(recovery))
+
+    @property
+    def normalisation_file(self) -> Path:
+        """Mean and standard deviation of it, for a model that wants each stack normalised by itself."""
+        return self.path / "normalisation.json"
+
+    def save_normalisation(self, normalisation: Normalisation) -> None:
+        """Keep the normalisation, for the workers.
+
+        Parameters
+        ----------
+        normalisation
+            Of the whole stack, without its notch.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
+        with write_atomically(self.normalisation_file, overwrite=True) as beside:
+            beside.write_text(json.dumps([normalisation.mean, normalisation.std]))
+
+    def normalisation(self) -> Normalisation | None:
+        """The normalisation; None if the model has one of its own."""
+        if not self.normalisation_file.exists():
+            return None
+        return Normalisation(*json.loads(self.normalisation_file.read_text()))
 
     def notch(self) -> Notch | None:
         """The patterns to take away; read once and kept."""

@@ -14,6 +14,7 @@ from napari_autostructn2v.cli.models import apply, export
 from napari_autostructn2v.cli.noise import analyze, config, info, score
 from napari_autostructn2v.cli.progress import ExitCode, console
 from napari_autostructn2v.cli.runs import demo, resume, run
+from napari_autostructn2v.cli.series import batch, watch
 from napari_autostructn2v.error_report import log_and_explain
 
 app = typer.Typer(
@@ -21,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, analyze, score, apply, export, config, info, demo, doctor):
+for command in (run, resume, analyze, score, apply, batch, watch, export, config, info, demo, doctor):
     app.command()(command)
 
 

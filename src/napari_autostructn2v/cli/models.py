@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from napari_autostructn2v.cli.options import (
+    CoresOption,
     DeviceOption,
+    GpusOption,
     LeaveOutOption,
+    MemoryOption,
     OverwriteOption,
+    ProgressOption,
+    QueueOption,
     QuietOption,
     RecoveryOption,
+    SchedulerOption,
+    SlurmOption,
+    WalltimeOption,
+    WorkersOption,
     refuse_own_input,
 )
 from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.config import SHARED_LICENSE, Config
-
-if TYPE_CHECKING:
-    from napari_autostructn2v.apply.cluster import Workers
-    from napari_autostructn2v.io.left_out import LeftOut
 
 
 def apply(
@@ -34,125 +39,69 @@ def apply(
         typer.Option("--average", help="Average over mirror images: a little better, several times slower."),
     ] = False,
     device: DeviceOption = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Divide the work among so many processes, or Slurm jobs with --slurm."),
-    ] = None,
-    slurm: Annotated[
-        bool, typer.Option("--slurm", help="Start the workers as jobs of a Slurm cluster.")
-    ] = False,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Use the workers of this Dask scheduler, such as tcp://node:8786.")
-    ] = None,
-    cores: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Threads of a worker. Default: a fair share of this machine; with --slurm 8."
-        ),
-    ] = None,
-    memory: Annotated[str, typer.Option(help="Of a Slurm job.")] = "32GB",
-    gpus: Annotated[int, typer.Option(min=0, help="Of a Slurm job.")] = 0,
-    queue: Annotated[str | None, typer.Option(help="Partition for Slurm jobs.")] = None,
-    walltime: Annotated[str, typer.Option(help="Of a Slurm job.")] = "04:00:00",
+    workers: WorkersOption = None,
+    slurm: SlurmOption = False,
+    scheduler: SchedulerOption = None,
+    cores: CoresOption = None,
+    memory: MemoryOption = "32GB",
+    gpus: GpusOption = 0,
+    queue: QueueOption = None,
+    walltime: WalltimeOption = "04:00:00",
     overwrite: OverwriteOption = False,
+    progress: ProgressOption = "bars",
     quiet: QuietOption = False,
 ) -> None:
     """Denoise stacks with a trained model, in the formats they came in.
 
     With --workers, --slurm or --scheduler many processes share the work: of several stacks each takes one at
     a time; a single stack is divided, and its result is OME-Zarr. After Ctrl-C or a crash the same command
-    goes on where it stopped.
+    goes on where it stopped, in one process with the next slice.
     """
-    import torch
-
-    from napari_autostructn2v.apply import denoise_to_file, result_paths
+    from napari_autostructn2v.apply import result_paths
     from napari_autostructn2v.apply.cluster import SlurmJob, Workers
+    from napari_autostructn2v.apply.distributed import denoise_divided, denoise_many
+    from napari_autostructn2v.apply.tasks import Task
+    from napari_autostructn2v.apply.whole import denoise_each
     from napari_autostructn2v.disk.atomic import make_folder
-    from napari_autostructn2v.io import check_stack_place, read_stack
+    from napari_autostructn2v.io import read_stack
     from napari_autostructn2v.io.left_out import LeftOut
-    from napari_autostructn2v.learning.model import load_model
-    from napari_autostructn2v.stack import as_stack
 
-    recovery = Config().recovery if recovery is None else recovery
     job = SlurmJob(queue, walltime, cores or SlurmJob.cores, memory, gpus) if slurm else None
     shared = Workers.asked_for(workers, job, scheduler, cores)
-    trained = load_model(model)
     folder = make_folder(out)
-    images = [read_stack(path) for path in inputs]  # lazily: a bad one is found before the first is done
+    images = [read_stack(path) for path in inputs]
     targets = result_paths([(image.name, image.path) for image in images], folder, "")
     if shared is not None and len(images) == 1:
         targets = [folder / f"{images[0].name}.zarr"]
-    left_out = LeftOut.from_texts(leave_out or ())
-    stacks = [
-        as_stack(image.array, trained.mode, trained.config.depth, left_out=left_out.of(image.array.shape))
-        for image in images
-    ]
-    for image, stack, target in zip(images, stacks, targets, strict=True):
+    for image, target in zip(images, targets, strict=True):
         refuse_own_input(target, image.path)
-        if shared is None:  # else what is there may be of the work that goes on
-            check_stack_place(target, overwrite=overwrite, dtype=stack.scale.dtype)
     if not quiet:
         say(*(notice for image in images for notice in image.notices))
-    if shared is not None:
-        _apply_shared(shared, model, inputs, targets, recovery, left_out, average, device, overwrite, quiet)
-        return
-    if cores is not None:
-        torch.set_num_threads(cores)
-    for image, stack, target in zip(images, stacks, targets, strict=True):
-        events = denoise_to_file(
-            stack,
-            trained,
-            target,
-            voxel_size=image.voxel_size,
-            heading=image.heading,
-            recovery=recovery,
-            average=average,
-            device=device,
-            overwrite=overwrite,
-        )
-        follow(events, quiet, label=image.name)
-        if not quiet:
-            say(f"Written: {target}")
-
-
-def _apply_shared(
-    workers: Workers,
-    model: Path,
-    inputs: list[Path],
-    targets: list[Path],
-    recovery: float,
-    left_out: LeftOut,
-    average: bool,
-    device: str,
-    overwrite: bool,
-    quiet: bool,
-) -> None:
-    from napari_autostructn2v.apply.distributed import denoise_divided, denoise_many
-    from napari_autostructn2v.apply.tasks import Task
-
     # workers may have been started in another folder
     tasks = [
         Task(
             model.resolve(),
             source.resolve(),
             target.resolve(),
-            recovery,
-            left_out,
+            Config().recovery if recovery is None else recovery,
+            LeftOut.from_texts(leave_out or ()),
             average,
             device,
-            workers.threads,
+            cores if shared is None else shared.threads,
             overwrite,
         )
         for source, target in zip(inputs, targets, strict=True)
     ]
-    with workers.client() as client:
+    if shared is None:
+        follow(denoise_each(tasks), quiet, lines=progress == "json")
+        return
+    with shared.client() as client:
         if len(tasks) == 1:
-            follow(denoise_divided(tasks[0], client), quiet, label=inputs[0].name)
+            follow(denoise_divided(tasks[0], client), quiet, label=inputs[0].name, lines=progress == "json")
         else:
-            follow(denoise_many(tasks, client), quiet, label=f"{len(tasks)} stacks")
+            follow(denoise_many(tasks, client), quiet, label=f"{len(tasks)} stacks", lines=progress == "json")
     if not quiet:
-        for target in targets:
-            say(f"Written: {target}")
+        say(*(f"Written: {target}" for target in targets))
 
 
 def export(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,8 @@ from napari_autostructn2v.errors import FileError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from napari_autostructn2v.learning.model import Model
 
 
 ModeOption = Annotated[Mode, typer.Option(help="2d: slice by slice; 2.5d: with both neighbouring slices.")]
@@ -28,6 +30,11 @@ KernelOption = Annotated[
 ]
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only errors.")]
+
+ProgressOption = Annotated[
+    Literal["bars", "json"],
+    typer.Option(help="bars for people; json: a line for each event on standard output, for programs."),
+]
 
 NotchOption = Annotated[
     NotchChoice | None,
@@ -97,7 +104,40 @@ SecondOption = Annotated[
     ),
 ]
 
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Divide the work among so many processes, or Slurm jobs with --slurm."),
+]
+
+SlurmOption = Annotated[bool, typer.Option("--slurm", help="Start the workers as jobs of a Slurm cluster.")]
+
+SchedulerOption = Annotated[
+    str | None, typer.Option(help="Use the workers of this Dask scheduler, such as tcp://node:8786.")
+]
+
+CoresOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads of a worker. Default: a fair share of this machine; with --slurm 8."),
+]
+
+MemoryOption = Annotated[str, typer.Option(help="Of a Slurm job.")]
+
+GpusOption = Annotated[int, typer.Option(min=0, help="Of a Slurm job.")]
+
+QueueOption = Annotated[str | None, typer.Option(help="Partition for Slurm jobs.")]
+
+WalltimeOption = Annotated[str, typer.Option(help="Of a Slurm job.")]
+
 OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
+
+
+StartOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Model bundle (.zip) of the same noise whose weights the training goes on from, in a quarter of "
+        "the steps. The noise is analysed anew."
+    ),
+]
 
 
 def settings_of(
@@ -108,6 +148,7 @@ def settings_of(
     notch: NotchChoice | None = None,
     find_kernel: bool | None = None,
     recovery: float | None = None,
+    start: Model | None = None,
 ) -> Config:
     """The settings that the options say: those of the preset, over them the file's, then single ones.
 
@@ -117,6 +158,8 @@ def settings_of(
         Of ``--preset``, ``--config`` and ``--set``.
     notch, find_kernel, recovery
         Of the options of these names; None if they are not given.
+    start
+        Model of ``--start-from``: its network's size, and fewer steps, are in place of the preset's.
 
     Raises
     ------
@@ -128,6 +171,8 @@ def settings_of(
     from napari_autostructn2v.settings_file import read_settings, with_assignments
 
     config = Config.from_preset(preset)
+    if start is not None:
+        config = config.going_on_from(start.config)
     if file is not None:
         config = read_settings(file, config)
     config = with_assignments(config, assignments or ())

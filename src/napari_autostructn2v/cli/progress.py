@@ -13,11 +13,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from napari_autostructn2v.cli.event_lines import EventLines
 from napari_autostructn2v.events import (
     Event,
     Notice,
     SliceDone,
     SliceSeen,
+    StackDone,
+    StackFailed,
+    StackStarted,
     StageStarted,
     Step,
     TrainingStarted,
@@ -51,7 +55,9 @@ def say(*lines: str) -> None:
         console.print(*lines, sep="\n", soft_wrap=True)
 
 
-def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") -> Result:
+def follow(
+    events: Generator[Event, Any, Result], quiet: bool, label: str = "", *, lines: bool = False
+) -> Result:
     """Run a stream of events to its end under progress bars; Ctrl-C closes it, so that it can be resumed.
 
     Parameters
@@ -62,6 +68,8 @@ def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") 
         Show no progress.
     label
         What is said of the slices until the stream names a stage.
+    lines
+        Write a line of JSON for each event instead of showing bars.
 
     Returns
     -------
@@ -80,10 +88,10 @@ def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") 
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
         console=console,
-        disable=quiet,
+        disable=quiet or lines,
     )
     with interruptible() as interrupted, progress:
-        bars = _Bars(progress, label)
+        shown = EventLines() if lines else _Bars(progress, label)
         while True:
             if interrupted:
                 events.close()
@@ -91,7 +99,7 @@ def follow(events: Generator[Event, Any, Result], quiet: bool, label: str = "") 
                 say("Stopped. The same command goes on from here.")
                 raise typer.Exit(ExitCode.INTERRUPTED)
             try:
-                bars.show(next(events))
+                shown.show(next(events))
             except StopIteration as end:
                 result: Result = end.value
                 return result
@@ -138,11 +146,26 @@ class _Bars:
                 if self._prediction is None:
                     self._prediction = self._progress.add_task(self._stage, total=total, note="")
                 self._progress.update(self._prediction, completed=done, total=total)
-            case Waiting(reason=reason) if not self._waiting:
+            case StackStarted(name=name, number=number, total=total):
+                self._begin_stack(name)
+                if not self._progress.disable:
+                    say(f"{number}: {name}" if total is None else f"{number} of {total}: {name}")
+            case StackDone(path=path):
+                if not self._progress.disable:
+                    say(f"Written: {path}")
+            case StackFailed(name=name, reason=reason):
+                say(f"{name} is left out: {reason}")
+            case Waiting(reason=reason) if reason != self._waiting:
                 self._waiting = reason
                 say(f"{reason} The run waits, and goes on by itself; Ctrl-C ends it.")
             case Notice(message=message):
                 say(message)
+
+    def _begin_stack(self, name: str) -> None:
+        """Take away the bars of the stack before: of forty stacks they would fill the screen."""
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._stage, self._training, self._prediction = name, None, None
 
 
 @contextmanager

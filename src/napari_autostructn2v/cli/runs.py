@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,30 +23,39 @@ from napari_autostructn2v.cli.options import (
     NotchOption,
     OverwriteOption,
     PresetOption,
+    ProgressOption,
     QuietOption,
     RecoveryOption,
     SecondOption,
     SeedOption,
     SetOption,
+    StartOption,
     refuse_own_input,
     region_of,
     settings_of,
 )
 from napari_autostructn2v.cli.progress import follow, say
-from napari_autostructn2v.config import Config
+from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import ConfigError
-from napari_autostructn2v.events import Event
 
 if TYPE_CHECKING:
-    from napari_autostructn2v import pipeline
-    from napari_autostructn2v.io import ImageFile
-    from napari_autostructn2v.judge import Score
-    from napari_autostructn2v.runs.request import RunRequest
+    from napari_autostructn2v.learning.model import Model
+    from napari_autostructn2v.to_file import Outcome
 
 
 def run(
-    input: Annotated[Path, typer.Argument(help="MRC, TIFF, OME-Zarr, DM4, EMD, SER, or a folder of slices.")],
-    output: Annotated[Path, typer.Argument(help="Where to write the denoised stack; the suffix says how.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT OUTPUT | INPUT... --out FOLDER",
+            help="The stack (MRC, TIFF, OME-Zarr, DM4, EMD, SER, or a folder of slices), and where to write "
+            "what is made of it; the suffix says how. With --out every name is an input: of several stacks "
+            "of one noise one network is made.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results of one stack, or of several together.")
+    ] = None,
     mode: ModeOption = "2d",
     preset: PresetOption = "balanced",
     kernel: KernelOption = None,
@@ -56,6 +63,7 @@ def run(
     find_kernel: FindKernelOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
+    start_from: StartOption = None,
     background: BackgroundOption = None,
     train_on: BoxOption = None,
     leave_out: LeaveOutOption = None,
@@ -77,6 +85,7 @@ def run(
         typer.Option(help="Folder of the run, which can be resumed. Default: OUTPUT's name + _run."),
     ] = None,
     overwrite: OverwriteOption = False,
+    progress: ProgressOption = "bars",
     quiet: QuietOption = False,
 ) -> None:
     """Denoise a stack: Stage 1, noise analysis, Stage 2.
@@ -84,31 +93,38 @@ def run(
     After Ctrl-C or a crash, the same command goes on where it stopped, and so does resume. Started
     by torchrun, the processes train together.
     """
-    from napari_autostructn2v import pipeline
-    from napari_autostructn2v.disk.lock import hold_output
-    from napari_autostructn2v.io import check_stack_place, read_stack
+    from napari_autostructn2v.io import read_stack
     from napari_autostructn2v.io.left_out import LeftOut
-    from napari_autostructn2v.judge import refuse_other_shape, scoring
     from napari_autostructn2v.kernel import load_kernel
     from napari_autostructn2v.learning import distributed
+    from napari_autostructn2v.learning.model import load_model
     from napari_autostructn2v.learning.training import train_along
     from napari_autostructn2v.runs.folder import RunFolder
     from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.stack import as_stack
+    from napari_autostructn2v.to_file import check_recordings, run_to_file
 
+    start = None if start_from is None else load_model(start_from)
     settings = settings_of(
-        preset, config, assignments, notch=notch, find_kernel=find_kernel, recovery=recovery
+        preset, config, assignments, notch=notch, find_kernel=find_kernel, recovery=recovery, start=start
     )
+    if out is not None and len(files) > 1:
+        if second is not None or average or run_dir is not None:
+            raise typer.BadParameter("--second, --average and --run-dir are of one stack alone.")
+        _run_together(
+            files, out, mode, settings, start, kernel, background, train_on, leave_out, mostly_blank, device,
+            seed, overwrite, progress == "json", quiet,
+        )  # fmt: skip
+        return
+    input, output = _one_stack(files, out)
     image = read_stack(input)
     other = None if second is None else read_stack(second)
-    check_stack_place(output, overwrite=overwrite, dtype=as_stack(image.array, mode).scale.dtype)
     refuse_own_input(output, input)
     if average and other is None:
         raise typer.BadParameter("--average needs a second recording. Give --second as well.")
-    if other is not None:
-        assert second is not None
+    if second is not None:
         refuse_own_input(output, second)
-        refuse_other_shape("second recording", other.array, image.array)
+    check_recordings(output, mode, image, other, overwrite=overwrite)
     if not quiet:
         say(*image.notices, *(other.notices if other is not None else ()))
     left_out = LeftOut.from_texts(leave_out or ()).of(image.array.shape)
@@ -118,34 +134,101 @@ def run(
         if not distributed.is_leader():
             train_along(as_stack(image.array, mode, left_out=left_out), device)
             return
+        request = RunRequest(
+            mode=mode,
+            config=settings,
+            start=start,
+            kernel=None if kernel is None else load_kernel(kernel),
+            region=region_of(background, image.array.shape),
+            left_out=left_out,
+            box=None if train_on is None else Box.from_text(train_on, image.array.shape, STACK_FORM),
+            mostly_blank=mostly_blank,
+            seed=seed,
+            source=image,
+            output=output,
+        )
         folder = run_dir or RunFolder.beside(output).path
-        with hold_output(output):
-            request = RunRequest(
-                mode=mode,
-                config=settings,
-                kernel=None if kernel is None else load_kernel(kernel),
-                region=region_of(background, image.array.shape),
-                left_out=left_out,
-                box=None if train_on is None else Box.from_text(train_on, image.array.shape, STACK_FORM),
-                mostly_blank=mostly_blank,
-                seed=seed,
-                source=image,
-                output=output,
-            )
-            if average and other is not None:
-                _finish_halves(request, image, other, folder, device, overwrite, quiet)
-            else:
-                events = pipeline.run(image.array, request, device=device, folder=folder)
-                result = _finish(events, folder, output, image, overwrite, quiet)
-                if other is not None:
-                    scores = scoring(
-                        result.denoised,
-                        as_stack(image.array, left_out=left_out),
-                        other.array,
-                        voxel_size=image.voxel_size,
-                    )
-                    _write_scores(folder, [follow(scores, quiet, "Judging by the other recording")], quiet)
+        events = run_to_file(
+            request, folder, second=other, average=average, device=device, overwrite=overwrite
+        )
+        outcome = follow(events, quiet, lines=progress == "json")
+        if not quiet:
+            _say_what_was_written(output, outcome)
         distributed.broadcast(None)
+
+
+def _one_stack(files: list[Path], out: Path | None) -> tuple[Path, Path]:
+    """The input and the output that were given."""
+    from napari_autostructn2v.apply import result_paths
+    from napari_autostructn2v.disk.atomic import make_folder
+    from napari_autostructn2v.io.image import stack_name
+
+    if out is not None:
+        return files[0], result_paths([(stack_name(files[0]), files[0])], make_folder(out), "")[0]
+    if len(files) != 2:
+        raise typer.BadParameter(
+            "Give INPUT and OUTPUT, or inputs alone and with --out the folder for their results."
+        )
+    return files[0], files[1]
+
+
+def _run_together(
+    inputs: list[Path],
+    out: Path,
+    mode: Mode,
+    config: Config,
+    start: Model | None,
+    kernel: Path | None,
+    background: str | None,
+    train_on: str | None,
+    leave_out: list[str] | None,
+    mostly_blank: bool,
+    device: str,
+    seed: int,
+    overwrite: bool,
+    lines: bool,
+    quiet: bool,
+) -> None:
+    """Train on several stacks together, and write the result of each."""
+    from napari_autostructn2v.apply import result_paths
+    from napari_autostructn2v.disk.atomic import make_folder
+    from napari_autostructn2v.io import read_stack
+    from napari_autostructn2v.io.left_out import LeftOut
+    from napari_autostructn2v.kernel import load_kernel
+    from napari_autostructn2v.learning import distributed
+    from napari_autostructn2v.runs.request import RunRequest
+    from napari_autostructn2v.to_file import check_recordings, run_together_to_files
+
+    with distributed.process_group():
+        if distributed.world_size() > 1:
+            raise ConfigError("torchrun trains on one stack. Train on several with one process.")
+    images = [read_stack(path) for path in inputs]
+    outputs = result_paths([(image.name, image.path) for image in images], make_folder(out), "")
+    for image, output in zip(images, outputs, strict=True):
+        for other in images:
+            refuse_own_input(output, other.path)
+        check_recordings(output, mode, image, None, overwrite=overwrite)
+    if not quiet:
+        say(*(notice for image in images for notice in image.notices))
+    requests = [
+        RunRequest(
+            mode=mode,
+            config=config,
+            start=start,
+            kernel=None if kernel is None else load_kernel(kernel),
+            region=region_of(background, image.array.shape),
+            left_out=LeftOut.from_texts(leave_out or ()).of(image.array.shape),
+            box=None if train_on is None else Box.from_text(train_on, image.array.shape, STACK_FORM),
+            mostly_blank=mostly_blank,
+            seed=seed,
+            source=image,
+            output=output,
+        )
+        for image, output in zip(images, outputs, strict=True)
+    ]
+    made = follow(run_together_to_files(requests, device=device, overwrite=overwrite), quiet, lines=lines)
+    if not quiet:
+        say(*(stack.sentence for stack in made.agreement.stacks), *made.agreement.sentences[:1])
 
 
 def resume(
@@ -156,6 +239,7 @@ def resume(
     ] = None,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
+    progress: ProgressOption = "bars",
     quiet: QuietOption = False,
 ) -> None:
     """Finish a run that was stopped, killed or cut off by a power failure, from its folder alone.
@@ -167,6 +251,7 @@ def resume(
     from napari_autostructn2v.io import check_stack_place
     from napari_autostructn2v.runs.folder import RunFolder
     from napari_autostructn2v.stack import as_stack
+    from napari_autostructn2v.to_file import Outcome, write_result
 
     run_folder = RunFolder(folder)
     target = output or run_folder.read_request().output
@@ -178,89 +263,28 @@ def resume(
     if not quiet:
         say(*image.notices)
     with hold_output(target):
-        events = pipeline.resume(folder, device=device)
-        _finish(events, folder, target, image, overwrite, quiet)
-
-
-def _finish(
-    events: Generator[Event, Any, pipeline.Result],
-    folder: Path,
-    output: Path,
-    image: ImageFile,
-    overwrite: bool,
-    quiet: bool,
-) -> pipeline.Result:
-    """Follow a run to its end, write its result, and clear away what earlier attempts have left."""
-    from napari_autostructn2v.disk.waiting import retry_when_full
-    from napari_autostructn2v.io import write_stack
-    from napari_autostructn2v.runs.folder import RunFolder
-
-    result = follow(events, quiet)
-    write = partial(
-        write_stack,
-        output,
-        result.denoised,
-        voxel_size=image.voxel_size,
-        heading=image.heading,
-        overwrite=overwrite,
-    )
-    follow(retry_when_full(write, output.parent), quiet)
-    run_folder = RunFolder(folder)
-    with run_folder.hold():
-        run_folder.forget_earlier()
-    if not quiet:
-        stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
-        say(result.analysis.verdict.summary, f"Written: {output}, denoised by {stages}.")
-    return result
-
-
-def _finish_halves(
-    request: RunRequest,
-    first: ImageFile,
-    second: ImageFile,
-    folder: Path,
-    device: str,
-    overwrite: bool,
-    quiet: bool,
-) -> None:
-    """Follow the runs of two recordings to their end, write the mean of their results and both scores."""
-    from napari_autostructn2v.disk.waiting import retry_when_full
-    from napari_autostructn2v.halves import denoise_halves
-    from napari_autostructn2v.io import write_stack
-    from napari_autostructn2v.io.slice_file import ScratchStack
-    from napari_autostructn2v.runs.folder import RunFolder
-    from napari_autostructn2v.stack import as_stack
-
-    output, folders = request.output, (folder, folder.with_name(f"{folder.name}_second"))
-    assert output is not None
-    stack = as_stack(first.array)
-    with ScratchStack(stack.input_shape, output, stack.scale.dtype) as mean:
-        halves = follow(denoise_halves(request, first, second, mean, folders=folders, device=device), quiet)
-        write = partial(
-            write_stack, output, mean, voxel_size=first.voxel_size, heading=first.heading, overwrite=overwrite
+        events = write_result(
+            pipeline.resume(folder, device=device), folder, target, image, overwrite=overwrite
         )
-        follow(retry_when_full(write, output.parent), quiet)
-    for each in folders:
-        with RunFolder(each).hold():
-            RunFolder(each).forget_earlier()
+        result = follow(events, quiet, lines=progress == "json")
     if not quiet:
-        say(*(run.analysis.verdict.summary for run in halves.runs), f"Written: {output}, the mean of both.")
-    _write_scores(folder, halves.scores, quiet)
+        _say_what_was_written(target, Outcome((result,)))
 
 
-def _write_scores(folder: Path, scores: Sequence[Score], quiet: bool) -> None:
-    """Write what the other recording says of each result into the run folder, and say it."""
-    from napari_autostructn2v.figures.score import write_score
-
-    for number, score in enumerate(scores, start=1):
-        name = "score" if len(scores) == 1 else f"score_{number}"
-        written = write_score(folder, score, overwrite=True, name=name)
-        if not quiet:
-            which = "" if len(scores) == 1 else f"Recording {number}: "
-            say(
-                *(which + sentence for sentence in score.sentences),
-                f"Written: {', '.join(map(str, written))}",
-            )
+def _say_what_was_written(output: Path, outcome: Outcome) -> None:
+    """The verdict, where the result is and how it came about, and what another recording says of it."""
+    say(*(result.analysis.verdict.summary for result in outcome.results))
+    if len(outcome.results) > 1:
+        say(f"Written: {output}, the mean of both.")
+    else:
+        (result,) = outcome.results
+        stages = "Stage 1 alone" if result.denoised is result.stage1 else "both stages"
+        say(f"Written: {output}, denoised by {stages}.")
+    for number, score in enumerate(outcome.scores, start=1):
+        which = "" if len(outcome.scores) == 1 else f"Recording {number}: "
+        say(*(which + sentence for sentence in score.sentences))
+    if outcome.score_files:
+        say(f"Written: {', '.join(map(str, outcome.score_files))}")
 
 
 def demo(

@@ -23,11 +23,12 @@ from napari_autostructn2v.errors import FileError, ModelError
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.noise.notch import NotchDescription, NotchRule
 from napari_autostructn2v.scale import Normalisation
+from napari_autostructn2v.stack import Stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v.learning.network import UNet
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAX_JSON_BYTES = 16 * 2**20
 MAX_WEIGHT_BYTES = 2 * 2**30
 MAX_PACKING = 32
@@ -50,7 +51,9 @@ class Model:
     config
         How it was trained.
     normalisation
-        Mean and standard deviation of the stack it was trained on.
+        Mean and standard deviation of the stack it was trained on; of the first of several.
+    each_normalised
+        Whether it was trained on several stacks, each normalised by itself: so is every stack it is given.
     provenance
         Versions, seed, name and shape of the input, scores: JSON-able values.
     """
@@ -61,6 +64,24 @@ class Model:
     config: TrainingConfig
     normalisation: Normalisation
     provenance: dict[str, Any] = field(default_factory=dict)
+    each_normalised: bool = False
+
+    def weights_digest(self) -> str:
+        """A fingerprint of the weights."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def normalisation_of(self, stack: Stack) -> Normalisation:
+        """Mean and standard deviation by which a stack is normalised.
+
+        Parameters
+        ----------
+        stack
+            That the network is shown, without its notch. All of it is read if it is normalised by itself.
+        """
+        return stack.normalisation if self.each_normalised else self.normalisation
 
     @property
     def mode(self) -> Mode:
@@ -91,21 +112,24 @@ class Model:
 
         description = _Description(
             format="autostructn2v-model",
-            version=FORMAT_VERSION,
+            version=FORMAT_VERSION if self.each_normalised else 2,
             kernel=self.kernel.astype(int).tolist(),
             notch=None if self.notch is None else NotchDescription.of(self.notch),
             config=self.config,
             mean=self.normalisation.mean,
             std=self.normalisation.std,
             provenance=self.provenance,
+            each_normalised=self.each_normalised,
         )
+        # programs before version 3 know nothing of it, and read all other models
+        left_out = None if self.each_normalised else {"each_normalised"}
         weights = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         path = Path(path)
         with (
             write_atomically(path, overwrite=overwrite) as beside,
             zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive,
         ):
-            archive.writestr("model.json", description.model_dump_json(indent=1))
+            archive.writestr("model.json", description.model_dump_json(indent=1, exclude=left_out))
             archive.writestr("weights.safetensors", save(weights))
         return path
 
@@ -121,6 +145,7 @@ class _Description(BaseModel):
     mean: float
     std: float = Field(gt=0)
     provenance: dict[str, Any]
+    each_normalised: bool = False
 
 
 def load_model(path: str | Path) -> Model:
@@ -168,7 +193,39 @@ def load_model(path: str | Path) -> Model:
         config=description.config,
         normalisation=Normalisation(description.mean, description.std),
         provenance=description.provenance,
+        each_normalised=description.each_normalised,
     )
+
+
+def check_start(model: Model, mode: Mode, config: TrainingConfig) -> None:
+    """Check that a training can go on from the weights of a model.
+
+    Parameters
+    ----------
+    model
+        Trained before.
+    mode
+        In which is trained now.
+    config
+        Of the training.
+
+    Raises
+    ------
+    ModelError
+        If its network is of another mode or size.
+    """
+    if model.mode != mode:
+        raise ModelError(
+            f"The model to start from is of {model.mode.upper()}, and this is {mode.upper()}. Choose the "
+            "other mode, or another model."
+        )
+    there, asked = model.config, config
+    if (there.features, there.depth) != (asked.features, asked.depth):
+        raise ModelError(
+            f"The model to start from has {there.features} features and depth {there.depth}, and the "
+            f"settings ask for {asked.features} and {asked.depth}. Leave these settings out, or choose "
+            "another model."
+        )
 
 
 def model_digest(path: Path) -> str:

@@ -105,7 +105,7 @@ def predict(
         return out
     shown = stack if model.notch is None else model.notch.apply(stack)
     torch_device = choose_device(device)
-    normalisation = model.normalisation.inner(stack.scale)
+    normalisation = model.normalisation_of(shown).inner(stack.scale)
     network = network_on(torch_device, model, average=average)
     depth, height, width = stack.shape
     at_once = (

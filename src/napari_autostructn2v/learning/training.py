@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from napari_autostructn2v._version import __version__
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Mode, TrainingConfig
 from napari_autostructn2v.disk.waiting import retry_when_full
+from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import (
     CheckpointWritten,
     Event,
@@ -35,10 +35,11 @@ from napari_autostructn2v.learning.device import (
     give_back_memory,
     mixed_precision,
 )
-from napari_autostructn2v.learning.model import Model
+from napari_autostructn2v.learning.model import Model, check_start
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.prediction import predict_plane
 from napari_autostructn2v.learning.training_data import Batch, TrainingData
+from napari_autostructn2v.learning.training_job import TrainingJob
 from napari_autostructn2v.learning.training_state import Best, TrainingState, has_exploded
 from napari_autostructn2v.learning.training_trouble import (
     card_failed,
@@ -47,7 +48,7 @@ from napari_autostructn2v.learning.training_trouble import (
     within_memory,
 )
 from napari_autostructn2v.noise.notch import NotchRule
-from napari_autostructn2v.stack import Stack, as_stack
+from napari_autostructn2v.stack import as_stack
 
 CHECKPOINT_SECONDS = 30.0
 
@@ -74,6 +75,7 @@ def train(
     name: str = "",
     notch: NotchRule | None = None,
     box: Box | None = None,
+    start: Model | None = None,
 ) -> Generator[Event, int | None, Model]:
     """Train a network to predict hidden pixels of a stack from the visible ones.
 
@@ -82,7 +84,8 @@ def train(
     Parameters
     ----------
     stack
-        Shape (Z, Y, X) or (Y, X), any array that can be sliced.
+        Shape (Z, Y, X) or (Y, X), any array that can be sliced; or a list of several, of any sizes, which are
+        trained on together: each is normalised by itself, and as many patches are drawn of each.
     kernel
         bool (K, K) or (3, K, K): what is hidden together with a pixel.
     config
@@ -103,6 +106,8 @@ def train(
         Long-range patterns to take away before anything else; the model does so to every stack.
     box
         Part of the stack to train on; all of it if None.
+    start
+        Whose weights are gone on from, in place of new ones. It may have another kernel.
 
     Yields
     ------
@@ -121,6 +126,8 @@ def train(
         If the stack cannot be denoised as it is.
     KernelError
         If the kernel is none.
+    ModelError
+        If the network to start from is of another mode or size.
     RunFolderError
         If the checkpoint belongs to another input or other settings.
     TrainingError
@@ -130,18 +137,23 @@ def train(
     """
     kernel = validate_kernel(kernel)
     mode: Mode = "2.5d" if kernel.ndim == 3 else "2d"
-    stack = as_stack(stack, mode, config.depth)
+    several = isinstance(stack, (list, tuple))
+    stacks = [as_stack(each, mode, config.depth) for each in (stack if several else [stack])]
+    if not stacks:
+        raise StackError("There is no stack to train on. Give one, or several.")
+    if start is not None:
+        check_start(start, mode, config)
     if distributed.is_leader():
         distributed.broadcast(
             dict(kernel=kernel, config=config, seed=seed, checkpoint=checkpoint, notch=notch, box=box)
         )
     if notch is not None:
-        stack = notch.apply(stack)
-    whole = stack
+        stacks = [notch.apply(each) for each in stacks]
+    whole = stacks[0]
     if box is not None:
-        stack = as_stack(stack.cropped(box), mode, config.depth)
+        stacks = [as_stack(each.cropped(box), mode, config.depth) for each in stacks]
     torch_device = choose_device(device)
-    job = TrainingJob(whole, stack, kernel, config, seed % SEEDS, checkpoint, preview)
+    job = TrainingJob(whole, tuple(stacks), kernel, config, seed % SEEDS, checkpoint, preview, start)
     with freed_memory_kept(torch_device):
         try:
             failed = None
@@ -163,7 +175,8 @@ def train(
         kernel=kernel,
         notch=notch,
         config=config,
-        normalisation=stack.normalisation,
+        normalisation=stacks[0].normalisation,
+        each_normalised=len(stacks) > 1,
         provenance={
             "napari_autostructn2v": __version__,
             "torch": torch.__version__,
@@ -172,6 +185,8 @@ def train(
             "seed": seed,
             "input": name,
             "input_shape": list(whole.input_shape),
+            "stacks": len(stacks),
+            "started_from": None if start is None else start.provenance.get("input"),
             "trained_on": None if box is None else [box.z, box.y, box.x],
             "steps": steps,
             "best_step": 0 if best is None else best.step,
@@ -199,63 +214,6 @@ def train_along(stack: Any, device: str = "auto") -> None:
         finish(train(stack, device=device, **order))
 
 
-@dataclass(eq=False)
-class TrainingJob:
-    """What is trained, and what of it is kept on the CPU in case the graphics card fails.
-
-    Attributes
-    ----------
-    whole
-        The stack.
-    stack
-        The part of it to train on.
-    kernel
-        bool (K, K) or (3, K, K): what is hidden together with a pixel.
-    config
-        Of the stage.
-    seed
-        Of weights and random numbers, 0 to 2**64 - 1.
-    checkpoint
-        File to save the state to and to go on from; None saves nothing.
-    preview
-        Slice that is looked at; None shows none.
-    best
-        The network to be kept so far, on the CPU.
-    """
-
-    whole: Stack
-    stack: Stack
-    kernel: np.ndarray
-    config: TrainingConfig
-    seed: int
-    checkpoint: Path | None
-    preview: int | None
-    best: Best | None = None
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What a checkpoint must be of, to be gone on from."""
-        normalisation = self.stack.normalisation
-        return {
-            "input": [list(self.stack.input_shape), normalisation.mean, normalisation.std],
-            "kernel": self.kernel.astype(int).tolist(),
-            "settings": self.config.model_dump(),
-            "seed": self.seed,
-        }
-
-    def show(self, event: Event) -> Generator[Event, int | None, None]:
-        """Yield an event; whoever watches may answer with the slice that is looked at.
-
-        Parameters
-        ----------
-        event
-            What has happened.
-        """
-        sent = yield event
-        if sent is not None:
-            self.preview = sent
-
-
 def _steps(
     job: TrainingJob, device: torch.device
 ) -> Generator[Event, int | None, tuple[UNet, Best | None, int]]:
@@ -264,7 +222,7 @@ def _steps(
     Returns the network, on the CPU, the best it was, and how many steps were made.
     """
     config, show = job.config, job.show
-    data = TrainingData(job.stack, job.kernel, config, device, job.seed)
+    data = job.data(device)
     state = _begun(job, device)
     yield from show(_started(state, device))
     if state.fit(free_memory(device)):
@@ -337,6 +295,8 @@ def _begun(job: TrainingJob, device: torch.device) -> TrainingState:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(job.seed)
         network = UNet(3 if job.kernel.ndim == 3 else 1, job.config.features, job.config.depth)
+    if job.start is not None:
+        network.load_state_dict(job.start.network.state_dict())
     network.to(device).channels_last()
     own_seed = (job.seed + SEED_STEP * distributed.rank()) % SEEDS
     generator = torch.Generator(device).manual_seed(own_seed)
@@ -361,7 +321,7 @@ def _preview(job: TrainingJob, state: TrainingState, device: torch.device) -> Pr
     """The slice that is looked at, as the network makes it now."""
     z = min(max(job.preview or 0, 0), job.whole.shape[0] - 1)
     denoised = predict_plane(
-        job.whole, z, state.network, job.kernel.ndim == 3, job.stack.normalisation, device
+        job.whole, z, state.network, job.kernel.ndim == 3, job.stacks[0].normalisation, device
     )
     return Preview(step=state.step, z=z, denoised=denoised)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -110,6 +110,10 @@ class TrainingData:
         Where the network computes.
     seed
         Of the held-out cells and of the blind spots in them.
+    patch
+        Side of a patch in pixels, where other stacks have room for no more; None for that of ``config``.
+    stacks
+        How many are trained on together: each may take its part of the memory, and of the validation patches.
 
     Attributes
     ----------
@@ -140,11 +144,18 @@ class TrainingData:
     """
 
     def __init__(
-        self, stack: Stack, kernel: np.ndarray, config: TrainingConfig, device: torch.device, seed: int
+        self,
+        stack: Stack,
+        kernel: np.ndarray,
+        config: TrainingConfig,
+        device: torch.device,
+        seed: int,
+        *,
+        patch: int | None = None,
+        stacks: int = 1,
     ) -> None:
         depth, height, width = stack.shape
-        multiple = 2**config.depth
-        self.patch = min(config.patch_size, min(height, width) // multiple * multiple)
+        self.patch = patch or patch_side([stack], config)
         self.batch = -(-config.batch_size // distributed.world_size())
         self.offsets = kernel_offsets(kernel)
         self.count = sites_per_patch(kernel, self.patch, config.masked_share, config.centre_share)
@@ -152,7 +163,7 @@ class TrainingData:
 
         # evenly spread slices where the stack is larger than the memory it may take
         per_slice = height * width * (3 if kernel.ndim == 3 else 1)
-        chosen = min(depth, max(1, MAX_TRAINING_VOXELS // per_slice))
+        chosen = min(depth, max(1, MAX_TRAINING_VOXELS // stacks // per_slice))
         centres = np.unique(np.linspace(0, depth - 1, chosen).round().astype(int))
         groups = [stack.neighbours(int(z)) if kernel.ndim == 3 else (int(z),) for z in centres]
         planes = sorted({z for group in groups for z in group})
@@ -174,21 +185,25 @@ class TrainingData:
         held = np.zeros(grid, dtype=bool)
         held.flat[cells] = True
         self.held = torch.from_numpy(held).to(device)
-        corners = np.stack(np.unravel_index(cells[: config.validation_patches], grid), axis=1)
+        asked = -(-config.validation_patches // stacks)
+        corners = np.stack(np.unravel_index(cells[:asked], grid), axis=1)
         self.validation = self._validation(torch.from_numpy(corners).to(device), seed)
 
-    def draw(self, generator: torch.Generator) -> Batch:
+    def draw(self, generator: torch.Generator, count: int | None = None) -> Batch:
         """A training batch: random patches, each through an allowed flip, with new random sites.
 
         Parameters
         ----------
         generator
             Of random numbers, on the device of the data.
+        count
+            How many patches; None for a whole batch.
         """
+        number = self.batch if count is None else count
 
         def below(limit: int) -> Tensor:
             device = self.slices.device
-            return torch.randint(0, limit, (self.batch,), generator=generator, device=device)
+            return torch.randint(0, limit, (number,), generator=generator, device=device)
 
         places = [self.groups.shape[0], *(size - self.patch + 1 for size in self.slices.shape[1:])]
         corners = torch.stack([below(count) for count in places], dim=1)
@@ -198,7 +213,7 @@ class TrainingData:
                 again = torch.stack([below(count) for count in places], dim=1)
                 corners = torch.where(middle[:, None], corners, again)
         flips = self.flips[below(len(self.flips))]
-        return self._batch(corners, flips, choose_sites(self.batch, self.count, self.patch, generator))
+        return self._batch(corners, flips, choose_sites(number, self.count, self.patch, generator))
 
     def hide(self, batch: Batch) -> Tensor:
         """What the network is shown of a batch, (B, C, H, W): all but the kernel laid on each blind spot.
@@ -280,6 +295,21 @@ class TrainingData:
             counts = self.measured[corners[:, 0, None], *(corners[:, 1:, None] + sites.mT).unbind(1)]
         batch = self._batch(corners, flips, sites)
         return batch._replace(counts=counts, total=counts.sum().clamp_min(1))
+
+
+def patch_side(stacks: Sequence[Stack], config: TrainingConfig) -> int:
+    """Side of the patches that all of some stacks have room for, in pixels.
+
+    Parameters
+    ----------
+    stacks
+        Of shape (Z, Y, X).
+    config
+        Of the stage: the side that is asked for, and how often the network halves the resolution.
+    """
+    multiple = 2**config.depth
+    smallest = min(min(stack.shape[1:]) for stack in stacks)
+    return min(config.patch_size, smallest // multiple * multiple)
 
 
 def _measured(stack: Stack, slices: list[int]) -> np.ndarray | None:

@@ -99,6 +99,11 @@ def export_model_zoo(
     check_zoo_library()
     about = About(name, authors, description, license, cite)
     check_words(name, authors)
+    if model.each_normalised:
+        raise ModelError(
+            "This model was trained on several stacks, each normalised by itself, which a package of the "
+            "Model Zoo cannot say. Export one that was trained on a single stack."
+        )
     scale = model.normalisation
     if not float32_holds(scale.mean, scale.std):
         raise ModelError(

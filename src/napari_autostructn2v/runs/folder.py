@@ -5,6 +5,7 @@
     run.json                          input with its fingerprint, settings, seed and versions
     input.tif                         the input itself, where it is in no file of its own
     config.toml                       the settings, to be given again with --config
+    start.zip                         model whose weights the training goes on from, if any
     left_out.tif                      pixels that were left out by hand, if any
     unmeasured.tif                    pixels that were never measured, if any: 1 blank, 2 replaced
     stage1/  checkpoint.safetensors   state of a training that is under way, and the one before
@@ -39,7 +40,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import tifffile
 from pydantic import TypeAdapter
 
 from napari_autostructn2v._version import __version__
@@ -51,16 +51,17 @@ from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import ImageFile, write_stack
 from napari_autostructn2v.io.image import stack_name
 from napari_autostructn2v.kernel import Edits
+from napari_autostructn2v.learning.model import load_model
 from napari_autostructn2v.runs.analysis_folder import AnalysisFolder
 from napari_autostructn2v.runs.input import file_facts, find_input, slices_digest
-from napari_autostructn2v.runs.masks import mask_digest, read_mask, write_mask
+from napari_autostructn2v.runs.masks import mask_digest, read_mask, write_mask, write_unmeasured
 from napari_autostructn2v.runs.record import RECORD, Record, write_json
 from napari_autostructn2v.runs.request import Origin, RunRequest
 from napari_autostructn2v.runs.stage_folder import StageFolder, TrainingStage
 from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.settings_file import as_toml
 from napari_autostructn2v.stack import Stack
-from napari_autostructn2v.survey import Survey, survey, unmeasured_labels
+from napari_autostructn2v.survey import Survey, survey
 
 PARTS = ("stage1", "analysis", "stage2")
 
@@ -143,22 +144,17 @@ class RunFolder:
         return self.path / "unmeasured.tif"
 
     @property
+    def _start(self) -> Path:
+        return self.path / "start.zip"
+
+    @property
     def _settings(self) -> Path:
         return self.path / "config.toml"
 
     @property
     def _written_before(self) -> tuple[Path, ...]:
         """What may be there, whole, when the record is not yet."""
-        return self.analysis.region, self._left_out, self._unmeasured, self._settings
-
-    def _write_unmeasured(self, stack: Stack) -> None:
-        """Keep what of the input was never measured: 1 where it is blank, 2 where it is replaced."""
-        slices = (unmeasured_labels(stack, z) for z in range(stack.shape[0]))
-        with write_atomically(self._unmeasured, overwrite=True) as beside:
-            tifffile.imwrite(
-                beside, slices, shape=stack.shape, dtype=np.uint8, photometric="minisblack",
-                compression="zlib",
-            )  # fmt: skip
+        return self.analysis.region, self._left_out, self._unmeasured, self._settings, self._start
 
     @property
     def _record(self) -> Path:
@@ -209,7 +205,7 @@ class RunFolder:
         write_mask(self._left_out, request.left_out)
         found = finish(survey(stack))  # of slices that were read before
         if found.pixels:
-            self._write_unmeasured(stack)
+            write_unmeasured(self._unmeasured, stack)
         # what follows is no part of what the run is: the input may be moved, the program be updated
         circumstances = {
             "input_dtype": str(stack.array.dtype),
@@ -222,6 +218,8 @@ class RunFolder:
             | {name: version(name) for name in ("numpy", "torch")},
         }
         self._write_settings(request.config)
+        if request.start is not None:
+            request.start.save(self._start, overwrite=True)
         write_json(self._record, {**image, **settings, **circumstances})
 
     def _write_settings(self, config: Config) -> None:
@@ -283,7 +281,7 @@ class RunFolder:
         try:
             text = self._record.read_text()
             Record.model_validate_json(text)
-            content: dict[str, Any] = json.loads(text)
+            content: dict[str, Any] = {"together": [], "start": None} | json.loads(text)
         except OSError as error:
             raise RunFolderError(f"{self.path} is no run folder: run.json cannot be read.") from error
         except ValueError as error:
@@ -302,7 +300,9 @@ class RunFolder:
         """
         record = Record.model_validate(self.read_record())
         try:
-            return RunRequest.from_record(record, read_mask(self.analysis.region), read_mask(self._left_out))
+            start = None if record.start is None else load_model(self._start)
+            masks = read_mask(self.analysis.region), read_mask(self._left_out)
+            return RunRequest.from_record(record, *masks, start)
         except ValueError as error:
             raise RunFolderError(f"{self._record} is damaged. Choose another run folder.") from error
 

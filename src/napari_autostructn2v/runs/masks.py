@@ -9,6 +9,8 @@ import numpy as np
 import tifffile
 
 from napari_autostructn2v.disk.atomic import make_folder, write_atomically
+from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.survey import unmeasured_labels
 
 
 def write_mask(file: Path, mask: np.ndarray | None) -> None:
@@ -59,3 +61,25 @@ def mask_digest(mask: np.ndarray | None) -> str | None:
         return None
     bits = np.packbits(np.asarray(mask, dtype=bool))
     return hashlib.sha256(str(mask.shape).encode() + bits.tobytes()).hexdigest()
+
+
+def write_unmeasured(path: Path, stack: Stack) -> None:
+    """Keep what of a stack was never measured: 1 where it is blank, 2 where it is replaced.
+
+    Parameters
+    ----------
+    path
+        Of the TIFF file.
+    stack
+        The input of a run.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written.
+    """
+    slices = (unmeasured_labels(stack, z) for z in range(stack.shape[0]))
+    with write_atomically(path, overwrite=True) as beside:
+        tifffile.imwrite(
+            beside, slices, shape=stack.shape, dtype=np.uint8, photometric="minisblack", compression="zlib"
+        )

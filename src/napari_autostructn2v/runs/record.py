@@ -33,6 +33,8 @@ class Record(BaseModel):
     kernel: list[Any] | None = None
     box: Spans | None = None
     seed: int = 0
+    together: list[str] = []
+    start: str | None = None
     started: str | None = None
     output: str | None = Field(None, pattern=_NO_NUL)
     skipped: bool = False

@@ -12,6 +12,7 @@ from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.kernel import validate_kernel
+from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.runs.record import Record
 
 
@@ -59,6 +60,10 @@ class RunRequest:
         Whether a person has said that most of the stack is to be left out.
     source
         Where the stack came from; None if that is not known.
+    together
+        Fingerprints of all stacks that are trained on together, this one among them; empty if it is alone.
+    start
+        Model whose weights the training goes on from; None trains from nothing.
     output
         Where the result is to go, for who finishes the run from its folder alone; None if that was not said.
     """
@@ -73,6 +78,8 @@ class RunRequest:
     mostly_blank: bool = False
     source: Origin | None = None
     output: Path | None = None
+    together: tuple[str, ...] = ()
+    start: Model | None = None
 
     @property
     def name(self) -> str:
@@ -91,11 +98,13 @@ class RunRequest:
             "kernel": None if self.kernel is None else self.kernel.astype(int).tolist(),
             "box": None if self.box is None else [list(s) for s in (self.box.z, self.box.y, self.box.x)],
             "config": self.config.model_dump(),
+            "together": list(self.together),
+            "start": None if self.start is None else self.start.weights_digest(),
         }
 
     @classmethod
     def from_record(
-        cls, record: Record, region: np.ndarray | None, left_out: np.ndarray | None
+        cls, record: Record, region: np.ndarray | None, left_out: np.ndarray | None, start: Model | None
     ) -> RunRequest:
         """The request of a run that is on disk, but for its source, which may be gone.
 
@@ -103,7 +112,7 @@ class RunRequest:
         ----------
         record
             What ``run.json`` says.
-        region, left_out
+        region, left_out, start
             As in the request: they are in files of their own.
 
         Raises
@@ -119,5 +128,7 @@ class RunRequest:
             left_out=left_out,
             box=None if record.box is None else Box(*record.box),
             seed=record.seed,
+            together=tuple(record.together),
+            start=start,
             output=None if record.output is None else Path(record.output),
         )

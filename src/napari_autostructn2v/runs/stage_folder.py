@@ -14,7 +14,7 @@ from napari_autostructn2v.errors import ModelError
 from napari_autostructn2v.io import VoxelSize, write_stack
 from napari_autostructn2v.io.slice_file import KeptStack, delete_kept, slices_done
 from napari_autostructn2v.learning.checkpoint import checkpoint_files
-from napari_autostructn2v.learning.model import model_digest
+from napari_autostructn2v.learning.model import Model, model_digest
 from napari_autostructn2v.runs.losses import Losses
 from napari_autostructn2v.stack import Stack
 
@@ -50,6 +50,22 @@ class StageFolder:
     def losses(self) -> Losses:
         """The losses so far."""
         return Losses(self.path / "losses.csv")
+
+    def share(self, model: Model) -> None:
+        """Keep a model that was trained in another folder, unless there is one already.
+
+        Parameters
+        ----------
+        model
+            Of this stage.
+
+        Raises
+        ------
+        DiskFullError, FileError
+            If it cannot be written.
+        """
+        if not self.model.exists():
+            model.save(self.model, overwrite=True)
 
     def forget_checkpoints(self) -> None:
         """Delete the state of a training that is done, or not wanted any more."""

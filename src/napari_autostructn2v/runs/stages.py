@@ -130,7 +130,7 @@ def run_stage(
     yield StageStarted(stage)
     model = yield from train_stage(
         stack, stage, spec, device=device, seed=request.seed, folder=folder, name=request.name,
-        preview=preview,
+        preview=preview, start=request.start,
     )  # fmt: skip
     return (
         yield from apply_stage(
@@ -203,7 +203,7 @@ def _within(stack: Stack, box: Box) -> Stack:
 
 
 def train_stage(
-    stack: Stack,
+    stack: Stack | list[Stack],
     stage: TrainingStage,
     spec: StageSpec,
     *,
@@ -212,13 +212,14 @@ def train_stage(
     folder: RunFolder | None = None,
     name: str = "",
     preview: int | None = None,
+    start: Model | None = None,
 ) -> Generator[Event, Any, Model]:
     """Train a stage, or go on with it, or take its model, by what there is of it in the folder.
 
     Parameters
     ----------
     stack
-        The input of the run.
+        The input of the run; those of all that are trained on together.
     stage
         Where in the folder it is kept.
     spec
@@ -229,6 +230,8 @@ def train_stage(
         Of the run, held by the caller; None keeps nothing.
     name, preview
         As for :func:`~napari_autostructn2v.learning.training.train`.
+    start
+        Whose weights are gone on from, if its network sees as many slices as that of the stage.
 
     Yields
     ------
@@ -248,6 +251,7 @@ def train_stage(
         stack, spec.kernel, spec.config, device=device, seed=seed, preview=preview,
         checkpoint=None if folder is None else folder.stage(stage).checkpoint,
         name=name, notch=spec.notch, box=spec.box,
+        start=start if start is not None and start.kernel.ndim == spec.kernel.ndim else None,
     )  # fmt: skip
     if folder is None:
         return (yield from events)
@@ -326,17 +330,25 @@ def apply_stage(
         return file, file.done
 
     predicted, first = yield from place("predicted")
-    yield from _marked(predict(stack, model, device=device, out=predicted, first=first), predicted)
+    yield from marked(predict(stack, model, device=device, out=predicted, first=first), predicted)
     if not recovery:
         return StageOutput(model, predicted, None)
     yield StageStarted("recovery")
     detail, first = yield from place("detail")
-    yield from _marked(recover(stack, predicted, model.notch, out=detail, first=first), detail)
+    yield from marked(recover(stack, predicted, model.notch, out=detail, first=first), detail)
     return StageOutput(model, predicted, detail)
 
 
-def _marked(events: Generator[SliceDone | Notice, Any, Any], out: Any) -> Generator[Event, Any, None]:
-    """The same stream; in a file that outlives the program it is marked now and then how far it came."""
+def marked(events: Generator[SliceDone | Notice, Any, Any], out: Any) -> Generator[Event, Any, None]:
+    """The same stream; in a file that outlives the program it is marked now and then how far it came.
+
+    Parameters
+    ----------
+    events
+        What fills slice after slice of ``out``.
+    out
+        Marked if it is a :class:`~napari_autostructn2v.io.slice_file.KeptStack`; any other array is not.
+    """
     done, saved = 0, time.monotonic()
     try:
         for event in events:
