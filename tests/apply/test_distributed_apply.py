@@ -377,7 +377,7 @@ def test_a_slurm_job_asks_for_what_it_needs() -> None:
 def test_which_workers_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Workers.asked_for(None, None, None, None) is None
     assert Workers.asked_for(40, SlurmJob(cores=6), None, 6) == Workers(40, 6, SlurmJob(cores=6))
-    monkeypatch.setattr(cluster, "_cores", lambda: 16)
+    monkeypatch.setattr(cluster, "usable_cores", lambda: 16)
     assert Workers.asked_for(5, None, None, None) == Workers(5, 3)
     with pytest.raises(ConfigError, match="alone"):
         Workers.asked_for(2, None, "tcp://here:8786", None)
