@@ -41,7 +41,7 @@ from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.learning.training_state import TrainingState
-from napari_autostructn2v.pipeline import Result
+from napari_autostructn2v.runs.result import Result
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import sample
 

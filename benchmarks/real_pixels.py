@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from napari_autostructn2v import denoise
 from napari_autostructn2v.config import Config
-from napari_autostructn2v.pipeline import Result
+from napari_autostructn2v.runs.result import Result
 from napari_autostructn2v.synthetic import tomogram
 
 SHAPE = (12, 128, 128)

@@ -28,7 +28,7 @@ MIN_TILE, MAX_TILE = 15, 511
 """Sides in pixels that the tiles of an analysis, and so its spectra, may have."""
 
 GOING_ON = 4
-"""A training that goes on from a model of the same noise needs one step for so many from nothing."""
+"""A training that goes on from a model of the same noise makes one step for so many from nothing."""
 
 SHARED_LICENSE = "CC-BY-4.0"
 """SPDX identifier of what a model is shared under, if nothing else is said."""
@@ -154,7 +154,7 @@ class Config(_Settings):
         return cls(stage1=training, stage2=training)
 
     def going_on_from(self, training: TrainingConfig) -> Config:
-        """The same for networks of another size that are trained already: a quarter of the steps does.
+        """The same for networks that are trained already: of their size, in a quarter of the steps.
 
         Parameters
         ----------

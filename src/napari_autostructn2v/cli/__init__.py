@@ -11,7 +11,7 @@ from rich.text import Text
 from napari_autostructn2v._version import __version__
 from napari_autostructn2v.cli.computer import doctor
 from napari_autostructn2v.cli.models import apply, export
-from napari_autostructn2v.cli.noise import analyze, config, info, score
+from napari_autostructn2v.cli.noise import analyze, config, estimate, info, score
 from napari_autostructn2v.cli.progress import ExitCode, console
 from napari_autostructn2v.cli.runs import demo, resume, run
 from napari_autostructn2v.cli.series import batch, watch
@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, analyze, score, apply, batch, watch, export, config, info, demo, doctor):
+for command in (run, resume, analyze, score, apply, batch, watch, export, estimate, config, info, demo, doctor):
     app.command()(command)
 
 

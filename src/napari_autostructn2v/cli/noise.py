@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: analyze, score, config, info."""
+"""Commands that look and change nothing: analyze, score, estimate, config, info."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from napari_autostructn2v.cli.options import (
     BackgroundOption,
     ConfigOption,
+    DeviceOption,
     FindKernelOption,
     LeaveOutOption,
     ModeOption,
@@ -106,6 +107,39 @@ def score(
         for sentence in found.sentences:
             typer.echo(sentence)
         typer.echo(f"Written: {', '.join(map(str, written))}")
+
+
+def estimate(
+    input: Annotated[Path, typer.Argument(help="The stack of the run.")],
+    mode: ModeOption = "2d",
+    preset: PresetOption = "balanced",
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Say what a run will take on this machine, from a measurement of seconds: time, memory, disk."""
+    import shutil
+
+    from napari_autostructn2v.estimate import estimate
+    from napari_autostructn2v.io import read_stack
+
+    settings = settings_of(preset, config, assignments)
+    events = estimate(read_stack(input).array, mode=mode, config=settings, device=device)
+    found = follow(events, quiet, label="Measuring")
+    for name, seconds in found.seconds.items():
+        typer.echo(f"{name + ':':28s}{_duration(seconds):>10s}")
+    typer.echo(f"{'All of it:':28s}{_duration(found.total_seconds):>10s}  on {found.device}")
+    typer.echo(f"{'Memory:':28s}{found.memory / 1e9:7.1f} GB")
+    free = shutil.disk_usage(input.parent).free
+    typer.echo(f"{'Disk:':28s}{found.disk / 1e9:7.1f} GB  of {free / 1e9:.1f} GB that are free there")
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 def config(
