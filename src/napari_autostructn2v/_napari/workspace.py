@@ -99,6 +99,8 @@ class Workspace:
         self._follows = Connections()
         """To the layer chosen: its data may be replaced."""
         self._running: Image | None = None
+        self._led_to_noise = False
+        """Whether the quick look was begun while the pictures were looked at."""
         self._before_pattern: View | None = None
         """How the pictures were looked at before the pattern was shown."""
         self.session.reviewed.connect(self._on_reviewed)
@@ -166,8 +168,9 @@ class Workspace:
         if self._running is not None:
             self.quick_look.toggle(self._running, self.views.pixels_seen)
             if self.quick_look.look.on:
+                self._led_to_noise = self.views.view != "noise"
                 self._fly_to_quick_look()
-            else:
+            elif self._led_to_noise:  # else the person goes on with the kernel
                 self.views.back()
 
     def _fly_to_quick_look(self) -> None:

@@ -118,7 +118,7 @@ class Placement:
         """
         left, right = columns
         room = self.size * (0.5, right - left) * (1 - 2 * GAP)
-        top = 0.0 if above is None else above[0] * _pixel_size(room, above) + GAP / 2 * self.size[0]
+        top = 0.0 if above is None else above[0] * _pixel_size(room, above) + GAP * self.size[0]
         pixel = _pixel_size(room, shape)
         corner = self.low + GAP / 2 * self.size + np.array([top, left * (1 - GAP) * self.size[1]])
         return {

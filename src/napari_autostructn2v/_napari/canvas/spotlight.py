@@ -103,10 +103,11 @@ class Spotlight:
             self._asked, (self._shape, zoom) = asked, self._arrange(layers, panes)
             self._magnified = min(zoom / camera.zoom, 1.0)
         width = pane_size(viewer, *self._shape)[1]
+        size = min(caption_size(layer.name, width) for layer in layers)
         for layer in layers:
             self._captions[layer] = layer.name_overlay.visible, layer.name_overlay.font_size
             layer.name_overlay.visible = True
-            layer.name_overlay.font_size = caption_size(layer.name, width)
+            layer.name_overlay.font_size = size
         grid.stride, grid.spacing, grid.shape = 1, SPACING, self._shape
         grid.enabled = True
         if viewer.dims.ndisplay == 2:

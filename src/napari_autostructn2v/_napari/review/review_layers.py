@@ -113,7 +113,7 @@ class ReviewLayers:
         lag = partial(_lag, self.layers[LAGS])
         for key, text in ((SPECTRUM, frequency), (PEAKS, frequency), (LAGS, lag), (KERNEL, lag)):
             _explain(self.layers[key], text, placement, self._grid)
-        self._viewer.layers.selection.active = active
+        self._viewer.layers.selection.active = active if active in self._viewer.layers else None
 
     def _update(self, review: Review) -> None:
         lags: Any = self.layers[LAGS]

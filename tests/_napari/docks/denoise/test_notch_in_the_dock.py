@@ -127,12 +127,14 @@ def test_shapes_and_labels_as_regions(make_napari_viewer: Any) -> None:
         outlined_region(viewer.add_labels(np.ones((4, 4), int)), image)
 
 
-def test_the_pattern_makes_room_for_the_result(hand: Any, viewer: Any, dock: Any) -> None:
+def test_the_pattern_is_seen_beside_the_result(hand: Any, viewer: Any, dock: Any) -> None:
     hand.click(dock.review.pattern)
     hand.click(dock.review.approve)
     hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
-    left, right = (viewer.layers[f"both {name}"].extent.world[:, 2] for name in ("denoised", "pattern"))
-    assert left[1] < right[0]
+    seen = {layer.name for layer in viewer.layers if layer.visible}
+    assert seen == {"both", "both stage 1", "both denoised", "both pattern"}
+    hand.click(dock.review.pattern)
+    assert "both pattern" not in viewer.layers and viewer.layers["both denoised"].visible
 
 
 def one_bright_pixel(z: int) -> np.ndarray:

@@ -76,7 +76,7 @@ class ReviewPanel(QWidget):
             lambda: workspace.paint_in(KERNEL, LAGS),
         )  # fmt: skip
         self.to_image = button(
-            "Back to image", "Fly back to the image and its results", workspace.back_to_images
+            "Back to image", "Put the brush away and look at the image as before", workspace.back_to_images
         )
         self.quick_look = button(
             "Quick look", "Train for some seconds with this kernel on what you see of the image, and again "
@@ -87,7 +87,7 @@ class ReviewPanel(QWidget):
         self.quick_status = message_label()
         self.quick_status.setToolTip("How far the quick look is")
         self.pattern = button(
-            "Show pattern", "Show as a layer what the notch takes away, or remove that layer",
+            "Show pattern", "Show beside the pictures what the notch takes away, or look as before",
             workspace.toggle_pattern,
         )  # fmt: skip
         self.notch = ComboBox(
