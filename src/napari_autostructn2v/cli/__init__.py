@@ -22,7 +22,21 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, analyze, score, apply, batch, watch, export, estimate, config, info, demo, doctor):
+for command in (
+    run,
+    resume,
+    analyze,
+    score,
+    apply,
+    batch,
+    watch,
+    export,
+    estimate,
+    config,
+    info,
+    demo,
+    doctor,
+):
     app.command()(command)
 
 
