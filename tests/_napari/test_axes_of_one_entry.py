@@ -52,8 +52,8 @@ def test_a_layer_with_such_axes_is_a_stack(viewer: Any, leading: int, wrap: Any,
     viewer.dims.set_current_step(viewer.dims.ndim - 3, 4)
     assert slice_at(viewer, layer) == 4
     np.testing.assert_array_equal(shown_slice(layer, 4), stack[4])
-    result = viewer.add_image(stack, **Placement.of(layer).result(1, 3))
-    np.testing.assert_allclose(result.extent.world[:, 0], layer.extent.world[:, -3])
+    result = viewer.add_image(stack, **Placement.of(layer).result(3))
+    np.testing.assert_allclose(result.extent.world, layer.extent.world[:, -3:])
     labels = np.zeros((1,) * leading + stack.shape, np.uint8)
     labels[..., 10:20, 10:20] = 1
     outlined = outlined_region(viewer.add_labels(labels, scale=scale), layer)
