@@ -176,7 +176,7 @@ def run_together_to_files(
             [image.array for image, _ in files], requests, device=device, folders=folders
         )
         for (image, output), folder, result in zip(files, folders, made.results, strict=True):
-            yield from _write(result, folder, output, image, overwrite)
+            yield from _write(result.denoised, (folder,), output, image, overwrite)
             yield StackDone(image.name, output)
     return made
 
@@ -220,23 +220,26 @@ def write_result(
         Of the run; ``FileError`` if the result cannot be written.
     """
     result = yield from events
-    yield from _write(result, folder, output, image, overwrite)
+    yield from _write(result.denoised, (folder,), output, image, overwrite)
     return result
 
 
 def _write(
-    result: Result, folder: Path, output: Path, image: ImageFile, overwrite: bool
+    denoised: Any, folders: Sequence[Path], output: Path, image: ImageFile, overwrite: bool
 ) -> Generator[Event, Any, None]:
     write = partial(
         write_stack,
         output,
-        result.denoised,
+        denoised,
         voxel_size=image.voxel_size,
         heading=image.heading,
         overwrite=overwrite,
     )
     yield from retry_when_full(write, output.parent)
-    _forget_earlier(folder)
+    for folder in folders:
+        run_folder = RunFolder(folder)
+        with run_folder.hold():
+            run_folder.forget_earlier()
 
 
 def _average_of_halves(
@@ -248,21 +251,10 @@ def _average_of_halves(
     stack = as_stack(first.array)
     with ScratchStack(stack.input_shape, output, stack.scale.dtype) as mean:
         halves = yield from denoise_halves(request, first, second, mean, folders=folders, device=device)
-        write = partial(
-            write_stack, output, mean, voxel_size=first.voxel_size, heading=first.heading, overwrite=overwrite
-        )
-        yield from retry_when_full(write, output.parent)
-    for each in folders:
-        _forget_earlier(each)
+        yield from _write(mean, folders, output, first, overwrite)
     files = [
         file
         for number, score in enumerate(halves.scores, start=1)
         for file in write_score(folder, score, overwrite=True, name=f"score_{number}")
     ]
     return Outcome(halves.runs, halves.scores, tuple(files))
-
-
-def _forget_earlier(folder: Path) -> None:
-    run_folder = RunFolder(folder)
-    with run_folder.hold():
-        run_folder.forget_earlier()

@@ -232,7 +232,6 @@ def _stripes(plane: np.ndarray) -> np.ndarray:
     # each of the three sums has its own copy of what it is a sum of, and what that lags behind by
     copies = [np.zeros_like(slope) for _ in range(3)]
     behind = [np.zeros_like(slope) for _ in range(3)]
-    stripes = np.zeros_like(slope)
     for _ in range(ROUNDS):
         target = _across_back(copies[0] - behind[0]) + _along_back(copies[1] - behind[1])
         target += copies[2] - behind[2]
