@@ -288,7 +288,7 @@ def test_units_of_work_share_a_store(tmp_path):
     source = write_stack(tmp_path / "a.zarr", values)
     model = usual_result().model.save(tmp_path / "model.zip")
     folder = WorkFolder(Task(model, source, tmp_path / "b.zarr", recovery=0.0, device="cpu"))
-    folder.open()
+    folder.begin()
     folder.make_result()
     assert zarr.open_array(folder.result / "0").dtype == np.float64
 

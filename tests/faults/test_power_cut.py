@@ -162,7 +162,7 @@ def test_parts_of_a_result_that_count_as_done_are_there_after_a_power_cut(tmp_pa
 
     work = WorkFolder(task)
     with disk.watching(at):
-        work.open()
+        work.begin()
         work.make_result()
         for box, part in parts.items():
             work.write(work.result, box, part)
@@ -171,9 +171,10 @@ def test_parts_of_a_result_that_count_as_done_are_there_after_a_power_cut(tmp_pa
     done = set()
     for folder in left:
         after = WorkFolder(replace(task, target=folder / "clean.zarr"))
-        if after.open():
+        if after.check():
             result, kept = after.task.target, set(parts)
         else:
+            after.begin()
             after.make_result()
             result, kept = after.result, set(parts) - set(after.missing(after.result, parts))
         for box in kept:

@@ -80,21 +80,26 @@ def find_spikes(plane: np.ndarray, unknown: np.ndarray) -> np.ndarray:
         return spikes
     height = np.zeros(plane.shape, dtype=np.float32)
     height.flat[pixels] = heights
-    core = height > least
-    if core.mean() > MAX_SHARE:
+    known = np.zeros(plane.shape, dtype=bool)
+    known.flat[pixels] = True
+    if (height > least).mean() > MAX_SHARE:
         return spikes
-    beside_core = np.flatnonzero(ndimage.binary_dilation(core, np.ones((3, 3))) & ~core)
-    height.flat[beside_core] = np.abs(height_of(beside_core))
-    core = height > least
-    labels, count = ndimage.label(core, np.ones((3, 3)))
+    while True:  # a piece of a stripe is one until what it goes on with is seen
+        labels, count = ndimage.label(height > least, np.ones((3, 3)))
+        small = np.bincount(labels.ravel(), minlength=count + 1) <= MAX_PIXELS
+        small[0] = False
+        beside = np.flatnonzero(ndimage.binary_dilation(small[labels], np.ones((3, 3))) & ~known)
+        if not beside.size:
+            break
+        known.flat[beside] = True
+        height.flat[beside] = np.abs(height_of(beside))
     each = np.arange(1, count + 1)
     highest = ndimage.maximum(height, labels, each)
-    highest_beside = ndimage.maximum(ndimage.maximum_filter(np.where(core, 0, height), 3), labels, each)
-    small = np.bincount(labels.ravel(), minlength=count + 1)[1:] <= MAX_PIXELS
+    highest_beside = ndimage.maximum(ndimage.maximum_filter(np.where(labels > 0, 0, height), 3), labels, each)
     sharp = highest_beside <= np.maximum(MAX_BESIDE * highest, NOISE_BESIDE * least)
     lowest = ndimage.minimum(height, labels, each)
     sharp &= (lowest >= LEAST_WITHIN * highest) | (highest >= BEYOND_DOUBT * least)
-    return np.concatenate([[False], small & sharp])[labels]
+    return (small & np.append(False, sharp))[labels]
 
 
 def _candidates(plane: np.ndarray, limit: float) -> np.ndarray:
