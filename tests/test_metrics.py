@@ -117,7 +117,7 @@ def test_pictures_of_a_comparison(made, tmp_path: Path):
     with Image.open(write_png(tmp_path / "a.png", panes, 4)) as plain:
         assert plain.size == (2 * 480 + 6, 480 + 26)
         grey = np.asarray(plain)[26 + 1 :: 3, 1:480:3]
-        np.testing.assert_allclose(grey, 255 * np.clip((made.noisy[4] + 3) / 6, 0, 1), atol=1)
+        np.testing.assert_allclose(grey, 255 * np.clip((made.noisy[4] + 3) / 6, 0, 1), atol=2)
         with Image.open(write_png(tmp_path / "b.png", panes, 4, VoxelSize(1, 1, 1))) as barred:
             differs = np.argwhere(np.asarray(barred) != np.asarray(plain))
         assert differs[:, 0].min() > 440 and differs[:, 1].max() < 480, "a bar in the corner, only there"

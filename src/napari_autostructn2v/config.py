@@ -6,7 +6,6 @@ Every default of the package stands here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -169,26 +168,6 @@ class Config(_Settings):
             }
         )
 
-    @classmethod
-    def from_json(cls, source: str | Path) -> Config:
-        """Read settings from a JSON file, or from JSON text.
-
-        Parameters
-        ----------
-        source
-            A path is read; a text is JSON itself.
-
-        Raises
-        ------
-        ConfigError
-            If a setting is unknown or out of range; the message names it.
-        """
-        text = source.read_text() if isinstance(source, Path) else source
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise _in_words(error) from error
-
     def with_values(self, values: Mapping[str, Any]) -> Config:
         """The same settings with some others.
 
@@ -210,10 +189,6 @@ class Config(_Settings):
             return Config.model_validate(merged)
         except ValidationError as error:
             raise _in_words(error) from error
-
-    def to_json(self) -> str:
-        """Return the settings as indented JSON."""
-        return self.model_dump_json(indent=2)
 
 
 def _in_words(error: ValidationError) -> ConfigError:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.errors import StackError
@@ -17,13 +17,18 @@ from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.io import VoxelSize
 from napari_autostructn2v.stack import as_stack
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+
 SMALLEST_WIDTH, LARGEST_WIDTH = 360, 1024
 """Pixels across a pane: small slices are enlarged by whole numbers, so that titles have room; those of a film
 are reduced if they are large."""
 
 GAP = 6
 TITLE_HEIGHT = 26
-FONT_SIZE = 16
+DPI, FONT_SIZE = 72, 15
+"""At this resolution a point, the unit of fonts, is one pixel."""
 
 BAR_SHARE = 0.3
 """Longest scale bar as a share of the pane's width."""
@@ -144,42 +149,45 @@ def _zoom(panes: Sequence[Pane]) -> float:
 
 
 def _draw(panes: Sequence[Pane], z: int, voxel_size: VoxelSize | None, zoom: float) -> Image.Image:
-    """All panes of a slice, mode L."""
-    slices = [_grey(pane, z, voxel_size, zoom) for pane in panes]
-    width, height = slices[0].size
-    picture = Image.new("L", (len(slices) * (width + GAP) - GAP, height + TITLE_HEIGHT), 255)
-    draw = ImageDraw.Draw(picture)
-    for index, (pane, grey) in enumerate(zip(panes, slices, strict=True)):
-        left = index * (width + GAP)
-        picture.paste(grey, (left, TITLE_HEIGHT))
-        draw.text((left + 4, 3), _shortened(pane.title, width - 8), fill=0, font=_font())
-    if voxel_size is not None and voxel_size.unit in UNIT_SYMBOLS:
-        _draw_bar(draw, voxel_size, zoom, width, height + TITLE_HEIGHT)
-    return picture
+    """All panes of a slice, mode L; pixels that are higher than wide are drawn so."""
+    from matplotlib.figure import Figure
 
-
-def _grey(pane: Pane, z: int, voxel_size: VoxelSize | None, zoom: float) -> Image.Image:
-    """A slice in its limits; pixels that are higher than wide are drawn so."""
-    low, high = pane.limits
-    plane = (as_stack(pane.stack).raw(z).astype(np.float64) - low) / (high - low if high > low else 1.0)
-    grey = Image.fromarray(np.round(255 * np.clip(plane, 0, 1)).astype(np.uint8))
     aspect = 1.0 if voxel_size is None else voxel_size.y / voxel_size.x
-    size = (max(1, round(grey.width * zoom)), max(1, round(grey.height * zoom * aspect)))
-    whole = zoom >= 1 and aspect == 1
-    return grey.resize(size, Image.Resampling.NEAREST if whole else Image.Resampling.BILINEAR)
+    _, rows, columns = as_stack(panes[0].stack).shape
+    width, height = max(1, round(columns * zoom)), max(1, round(rows * zoom * aspect))
+    across, down = len(panes) * (width + GAP) - GAP, height + TITLE_HEIGHT
+    figure = Figure(figsize=(across / DPI, down / DPI), dpi=DPI)
+    for index, pane in enumerate(panes):
+        left = index * (width + GAP)
+        axes = figure.add_axes((left / across, 0, width / across, height / down))
+        axes.axis("off")
+        axes.imshow(
+            as_stack(pane.stack).raw(z).astype(np.float64),
+            cmap="gray", vmin=pane.limits[0], vmax=pane.limits[1], aspect="auto",
+            interpolation="nearest" if zoom >= 1 and aspect == 1 else "bilinear",
+        )  # fmt: skip
+        title = figure.text((left + 4) / across, 1 - 4 / down, pane.title, size=FONT_SIZE, va="top")
+        _shorten(title, width - 8)
+        if index == 0 and voxel_size is not None and voxel_size.unit in UNIT_SYMBOLS:
+            _draw_bar(axes, voxel_size, width, height, width / columns)
+    figure.savefig(pixels := io.BytesIO(), format="rgba", dpi=DPI)
+    return Image.frombytes("RGBA", (across, down), pixels.getvalue()).convert("L")
 
 
-def _draw_bar(draw: ImageDraw.ImageDraw, voxel_size: VoxelSize, zoom: float, width: int, bottom: int) -> None:
-    """A white bar with a black rim and its length, in the lower left corner of the first pane."""
+def _draw_bar(axes: Axes, voxel_size: VoxelSize, width: int, height: int, zoom: float) -> None:
+    """A white bar with a black rim and its length, in the lower left corner."""
+    from matplotlib.patheffects import withStroke
+
     per_pixel = voxel_size.x / zoom
     length = round_length(BAR_SHARE * width * per_pixel)
-    right = 10 + round(length / per_pixel)
-    draw.rectangle((9, bottom - 15, right + 1, bottom - 9), fill=0)
-    draw.rectangle((10, bottom - 14, right, bottom - 10), fill=255)
-    text = f"{length:g} {UNIT_SYMBOLS[voxel_size.unit]}"
-    draw.text(
-        (10, bottom - 16), text, fill=255, font=_font(), anchor="lb", stroke_width=2, stroke_fill=0
-    )  # fmt: skip
+    rim: dict[str, Any] = {
+        "color": "white",
+        "transform": axes.transAxes,
+        "path_effects": [withStroke(linewidth=3, foreground="black")],
+    }
+    left, right = 10 / width, (10 + length / per_pixel) / width
+    axes.plot((left, right), (12 / height,) * 2, linewidth=3, solid_capstyle="butt", **rim)
+    axes.text(left, 17 / height, f"{length:g} {UNIT_SYMBOLS[voxel_size.unit]}", size=FONT_SIZE, **rim)
 
 
 def round_length(longest: float) -> float:
@@ -194,19 +202,10 @@ def round_length(longest: float) -> float:
     return float(max(step * power for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9)))
 
 
-def _shortened(title: str, width: int) -> str:
-    if _font().getlength(title) <= width:
-        return title
-    while title and _font().getlength(f"{title}…") > width:
-        title = title[:-1]
-    return f"{title}…"
-
-
-@lru_cache(maxsize=1)
-def _font() -> ImageFont.FreeTypeFont:
-    import matplotlib
-
-    # Pillow's own font lacks signs that titles may have
-    return ImageFont.truetype(
-        str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), FONT_SIZE
-    )
+def _shorten(title: Text, width: int) -> None:
+    """Cut a title that is wider than so many pixels."""
+    whole = title.get_text()
+    for kept in range(len(whole) - 1, 0, -1):
+        if title.get_window_extent().width <= width:
+            break
+        title.set_text(f"{whole[:kept]}…")
