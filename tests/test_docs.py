@@ -98,6 +98,17 @@ def test_messages_of_the_troubleshooting_page_are_those_of_the_program():
         assert any(all(part in text for part in parts) for text in texts), message
 
 
+def test_words_are_met_where_their_page_says():
+    texts, group = said(), typer.main.get_command(app)
+    options = {option for each in group.commands.values() for known in each.params for option in known.opts}
+    rows = re.findall(r"^\| [^|]+ \| [^|]+ \| ?([^|]*)\|$", (ROOT / "docs/words.md").read_text("utf-8"), re.M)
+    places = [place for row in rows for place in re.findall(r"\*\*([^*]+)\*\*|`(\S+)", row)]
+    assert len(places) > 30
+    for label, command in places:
+        found = label in texts if label else command.strip("`") in {*options, *group.commands}
+        assert found, label or command
+
+
 @pytest.mark.parametrize(
     "module", ["napari_autostructn2v", "napari_autostructn2v.io", "napari_autostructn2v.synthetic"]
 )
