@@ -184,9 +184,9 @@ def main() -> None:
             return denoise(recorded(values, dtype), config=config, device="cpu")
 
     print("| kind | error | untouched | ratio | kernel the same |\n|---|---|---|---|---|")
-    for name, kind in kinds(shape).items():
-        if options.kinds and name not in options.kinds:
-            continue
+    every = kinds(shape)
+    for name in options.kinds or list(every)[: 2 if options.quick else None]:
+        kind = every[name]
         spoiled, wrong = kind.spoil(noisy)
         if kind.dtype not in untouched:
             untouched[kind.dtype] = result(noisy, kind.dtype)
