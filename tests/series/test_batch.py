@@ -21,8 +21,8 @@ from napari_autostructn2v import cli
 from napari_autostructn2v.cli.progress import ExitCode
 from napari_autostructn2v.config import TrainingConfig
 from napari_autostructn2v.errors import WorkListError
-from napari_autostructn2v.io import read_stack, write_stack
-from napari_autostructn2v.learning.model import Model
+from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
+from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.series.work_list import read_list
@@ -135,6 +135,47 @@ def test_each_row_is_trained_on_and_a_bad_one_fails_alone(
     again = command("batch", listed, "--config", settings)
     assert again.exit_code == ExitCode.FAILED and "2 of 3 rows were done before" in again.output
     assert times == {name: (tmp_path / name).stat().st_mtime_ns for name in times}, "what is done stays"
+
+
+def test_stacks_of_a_group_share_a_network(stacks: list[Path], settings: Path, tmp_path: Path) -> None:
+    rows = ["raw/tomo_1.mrc,a,raw/tomo_3.mrc", "raw/tomo_2.mrc,,", "raw/tomo_3.mrc,a,"]
+    listed = table(tmp_path / "day.csv", *rows, heading="input,group,second")
+    arguments = ("batch", listed, "--out", tmp_path / "out", "--config", settings, "--per-group")
+    done = command(*arguments)
+    assert done.exit_code == 0 and "Group a: one network for 2 stacks" in done.output
+    one, two, three = (
+        load_model(tmp_path / "out" / f"tomo_{n}_run" / "stage1" / "model.zip") for n in (1, 2, 3)
+    )
+    weights = [next(each.network.parameters()) for each in (one, two, three)]
+    assert torch.equal(weights[0], weights[2]) and not torch.equal(weights[0], weights[1])
+    records = summary(tmp_path / "day_batch")
+    assert all(row["state"] == "done" and row["verdict"] for row in records)
+    assert records[0]["gain_db"] and not records[2]["gain_db"]
+
+    def made() -> dict[str, np.ndarray]:
+        return {path.name: np.asarray(read_stack(path).array) for path in (tmp_path / "out").glob("*.mrc")}
+
+    before = made()
+    assert "3 of 3 rows were done before" in command(*arguments).output
+    (tmp_path / "out" / "tomo_3.mrc").unlink()
+    again = command(*arguments)
+    assert again.exit_code == 0 and "2 of 3 rows were done before" in again.output
+    np.testing.assert_equal(made(), before, "it goes on with what is trained")
+
+
+def test_a_group_that_cannot_share_a_network_is_answered_before_any_work(
+    stacks: list[Path], settings: Path, tmp_path: Path
+) -> None:
+    for number, size in ((1, 1.0), (2, 1.004), (3, 0.5)):
+        array = read_stack(stacks[number - 1]).array[...]
+        write_stack(stacks[number - 1], array, voxel_size=VoxelSize(size, size, size, "nm"), overwrite=True)
+    rows = ["raw/tomo_1.mrc,a,2d", "raw/tomo_2.mrc,a,2.5d", "raw/tomo_3.mrc,a,2d"]
+    listed = table(tmp_path / "day.csv", *rows, heading="input,group,mode")
+    arguments = ("batch", listed, "--out", tmp_path / "out", "--config", settings)
+    done = command(*arguments, "--per-group")
+    assert done.exit_code != 0 and not list((tmp_path / "out").glob("*"))
+    assert "Group a: one network is either 2d or 2.5d" in done.output
+    assert "row 1 has 1 × 1 nm, row 3 has 0.5 × 0.5 nm" in " ".join(done.output.split())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no such signal")

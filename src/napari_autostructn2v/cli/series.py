@@ -59,6 +59,10 @@ def batch(
             help="Denoise second recordings as well, each with the model of the other, and write their mean.",
         ),
     ] = False,
+    per_group: Annotated[
+        bool,
+        typer.Option("--per-group", help="Train one network for all stacks of a group, see column group."),
+    ] = False,
     mostly_blank: MostlyBlankOption = False,
     recovery: RecoveryOption = None,
     device: DeviceOption = "auto",
@@ -79,18 +83,21 @@ def batch(
     progress: ProgressOption = "bars",
     quiet: QuietOption = False,
 ) -> None:
-    """Train on each stack of a list and denoise it, or apply a model to each.
+    """Train on each stack of a list and denoise it, or on each group of them, or apply a model to each.
 
     A row that fails is told, and the others go on. After Ctrl-C or a crash the same command goes on where it
     was. Writes summary.csv and summary.html, with verdict, kernel, figures and pictures of each.
     """
     from napari_autostructn2v.apply.cluster import SlurmJob, Workers
     from napari_autostructn2v.disk.atomic import make_folder
-    from napari_autostructn2v.series.batch import Batch, work_through
+    from napari_autostructn2v.series.batch import work_through
+    from napari_autostructn2v.series.batch_request import Batch
     from napari_autostructn2v.series.work_list import read_list
 
     if average and model is not None:
         raise typer.BadParameter("--average trains on both recordings: leave out --model.")
+    if per_group and (average or model is not None):
+        raise typer.BadParameter("--per-group trains one network for a group: leave out --average, --model.")
     job = SlurmJob(queue, walltime, cores or SlurmJob.cores, memory, gpus) if slurm else None
     shared = Workers.asked_for(workers, job, scheduler, cores)
     rows = read_list(list_file, out)
@@ -103,6 +110,7 @@ def batch(
         mode=mode,
         model=model,
         average=average,
+        per_group=per_group,
         seed=seed,
         device=device,
         mostly_blank=mostly_blank,

@@ -23,6 +23,9 @@ from napari_autostructn2v._napari.review import peak_marks
 
 GRID_WIDTH = 0.2
 
+LEAST_REACH = 0.1
+"""Correlation shown in full colour, at least: what chance leaves, mostly below 0.02, shall not look like more."""
+
 
 def side_by_side(slices: np.ndarray, gap: float) -> np.ndarray:
     """Slices z-1, z and z+1 in a row with a column of ``gap`` between: (3, L, L) to (L, 3 L + 2).
@@ -142,7 +145,7 @@ def _span(spectrum: np.ndarray) -> tuple[float, float]:
 def _reach(lags: np.ndarray) -> tuple[float, float]:
     """Symmetric contrast limits that lag 0, which is always 1, does not set."""
     others = np.where(_centre(lags.shape), 0, np.nan_to_num(lags))
-    reach = max(float(np.abs(others).max()) / 2, 0.02)
+    reach = max(float(np.abs(others).max()) / 2, LEAST_REACH)
     return -reach, reach
 
 

@@ -36,7 +36,7 @@ LINKED = ("contrast_limits", "gamma")
 GIVEN_BACK = ("contrast_limits", "gamma", "opacity")
 """What a comparison may change of a layer."""
 
-SATURATED = 0.05
+SATURATED = 0.005
 """Share of a noisy picture's pixels that may be black or white: image and noise can both be judged."""
 
 
