@@ -24,7 +24,7 @@ from napari_autostructn2v._napari.review import peak_marks
 GRID_WIDTH = 0.2
 
 LEAST_REACH = 0.1
-"""Correlation shown in full colour, at least: what chance leaves, mostly below 0.02, shall not look like more."""
+"""Correlation shown in full colour, at least: chance, mostly below 0.02, shall not look like structure."""
 
 
 def side_by_side(slices: np.ndarray, gap: float) -> np.ndarray:
