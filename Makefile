@@ -44,7 +44,7 @@ demo-gui: .venv/installed-test
 
 test: .venv/installed-test
 	.ci/system-packages.sh tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=40
 
 test-busy: .venv/installed-test
 	.ci/system-packages.sh tests
