@@ -7,6 +7,7 @@ import importlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import namedtuple
 from pathlib import Path
@@ -204,6 +205,26 @@ def test_a_card_that_lies_idle(tmp_path, monkeypatch, cuda, hidden, word):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     (finding,) = [finding for finding in device.look() if finding.trouble]
     assert "RTX A4000" in finding.value and word in finding.trouble
+
+
+@pytest.mark.parametrize(
+    ("platform", "card", "cuda", "works", "word"),
+    [
+        ("linux", "", None, False, "in a build that computes on the processor alone"),
+        ("linux", "NVIDIA RTX A4000", None, False, "the card lies idle"),
+        ("win32", "NVIDIA RTX A4000", "12.8", False, "driver is too old"),
+        ("linux", "NVIDIA RTX A4000", "12.8", True, ""),
+        ("linux", "", "12.8", False, ""),  # a build for cards where there are none
+        ("darwin", "", None, False, ""),  # there is one build alone
+    ],
+)
+def test_how_to_get_a_build_for_graphics_cards(monkeypatch, platform, card, cuda, works, word):
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(device, "_nvidia_card", lambda: card)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: works)
+    advice = device.gpu_advice()
+    assert word in advice and bool(word) == bool(advice)
 
 
 def test_a_driver_that_does_not_answer_is_no_card(monkeypatch):

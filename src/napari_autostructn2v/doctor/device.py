@@ -63,6 +63,22 @@ def look() -> Iterator[Finding]:
         )
 
 
+def gpu_advice() -> str:
+    """How to have a graphics card compute; empty if one does, or if there is nothing to be done about it."""
+    import torch
+
+    if torch.cuda.is_available() or sys.platform == "darwin":
+        return ""
+    if _nvidia_card():
+        return _idle_card(torch.version.cuda, is_available=False)
+    if torch.version.cuda is not None:
+        return ""  # a build for cards, on a computer without any
+    return (
+        "PyTorch is here in a build that computes on the processor alone. If this computer has a graphics "
+        f"card, a build for it trains many times faster: {CHOICE}"
+    )
+
+
 def _nvidia_card() -> str:
     """The NVIDIA cards that their driver names; empty if there is none."""
     program = shutil.which("nvidia-smi")
