@@ -270,7 +270,9 @@ def _apply(batch: Batch, row: Row, record: RowRecord, *, overwrite: bool) -> Gen
     if row.second is not None:
         score = yield from scoring(denoised, stack, read_stack(row.second).array, voxel_size=image.voxel_size)
         record.gain_db = _finite(score.gain_db)
-    analysis = analyze(stack, denoised, mode=model.mode, config=batch.config.analysis)
+    analysis = analyze(
+        stack, denoised, mode=model.mode, config=batch.config.analysis, voxel_size=image.voxel_size
+    )
     record = yield from described(record, stack, denoised, analysis, model.kernel)
     work.delete()
     return record
