@@ -16,8 +16,8 @@ Mode = Literal["2d", "2.5d"]
 """``2d`` denoises slice by slice; ``2.5d`` predicts slice z from slices z-1, z and z+1."""
 
 NotchChoice = Literal["auto", "all", "off"]
-"""``auto`` takes away long-range patterns but for those that look like a lattice of the sample; ``all`` those
-as well."""
+"""``auto`` takes away long-range patterns but for those that may be a lattice of the sample; ``all`` those as
+well."""
 
 Preset = Literal["fast", "balanced", "high"]
 
@@ -98,6 +98,13 @@ class AnalysisConfig(_Settings):
     )
     max_lag: int = Field(15, ge=1, le=63, description="farthest kernel pixel from the centre")
     notch: NotchChoice = Field("auto", description="which long-range patterns are taken away before Stage 2")
+    resolution_limit_nm: float = Field(
+        0.05,
+        ge=0,
+        le=1e6,
+        description="shortest period in nm that the microscope resolves: where the voxel size is known, a "
+        "finer wave is no sample's; 0.05 is safe for all, 0.5 to 1 suits SEM and FIB-SEM; 0: not known",
+    )
     find_kernel: bool = Field(True, description="whether to look for a kernel; if not, it is one pixel")
     max_pixels: int = Field(
         61,

@@ -231,3 +231,15 @@ def test_names_in_errors_are_printed_as_they_are(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         cli.main()
     assert "[b]none[/b] [/] :smile:.mrc" in capsys.readouterr().err
+
+
+def test_a_wave_is_taken_if_it_is_finer_than_the_microscope_is_said_to_resolve(invoke, tmp_path):
+    """Of 2.5 pixels, 0.4 nm each: 1 nm."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:256, :256]
+    noisy = (rng.normal(size=y.shape) + np.sin(2 * np.pi * (0.28 * x - 0.29 * y))).astype(np.float32)
+    source = write_stack(tmp_path / "sem.mrc", noisy, voxel_size=VoxelSize(0.4, 0.4, 0.4))
+    asked = invoke("analyze", source, "--out", tmp_path / "default").stdout
+    assert "the detector's or the sample's?" in " ".join(asked.split())
+    taken = invoke("analyze", source, "--resolution-limit", 1.2, "--out", tmp_path / "sem").stdout
+    assert "finer than the microscope resolves" in " ".join(taken.split())

@@ -149,4 +149,4 @@ def test_slices_are_read_one_at_a_time():
 def test_a_pattern_in_one_slice_is_left_alone_in_words_that_fit_one_slice():
     made = sample("hum", shape=(1, 256, 256)).noisy
     one = analyze(made[0]).verdict.summary
-    assert "one slice does not tell" in one and "through the slices" not in one
+    assert "One slice does not tell" in one and "through the slices" not in one

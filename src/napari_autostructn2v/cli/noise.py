@@ -18,6 +18,7 @@ from napari_autostructn2v.cli.options import (
     OverwriteOption,
     PresetOption,
     QuietOption,
+    ResolutionLimitOption,
     SetOption,
     region_of,
     settings_of,
@@ -34,6 +35,7 @@ def analyze(
     ] = None,
     mode: ModeOption = "2d",
     notch: NotchOption = None,
+    resolution_limit: ResolutionLimitOption = None,
     find_kernel: FindKernelOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -53,7 +55,14 @@ def analyze(
     from napari_autostructn2v.kernel import save_kernel
     from napari_autostructn2v.noise.analysis import analyze
 
-    settings = settings_of("balanced", config, assignments, notch=notch, find_kernel=find_kernel)
+    settings = settings_of(
+        "balanced",
+        config,
+        assignments,
+        notch=notch,
+        resolution_limit=resolution_limit,
+        find_kernel=find_kernel,
+    )
     image = read_stack(input)
     folder = out or Path(f"{image.name}_noise")
     if folder.is_dir():

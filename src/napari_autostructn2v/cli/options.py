@@ -44,6 +44,16 @@ NotchOption = Annotated[
     ),
 ]
 
+ResolutionLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="NM",
+        min=0,
+        help="Shortest period in nanometres that the microscope resolves: where the voxel size is known, a "
+        "finer wave is taken for noise. Default: 0.05, which is safe for all; 0.5 to 1 for SEM and FIB-SEM.",
+    ),
+]
+
 FindKernelOption = Annotated[
     bool | None, typer.Option(help="Look for a kernel, as is the default; if not, it is a single pixel.")
 ]
@@ -146,6 +156,7 @@ def settings_of(
     assignments: list[str] | None,
     *,
     notch: NotchChoice | None = None,
+    resolution_limit: float | None = None,
     find_kernel: bool | None = None,
     recovery: float | None = None,
     start: Model | None = None,
@@ -156,7 +167,7 @@ def settings_of(
     ----------
     preset, file, assignments
         Of ``--preset``, ``--config`` and ``--set``.
-    notch, find_kernel, recovery
+    notch, resolution_limit, find_kernel, recovery
         Of the options of these names; None if they are not given.
     start
         Model of ``--start-from``: its network's size, and fewer steps, are in place of the preset's.
@@ -176,7 +187,7 @@ def settings_of(
     if file is not None:
         config = read_settings(file, config)
     config = with_assignments(config, assignments or ())
-    analysis = {"notch": notch, "find_kernel": find_kernel}
+    analysis = {"notch": notch, "resolution_limit_nm": resolution_limit, "find_kernel": find_kernel}
     given = {name: value for name, value in analysis.items() if value is not None}
     return config.with_values({"analysis": given} | ({} if recovery is None else {"recovery": recovery}))
 

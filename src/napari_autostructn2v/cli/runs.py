@@ -26,6 +26,7 @@ from napari_autostructn2v.cli.options import (
     ProgressOption,
     QuietOption,
     RecoveryOption,
+    ResolutionLimitOption,
     SecondOption,
     SeedOption,
     SetOption,
@@ -60,6 +61,7 @@ def run(
     preset: PresetOption = "balanced",
     kernel: KernelOption = None,
     notch: NotchOption = None,
+    resolution_limit: ResolutionLimitOption = None,
     find_kernel: FindKernelOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -106,7 +108,14 @@ def run(
 
     start = None if start_from is None else load_model(start_from)
     settings = settings_of(
-        preset, config, assignments, notch=notch, find_kernel=find_kernel, recovery=recovery, start=start
+        preset,
+        config,
+        assignments,
+        notch=notch,
+        resolution_limit=resolution_limit,
+        find_kernel=find_kernel,
+        recovery=recovery,
+        start=start,
     )
     if out is not None and len(files) > 1:
         if second is not None or average or run_dir is not None:

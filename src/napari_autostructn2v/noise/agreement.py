@@ -135,7 +135,15 @@ def _common_notch(analyses: Sequence[NoiseAnalysis], needed: int) -> NotchRule |
     side = max(len(rule.peaks) for rule in rules)
     votes = np.sum([rule.peaks for rule in rules if len(rule.peaks) == side], axis=0)
     peaks = votes >= needed
-    return NotchRule(peaks, rules[0].choice) if peaks.any() else None
+    return replace(rules[0], peaks=peaks, limit_px=_common_limit(rules)) if peaks.any() else None
+
+
+def _common_limit(rules: Sequence[NotchRule]) -> tuple[float, float] | None:
+    """The finest limit of the optics in pixels, which does not harm any stack; None if one is not known."""
+    limits = [rule.limit_px for rule in rules if rule.limit_px is not None]
+    if len(limits) < len(rules):
+        return None
+    return min(y for y, _ in limits), min(x for _, x in limits)
 
 
 def _direction(analysis: NoiseAnalysis) -> float | None:

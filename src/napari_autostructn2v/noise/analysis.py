@@ -70,7 +70,7 @@ class NoiseAnalysis:
     notch
         Patterns to take away before Stage 2.
     left_alone
-        Patterns that look like a lattice of the sample: no notch, no kernel.
+        Patterns that may be a lattice of the sample: no notch, no kernel.
     autocorrelation
         Of the noise that the notch leaves, against its isotropic part, float32 (L, L) or (3, L, L); lag 0 is
         in the middle.
@@ -121,7 +121,7 @@ class NoiseAnalysis:
     @property
     def notch_rule(self) -> NotchRule | None:
         """How to find the same patterns in a stack, this one or another; None if there are none."""
-        return NotchRule(self.peaks, self.config.notch) if self.notch else None
+        return self.measured.rule(self.peaks, self.config) if self.notch else None
 
     def with_config(self, config: AnalysisConfig) -> NoiseAnalysis:
         """The same measurement with other thresholds; tile size and share of background stay as measured.
@@ -204,7 +204,7 @@ def analyze(
     left_out
         Pixels to leave out, bool (Y, X) or (Z, Y, X), besides those that are found by themselves.
     voxel_size
-        For lengths in words.
+        Tells which waves are finer than the microscope resolves; and for lengths in words.
 
     Raises
     ------
@@ -227,7 +227,8 @@ def analyze(
         stack.scale,
     )  # fmt: skip
     peaks = measured.find_peaks(config)
-    taken, _ = NotchRule(peaks, "all" if config.notch == "all" else "auto").among(measured.patterns)
+    rule = measured.rule(peaks, config)
+    taken, _ = (replace(rule, choice="auto") if rule.choice == "off" else rule).among(measured.patterns)
     if taken:
         remainder = background_spectrum(notched(stack, taken), tiles)
         measured = replace(measured, taken=taken, remainder=remainder)
@@ -243,8 +244,7 @@ def _derive(
     side = peaks.shape[0]
     peaks = peaks.copy()
     peaks[centre(peaks.shape)] = False
-    rule = NotchRule(peaks, config.notch)
-    notch, left_alone = rule.among(measured.patterns)
+    notch, left_alone = measured.rule(peaks, config).among(measured.patterns)
     notched = notch.on_tiles(side)
     background = measured.remainder if notch else measured.background
     log_power = np.where(notched, background.log_power, measured.background.log_power)
@@ -333,7 +333,8 @@ def _verdict_input(analysis: NoiseAnalysis) -> VerdictInput:
         given_up=analysis.given_up,
         notch=notch,
         notched=float(np.maximum(raw - rest, 0)[at].sum() / raw[seen].sum()),
-        lattice=bool(analysis.left_alone),
+        left_alone=analysis.left_alone,
+        limit_px=measured.limit_px(analysis.config),
         confirmed=confirmed,
         any_peaks=bool(analysis.peaks.any()),
         isotropic=analysis.isotropic,

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_autostructn2v.config import AnalysisConfig, Mode
 from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.noise.patterns import Notch
 from napari_autostructn2v.noise.spectrum import BackgroundSpectrum, background_spectrum, find_peaks
 from napari_autostructn2v.noise.tiles import Tiles
@@ -67,6 +68,31 @@ class NoiseMeasurement:
         # at a level of its own: what was removed has another one
         on_unit = Stack(other.array, replace(other.scale, unit=self.scale.unit))
         return background_spectrum(on_unit, self.tiles)
+
+    def limit_px(self, config: AnalysisConfig) -> tuple[float, float] | None:
+        """The shortest period that the optics pass, in pixels along Y and along X; None if not known.
+
+        Parameters
+        ----------
+        config
+            Says it in nanometres.
+        """
+        size, limit = self.voxel_size, config.resolution_limit_nm
+        if size is None or size.unit == "pixel" or limit == 0:
+            return None
+        return limit / size.to("nm").y, limit / size.to("nm").x
+
+    def rule(self, peaks: np.ndarray, config: AnalysisConfig) -> NotchRule:
+        """Which patterns to take away.
+
+        Parameters
+        ----------
+        peaks
+            Where they have to be among the tiles' frequencies as well, bool (T, T).
+        config
+            Says what of them.
+        """
+        return NotchRule(peaks, config.notch, self.limit_px(config))
 
     def find_peaks(self, config: AnalysisConfig) -> np.ndarray:
         """Frequencies that make kernel and notch, before a person edits them: bool (T, T), point-symmetric.

@@ -16,66 +16,40 @@ Moisan, L. Periodic plus smooth image decomposition. Journal of Mathematical Ima
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy import fft, ndimage
+from scipy import fft
 
 from napari_autostructn2v.config import MAX_TILE, MIN_TILE, NotchChoice
 from napari_autostructn2v.noise.curtains import find_curtains
 from napari_autostructn2v.noise.patterns import (
     Notch,
     Offsets,
-    Wave,
-    _times,
     half_spectrum,
     notched,
     periodic_spectrum,
 )
-from napari_autostructn2v.noise.spectrum import full_from_rfft2, power
+from napari_autostructn2v.noise.waves import (
+    COHERENT_POWER_SHARE,
+    LATTICE_LOG_EXCESS,
+    MIN_SLICES_FOR_COHERENCE,
+    find_waves,
+    level,
+)
 from napari_autostructn2v.stack import Stack
 from napari_autostructn2v.threads import THREADS, in_background
 
 MAX_SLICES = 32
 """Slices measured: the pattern's frequencies are the same all over a stack."""
 
-SURROUNDINGS_WIDTH = 0.035
-"""Width in cycles per pixel of what a peak is held against: what is broader is a kernel's business."""
-
-MIN_PEAK_LOG_EXCESS = 1.2
-"""Log power that a peak has above its surroundings."""
-
-MIN_PEAK_STANDARD_ERRORS = 5.0
-"""The same in standard errors of a single bin."""
-
 MIN_LINE_LOG_EXCESS = 0.7
 """Log power that three quarters of a line along an axis have above what is beside it."""
 
-MIN_WAVE_FREQUENCY = 0.02
-"""Below this frequency (cycles per pixel) no single peak is taken: the image is strong there."""
-
 PROTECTED_BINS = 2
 """So many bins around zero frequency are left alone on lines as well."""
-
-
-COHERENT_POWER_SHARE = 0.4
-"""Share of the power common to all slices from which a pattern counts as the same in all of them, or as going
-on from slice to slice."""
-
-MIN_SLICES_FOR_COHERENCE = 6
-"""Slices below which it cannot be told what they have in common."""
-
-
-LATTICE_LOG_EXCESS = 4.0
-"""Log power of a wave above its surroundings from which it is surely a lattice's; below it may be chance."""
-
-
-ON_AXIS_BINS = 0.75
-"""Bins within which a peak lies on an axis, or at half the sampling frequency."""
-
-MAX_WAVES = 64
-"""Most single peaks; more are no pattern but the spectrum's own roughness, and the strongest are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,15 +62,19 @@ class NotchRule:
         Of the tiles' spectrum, bool (T, T): a pattern has to be there as well.
     choice
         ``auto`` leaves alone what looks like a lattice of the sample.
+    limit_px
+        The shortest period that the optics pass, in pixels along Y and along X: what is finer is no sample's.
+        None if it is not known.
     """
 
     peaks: np.ndarray
     choice: NotchChoice
+    limit_px: tuple[float, float] | None = None
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, NotchRule)
-            and self.choice == other.choice
+            and (self.choice, self.limit_px) == (other.choice, other.limit_px)
             and np.array_equal(self.peaks, other.peaks)
         )
 
@@ -113,7 +91,7 @@ class NotchRule:
         here = patterns.at(self.peaks)
         if self.choice == "all":
             return here, Notch()
-        taken = here.without_lattices()
+        taken = here.without_lattices(self.limit_px)
         others = (
             wave for wave in here.waves if wave not in taken.waves and wave.log_excess >= LATTICE_LOG_EXCESS
         )
@@ -152,7 +130,7 @@ def find_notch(stack: Stack) -> Notch:
         curtains = find_curtains(stack, chosen)
         offsets = _find_offsets(stack, chosen, others_than={part.axis for part in curtains})
         lines = Notch(offsets, curtains)
-        found = _found[stack] = replace(lines, waves=_find_waves(notched(stack, lines), chosen))
+        found = _found[stack] = replace(lines, waves=find_waves(notched(stack, lines), chosen))
     return found
 
 
@@ -167,19 +145,12 @@ def _chosen(depth: int) -> list[int]:
     return sorted({int(z) for z in (*first, *(first + 1))})
 
 
-def _level(stack: Stack, z: int) -> np.ndarray:
-    """A slice less its mean, which would leak from zero frequency into its surroundings."""
-    plane = stack.plane(z)
-    plane -= plane.mean()
-    return plane
-
-
 def _find_offsets(stack: Stack, chosen: list[int], *, others_than: set[int]) -> tuple[Offsets, ...]:
     """Offsets of rows and of columns, but along the axes on which curtains take them as well."""
 
     def profiles(z: int) -> tuple[np.ndarray, np.ndarray]:
-        level = _level(stack, z)
-        return _line_spectrum(level), _line_spectrum(level.T)
+        plane = level(stack, z)
+        return _line_spectrum(plane), _line_spectrum(plane.T)
 
     of_slices = list(in_background(profiles, chosen, threads=THREADS))
     found = (_offsets(np.array(lines), axis) for axis, lines in enumerate(zip(*of_slices, strict=True)))
@@ -223,128 +194,7 @@ def _offsets(profiles: np.ndarray, axis: int) -> Offsets | None:
     return Offsets(axis, np.where(far, np.exp(-np.maximum(excess, 0)), 1.0), fixed)
 
 
-def _find_waves(stack: Stack, chosen: list[int]) -> tuple[Wave, ...]:
-    """Single peaks of slices, which are gone through again for the phases of what is found."""
-    shape = stack.shape[1:]
-    window = tuple(np.hanning(n + 2)[1:-1] for n in shape)
-    found = _single_peaks(stack, chosen, window)
-    if not found:
-        return ()
-    waves, places = zip(*found, strict=True)
-    rows, columns = (
-        weights[:, None] * np.exp(-2j * np.pi * np.outer(np.arange(weights.size) / weights.size, bins))
-        for weights, bins in zip(window, np.array(places).T, strict=True)
-    )
-
-    def phases(z: int) -> np.ndarray:
-        """Of each wave in a slice, its bin of the transform."""
-        along_x = _level(stack, z) @ np.hstack([columns.real, columns.imag]).astype(np.float32)
-        return np.asarray((rows * (along_x[:, : len(waves)] + 1j * along_x[:, len(waves) :])).sum(axis=0))
-
-    phasors = np.array(list(in_background(phases, chosen, threads=THREADS)))
-    pairs = [(i, i + 1) for i in range(len(chosen) - 1) if chosen[i + 1] == chosen[i] + 1]
-    fixed = [bool(_coherent(list(of_wave))) for of_wave in phasors.T]
-    mean = None
-    if any(fixed):
-        mean = np.zeros(shape, np.float32)
-        for z in chosen:
-            plane = stack.plane(z)
-            plane /= len(chosen)
-            mean += plane
-    return tuple(
-        replace(
-            wave,
-            persists_in_z=_coherent([of_wave[b] * of_wave[a].conj() for a, b in pairs]),
-            static_image=mean if same else None,
-        )
-        for wave, of_wave, same in zip(waves, phasors.T, fixed, strict=True)
-    )
-
-
-def _single_peaks(
-    stack: Stack, chosen: list[int], window: tuple[np.ndarray, ...]
-) -> list[tuple[Wave, tuple[int, int]]]:
-    """Single peaks of the averaged spectrum, the highest first, each with its bin from zero frequency."""
-    count, (height, width) = len(chosen), stack.shape[1:]
-    shape = (height, width)
-    # slices may be large: single precision, halves of spectra, and threads that share one slice
-    powers, logs = np.zeros((2, height, width // 2 + 1), np.float32)
-    for z in chosen:
-        of_slice = power(fft.rfft2(_times(_level(stack, z), window), workers=THREADS))
-        powers += of_slice
-        of_slice += np.finfo(np.float32).tiny
-        logs += np.log(of_slice, out=of_slice)
-    powers /= count
-    logs /= count
-    excess = fft.fftshift(full_from_rfft2(logs, width))
-    del logs
-    surroundings = _local_median(excess)
-    excess -= surroundings
-    certain = max(MIN_PEAK_LOG_EXCESS, MIN_PEAK_STANDARD_ERRORS * np.pi / np.sqrt(6 * count))
-    tops = (excess == ndimage.maximum_filter(excess, size=7, mode="wrap")) & (excess >= certain)
-    found: list[tuple[Wave, tuple[int, int]]] = []
-    seen: set[tuple[int, int]] = set()
-    for y, x in sorted(map(tuple, np.argwhere(tops).tolist()), key=lambda top: -excess[top]):
-        if (y, x) in seen or len(found) == MAX_WAVES:
-            continue
-        if np.hypot((y - height // 2) / height, (x - width // 2) / width) < MIN_WAVE_FREQUENCY:
-            continue
-        # seen from zero frequency, what is at -f is the same wave
-        seen |= {(y, x), ((2 * (height // 2) - y) % height, (2 * (width // 2) - x) % width)}
-        rows, columns = np.arange(y - 2, y + 3), np.arange(x - 2, x + 3)
-        near = np.ix_(rows % height, columns % width)
-        bins = np.stack(np.meshgrid(rows - height // 2, columns - width // 2, indexing="ij"))
-        weight = np.maximum(powers[_in_half(bins, shape)] - np.exp(surroundings[near]), 0)
-        at = np.stack([bins[0] / height, bins[1] / width])
-        frequency = (weight * at).sum(axis=(1, 2)) / weight.sum()
-        on_axis = np.abs(frequency) * shape < ON_AXIS_BINS
-        frequency[on_axis] = 0
-        frequency[(0.5 - np.abs(frequency)) * shape < ON_AXIS_BINS] = -0.5
-        spread = np.sqrt((weight * np.square(at - frequency[:, None, None])).sum() / weight.sum())
-        of_the_window = 0.9 * np.hypot(1 / height, 1 / width) / np.sqrt(2)
-        own = np.sqrt(max(spread**2 - of_the_window**2, 1e-18))
-        wave = Wave(
-            frequency=(float(frequency[0]), float(frequency[1])),
-            sigma_px=float(np.clip(1 / (2 * np.pi * own), 12, min(shape) / 8)),
-            log_excess=float(excess[y, x]),
-            oblique=not on_axis.any(),
-            persists_in_z=None,
-        )
-        found.append((wave, (y - height // 2, x - width // 2)))
-    return found
-
-
-def _coherent(phasors: list[complex]) -> bool | None:
-    """Whether complex numbers have a phase in common; None if they are too few to tell."""
-    if len(phasors) < MIN_SLICES_FOR_COHERENCE - 1:
-        return None
-    alone = np.square(np.abs(phasors)).sum()
-    # the pairs of different ones only: chance adds nothing to them
-    return bool(
-        np.abs(np.sum(phasors)) ** 2 - alone > COHERENT_POWER_SHARE * (np.sum(np.abs(phasors)) ** 2 - alone)
-    )
-
-
-def _in_half(bins: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Where the ``rfft2`` half has these bins, counted from zero frequency along Y and X, (2, ...)."""
-    mirrored = bins[1] % shape[1] > shape[1] // 2
-    y, x = np.where(mirrored, -bins, bins)
-    return y % shape[0], x % shape[1]
-
-
-def _local_median(spectrum: np.ndarray) -> np.ndarray:
-    """Median over the surroundings of each frequency.
-
-    Of large slices, first the median of small blocks: a sort of thousands of values for each bin is slow.
-    """
-    block = [max(1, round(SURROUNDINGS_WIDTH * n / 9)) for n in spectrum.shape]
-    rows, columns = (
-        np.arange(-(-n // b) * b).reshape(-1, b) % n for n, b in zip(spectrum.shape, block, strict=True)
-    )
-    medians = np.array([np.median(spectrum[some][:, columns], axis=(0, 2)) for some in rows])
-    coarse = ndimage.median_filter(medians, size=9, mode="wrap")
-    wide = np.repeat(coarse, block[1], axis=1)[:, : spectrum.shape[1]]
-    return np.asarray(np.repeat(wide, block[0], axis=0)[: spectrum.shape[0]])
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class NotchDescription(BaseModel):
@@ -355,6 +205,8 @@ class NotchDescription(BaseModel):
     side: int = Field(ge=MIN_TILE, le=MAX_TILE)
     peaks: list[tuple[int, int]]
     choice: NotchChoice
+    limit_px: tuple[Length, Length] | None = None
+    """As of the rule; models made before have none."""
 
     @classmethod
     def of(cls, rule: NotchRule) -> NotchDescription:
@@ -365,7 +217,12 @@ class NotchDescription(BaseModel):
         rule
             What is to be described.
         """
-        return cls(side=len(rule.peaks), peaks=np.argwhere(rule.peaks).tolist(), choice=rule.choice)
+        return cls(
+            side=len(rule.peaks),
+            peaks=np.argwhere(rule.peaks).tolist(),
+            choice=rule.choice,
+            limit_px=rule.limit_px,
+        )
 
     def rule(self) -> NotchRule:
         """The rule that it describes."""
@@ -374,4 +231,4 @@ class NotchDescription(BaseModel):
             if not all(0 <= index < self.side for index in place):
                 raise ValueError("a peak of the notch lies outside of its spectrum")
             peaks[place] = True
-        return NotchRule(peaks, self.choice)
+        return NotchRule(peaks, self.choice, self.limit_px)

@@ -76,6 +76,9 @@ class Wave:
         Whether it goes on from slice to slice, be it at another phase; None if they are too few to tell.
     static_image
         Mean of the slices, (Y, X), if the wave is the same in all of them, or None.
+    of_lattice
+        True if its frequency fits a lattice of the other waves; False if it stands alone beside such a
+        lattice, farther out than all of it; None if neither can be told.
     """
 
     frequency: tuple[float, float]
@@ -84,6 +87,7 @@ class Wave:
     oblique: bool
     persists_in_z: bool | None
     static_image: np.ndarray | None = None
+    of_lattice: bool | None = None
 
     def pattern(self, plane: np.ndarray) -> np.ndarray:
         """The wave in a slice, (Y, X), float32.
@@ -106,6 +110,27 @@ class Wave:
     def alternating(self) -> bool:
         """Whether every other row or column is lifted: read out by two amplifiers, as no sample is built."""
         return not self.oblique and -0.5 in self.frequency
+
+    @property
+    def direction_deg(self) -> float:
+        """Across its fronts, in the pixels of a slice, from X upwards, 0 to 180 degrees."""
+        # image rows run downwards; microscopists measure angles upwards from X
+        return float(np.degrees(np.arctan2(-self.frequency[0], self.frequency[1])) % 180)
+
+    @property
+    def period_px(self) -> float:
+        """In pixels, across its fronts."""
+        return float(1 / np.hypot(*self.frequency))
+
+    def finer_than(self, limit_px: tuple[float, float] | None) -> bool:
+        """Whether its period is shorter than the optics can pass.
+
+        Parameters
+        ----------
+        limit_px
+            The shortest period that they pass, in pixels along Y and along X; None if it is not known.
+        """
+        return limit_px is not None and bool(np.hypot(*np.multiply(self.frequency, limit_px)) > 1)
 
     def envelope(self, plane: np.ndarray) -> np.ndarray:
         """All of the slice that is near the frequency, (Y, X), float32.
@@ -227,19 +252,27 @@ class Notch:
             tuple(wave for wave in self.waves if peaks[_tile_bin(wave, side)]),
         )
 
-    def without_lattices(self) -> Notch:
+    def without_lattices(self, limit_px: tuple[float, float] | None = None) -> Notch:
         """Of this notch, the part that is the detector's, as far as can be told.
 
-        A lattice, or layers, of the sample go on from slice to slice, most often at a slant; a pattern of
-        the detector that goes on through the slices is a grid of rows and columns. Where there is a lattice,
-        what else goes on through the slices is more of it.
+        The detector's is what no optics pass, and what stands alone beside a lattice; unless it belongs to a
+        lattice, also what does not go on from slice to slice. A lattice, or layers, of the sample do go on,
+        most often at a slant; a pattern of the detector that goes on through the slices is a grid of rows and
+        columns. Where there is a lattice, what else goes on through the slices is more of it.
+
+        Parameters
+        ----------
+        limit_px
+            The shortest period that the optics pass, in pixels along Y and along X; None if it is not known.
         """
-        lasting = [wave for wave in self.waves if wave.persists_in_z is not False]
+        sure = [wave for wave in self.waves if _surely_noise(wave, limit_px)]
+        lasting = [wave for wave in self.waves if wave not in sure and wave.persists_in_z is not False]
         level = [wave for wave in lasting if not wave.oblique]
         highest = max((wave.log_excess for wave in level), default=0.0)
         lattice = any(wave.oblique and wave.log_excess > highest / 2 for wave in lasting)
         grid = level if len({wave.frequency[0] == 0 for wave in level}) == 2 and not lattice else []
-        kept = (w for w in self.waves if w not in lasting or w in grid or w.alternating)
+        passing = [wave for wave in self.waves if wave not in lasting and not wave.of_lattice]
+        kept = (w for w in self.waves if w in sure or w in grid or w in passing or w.alternating)
         return replace(self, waves=tuple(kept))
 
     def on_tiles(self, side: int) -> np.ndarray:
@@ -258,6 +291,14 @@ class Notch:
             y, x = _tile_bin(wave, side)
             bins[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = True
         return bins | np.flip(bins)
+
+
+def _surely_noise(wave: Wave, limit_px: tuple[float, float] | None) -> bool:
+    """Whether a single wave is told from the sample by its frequency alone.
+
+    What belongs to a lattice is left alone however fine it is: a voxel size may be wrong.
+    """
+    return wave.of_lattice is False or (wave.finer_than(limit_px) and not wave.of_lattice)
 
 
 def _tile_bin(wave: Wave, side: int) -> tuple[int, int]:

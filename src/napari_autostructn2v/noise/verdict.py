@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from napari_autostructn2v.kernel import centre, mirrored
+from napari_autostructn2v.noise.lattice_words import about_lattices
 from napari_autostructn2v.noise.patterns import Wave
 from napari_autostructn2v.noise.verdict_input import (
     VerdictInput,
@@ -126,14 +127,7 @@ def judge(found: VerdictInput) -> Verdict:
         sentences.append(
             f"Neighbouring slices share {abs(found.coherence):.0%} of the noise: 2.5D may do better."
         )
-    if found.lattice:
-        sentences.append(
-            "A regular pattern is left alone: one slice does not tell whether it is a lattice of the sample. "
-            "If it is noise, let the notch take all patterns, and look at what it takes."
-            if found.single
-            else "A regular pattern that goes on through the slices, as a lattice of the sample would, is "
-            "left alone; if it is noise, let the notch take all patterns."
-        )
+    sentences += about_lattices(found)
     wave = max(found.notch.waves, key=lambda wave: wave.share, default=None)
     return Verdict(
         kind=kind,

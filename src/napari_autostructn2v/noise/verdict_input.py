@@ -33,8 +33,10 @@ class VerdictInput:
         was none.
     notch, notched
         Patterns taken away, and the share of the variance that they have.
-    lattice
-        Whether a pattern was left alone because it looks like one of the sample.
+    left_alone
+        Waves that are not taken away because they may be a lattice of the sample.
+    limit_px
+        The shortest period that the optics pass, in pixels along Y and along X; None if it is not known.
     confirmed
         Share of the peaks that the residual of Stage 1 confirms, if known.
     any_peaks
@@ -61,7 +63,8 @@ class VerdictInput:
     given_up: float | None
     notch: Notch
     notched: float
-    lattice: bool
+    left_alone: Notch
+    limit_px: tuple[float, float] | None
     confirmed: float | None
     any_peaks: bool
     isotropic: bool | None
@@ -71,6 +74,11 @@ class VerdictInput:
     serial: bool
     single: bool
     voxel_size: VoxelSize | None
+
+    @property
+    def lattice(self) -> bool:
+        """Whether a pattern was left alone because it may be a lattice of the sample."""
+        return bool(self.left_alone)
 
     @property
     def risky(self) -> bool:

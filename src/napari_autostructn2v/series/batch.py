@@ -227,12 +227,14 @@ def _apply(
     if not work.check():
         work.begin()
         yield from denoise_whole(work)
-    _, stack, model = task.open()
+    image, stack, model = task.open()
     denoised = read_stack(row.output).array
     if row.second is not None:
         yield from _judged(row, record)
     yield StageStarted("score")
-    analysis = analyze(stack, denoised, mode=model.mode, config=batch.config.analysis)
+    analysis = analyze(
+        stack, denoised, mode=model.mode, config=batch.config.analysis, voxel_size=image.voxel_size
+    )
     record = yield from described(record, stack, denoised, analysis, model.kernel)
     work.delete()
     return [record]

@@ -13,10 +13,20 @@ from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError
 from napari_autostructn2v.kernel import trim_kernel
 from napari_autostructn2v.synthetic.families import NOISE_FAMILIES
-from napari_autostructn2v.synthetic.image import crystal, layers, tomogram
+from napari_autostructn2v.synthetic.image import atoms, crystal, layers, tomogram
 from napari_autostructn2v.synthetic.noise import Noise
 
-__all__ = ["NOISE_FAMILIES", "Noise", "Sample", "crystal", "degraded", "layers", "sample", "tomogram"]
+__all__ = [
+    "NOISE_FAMILIES",
+    "Noise",
+    "Sample",
+    "atoms",
+    "crystal",
+    "degraded",
+    "layers",
+    "sample",
+    "tomogram",
+]
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,35 @@ def crystal(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray
     return _standardised(sum(np.cos(p) for p in planes) + tomogram(shape, rng))
 
 
+def atoms(shape: tuple[int, int, int], rng: np.random.Generator, moves: float = 0.3) -> np.ndarray:
+    """Columns of atoms all over the field, as a STEM sees them: a lattice with many spots in the spectrum.
+
+    Parameters
+    ----------
+    shape
+        Slices, rows and columns.
+    rng
+        Source of chance.
+    moves
+        Pixels by which the lattice is moved from one slice to the next, at most, along Y and X.
+    """
+    spacing, angle = rng.uniform(12, 18), rng.uniform(0, np.pi)
+    turn = rng.choice([np.pi / 2, np.pi / 3, rng.uniform(1.0, 1.5)])
+    edges = [spacing * np.array([np.sin(a), np.cos(a)]) for a in (angle, angle + turn)]
+    spots = np.linalg.inv(np.stack(edges)).T
+    sigma = 0.18 * spacing
+    place = np.cumsum(rng.uniform(-moves, moves, (shape[0], 2)), axis=0)
+    z, y, x = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij", sparse=True)
+    image = np.zeros(shape)
+    for steps in ((m, n) for m in range(5) for n in range(-4, 5) if m or n > 0):
+        frequency = steps @ spots
+        height = np.exp(-2 * np.square(np.pi * sigma) * (frequency @ frequency))
+        if height > 1e-3:
+            moved = (place @ frequency)[z]
+            image += height * np.cos(2 * np.pi * (frequency[0] * y + frequency[1] * x + moved))
+    return _standardised(image)
+
+
 def layers(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
     """Sharp layers all over the field, a few degrees from X, as those of a multilayer or of myelin.
 

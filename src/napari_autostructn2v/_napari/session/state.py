@@ -33,7 +33,10 @@ class Phase(IntEnum):
     RESULT = 4
 
 
-ANALYSIS_SETTINGS = ("sensitivity", "min_excess", "min_correlation", "max_pixels", "notch", "find_kernel")
+ANALYSIS_SETTINGS = (
+    "sensitivity", "min_excess", "min_correlation", "max_pixels", "notch", "resolution_limit_nm",
+    "find_kernel",
+)  # fmt: skip
 """The settings of the analysis that the window offers, by their names in the engine."""
 
 
@@ -52,6 +55,7 @@ class Settings:
     min_correlation: float = AnalysisConfig().min_correlation
     max_pixels: int = AnalysisConfig().max_pixels
     notch: NotchChoice = AnalysisConfig().notch
+    resolution_limit_nm: float = AnalysisConfig().resolution_limit_nm
     find_kernel: bool = AnalysisConfig().find_kernel
     recovery: float = Config().recovery
     """How much of the detail in the residual is brought back, 0 to 1."""

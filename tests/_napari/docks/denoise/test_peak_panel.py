@@ -215,3 +215,5 @@ def test_settings_act_at_once_and_keep_edits(hand: Any, dock: Any) -> None:
     assert (peaks.data == Mark.FOUND).sum() < found and peaks.data[FREE] == Mark.ADDED
     dock.analysis.min_correlation.value = 0.5
     assert dock.session.choice.settings.config().analysis.min_correlation == 0.5
+    dock.analysis.resolution_limit.value = 0.8
+    assert dock.session.review.analysis.config.resolution_limit_nm == 0.8

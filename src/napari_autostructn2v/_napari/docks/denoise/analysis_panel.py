@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import FloatSlider, Slider
+from magicgui.widgets import FloatSlider, FloatSpinBox, Slider
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_autostructn2v._napari.widgets.panel_parts import explain_slider
@@ -39,15 +39,22 @@ class AnalysisPanel(QWidget):
             tooltip="Most pixels of a slice of the kernel; the most correlated ones are taken. Lower it if "
             "stage 2 loses detail",
         )  # fmt: skip
+        self.resolution_limit = FloatSpinBox(
+            min=0, max=1000, step=0.01,
+            tooltip="Shortest period in nanometres that the microscope resolves: where the voxel size is "
+            "known, the notch takes a finer wave for noise, unless it belongs to a lattice. 0.05 is safe for "
+            "all, 0.5 to 1 suits SEM and FIB-SEM, 0 says that it is not known",
+        )  # fmt: skip
         self.sliders: dict[str, Any] = {
             "sensitivity": self.sensitivity,
             "min_excess": self.min_excess,
             "min_correlation": self.min_correlation,
             "max_pixels": self.max_pixels,
+            "resolution_limit_nm": self.resolution_limit,
         }
         form = QFormLayout(self)
         form.setContentsMargins(2, 4, 2, 4)
-        titles = ("Peak certainty", "Peak height", "Correlation", "Kernel pixels")
+        titles = ("Peak certainty", "Peak height", "Correlation", "Kernel pixels", "Resolution limit (nm)")
         for title, (name, slider) in zip(titles, self.sliders.items(), strict=True):
             explain_slider(slider)
             slider.changed.connect(lambda value, name=name: self._session.choice.configure(**{name: value}))
