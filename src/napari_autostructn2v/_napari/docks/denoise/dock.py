@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QApplication, QFileDialog
 from superqt.utils import create_worker
 
@@ -33,6 +34,7 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
     message_label,
     show_message,
 )
+from napari_autostructn2v._napari.widgets.told_once import told_before
 from napari_autostructn2v._napari.worker import error_text_of, with_lock
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.error_report import problem_report
@@ -168,11 +170,13 @@ class StructuredDenoisingWidget(DockColumn):
         if session.monitor.device:
             return
 
-        def know(name: str) -> None:
-            session.monitor.device = name
+        def know(found: tuple[str, str]) -> None:
+            session.monitor.device, advice = found
             session.changed.emit()
+            if advice and not told_before("graphics card"):
+                show_info(advice)
 
-        worker = create_worker(device_name, _start_thread=False, _ignore_errors=True)
+        worker = create_worker(device_here, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(know)
         worker.start()
 
@@ -242,8 +246,9 @@ class StructuredDenoisingWidget(DockColumn):
         worker.start()
 
 
-def device_name() -> str:
-    """The device that ``"auto"`` takes here, in words."""
+def device_here() -> tuple[str, str]:
+    """The device that ``"auto"`` takes here, in words, and how to have a graphics card compute."""
+    from napari_autostructn2v.doctor.device import gpu_advice
     from napari_autostructn2v.learning.device import choose_device, describe_device
 
-    return describe_device(choose_device())
+    return describe_device(choose_device()), gpu_advice()
