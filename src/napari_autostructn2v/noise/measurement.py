@@ -68,6 +68,17 @@ class NoiseMeasurement:
         on_unit = Stack(other.array, replace(other.scale, unit=self.scale.unit))
         return background_spectrum(on_unit, self.tiles)
 
+    def example(self, stack: Stack) -> np.ndarray:
+        """A piece of the background, to show what was measured: the middle one of all tiles, float32 (T, T).
+
+        Parameters
+        ----------
+        stack
+            The stack that was measured.
+        """
+        z, y, x = self.tiles.corners[len(self.tiles.corners) // 2]
+        return stack.plane(z)[y : y + self.tiles.side, x : x + self.tiles.side]
+
     def find_peaks(self, config: AnalysisConfig) -> np.ndarray:
         """Frequencies that make kernel and notch, before a person edits them: bool (T, T), point-symmetric.
 
