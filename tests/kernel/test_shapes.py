@@ -8,7 +8,7 @@ import pytest
 from napari_autostructn2v.errors import KernelError
 from napari_autostructn2v.kernel import validate_kernel
 from napari_autostructn2v.kernel.shapes import box, cross, line, thickened, thinned
-from napari_autostructn2v.noise.verdict import extent
+from napari_autostructn2v.noise.direction import extent
 
 SIDE = 15
 MIDDLE = SIDE // 2

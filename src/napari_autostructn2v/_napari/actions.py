@@ -140,7 +140,7 @@ def _if(possible: bool, act: Callable[[], object]) -> None:
 SHORTCUTS: dict[str, tuple[Callable[[Viewer], Any], str, KeyCode]] = {
     "run_stage1": (run_stage1, "Denoising: run stage 1", KeyCode.KeyR),
     "approve": (approve, "Denoising: approve and run stage 2", KeyCode.KeyA),
-    "skip": (skip, "Denoising: skip stage 2", KeyCode.KeyN),
+    "skip": (skip, "Denoising: keep stage 1", KeyCode.KeyN),
     "cancel": (cancel, "Denoising: cancel", KeyCode.KeyX),
     "edit_peaks": (edit_peaks, "Denoising: edit peaks", KeyCode.KeyE),
     "edit_kernel": (edit_kernel, "Denoising: edit kernel", KeyCode.KeyK),

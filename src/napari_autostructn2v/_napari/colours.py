@@ -8,6 +8,7 @@ from __future__ import annotations
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 
 from napari_autostructn2v.noise.review import Mark
+from napari_autostructn2v.noise.verdict import Conclusion
 from napari_autostructn2v.unmeasured import BLANK, REPLACED
 
 TRANSPARENT = "transparent"
@@ -85,6 +86,8 @@ def of_kernel() -> DirectLabelColormap:
 
 TRAINING_FIELD = "#e8b44c"
 
+BACKGROUND_OUTLINE = "#3fd0ff"
+
 DIVIDER = "#ffb000"
 
 PROFILE_LINE = "#00d0c0"
@@ -104,6 +107,20 @@ MESSAGES = {
     "warning": ("#8a5a00", "#e8b44c"),
     "text": ("#3b3a39", "#f0f1f2"),
 }
+
+# background and text, the same in every theme: green, grey, amber
+CONCLUSIONS: dict[Conclusion, tuple[str, str]] = {
+    "helps": ("#2b7a38", "white"),
+    "adds_nothing": ("#666b73", "white"),
+    "look_first": ("#f0ad3c", "#1e1a12"),
+}
+"""Of a verdict."""
+
+SHARE = "#5b86d6"
+"""How far a bar has come that shows a share, under the text of either theme."""
+
+PICTOGRAM_KERNEL = "#ff9a2e"
+"""Over grey noise: the neighbours that share it, and the stripes of a pattern."""
 
 # the same blue in every theme: what the eye goes to
 MAIN_BUTTON, MAIN_BUTTON_UNDER_POINTER, MAIN_BUTTON_PRESSED = "#2f5fd0", "#3f72ea", "#264eae"

@@ -11,6 +11,7 @@ import numpy as np
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.batch.layers import BatchLayers, show_stack
 from napari_autostructn2v._napari.batch.queue import Batch
+from napari_autostructn2v._napari.canvas.background import Background
 from napari_autostructn2v._napari.canvas.camera import Flight
 from napari_autostructn2v._napari.canvas.file_voxel_size import FileVoxelSize
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
@@ -84,13 +85,15 @@ class Workspace:
         self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement, self.spectrum)
         self.picked = PickedPeak(viewer, self.session, self.review, self.views, self.flight)
         self.quick_look = QuickLookLayer(viewer, self.session, lambda: self.images.placement)
+        self.background = Background(
+            viewer, self.session, lambda: self._running, lambda: self.images.placement
+        )
+        self.background.asked.connect(self.regenerate)
         self.images.changed.connect(self._show_run)
         self.images.previewed.connect(lambda: self._compare_run(even_from_noise=True))
         self.images.finished.connect(self._compare_run)
         self.batch = Batch(self.session)
         self.batch_layers = BatchLayers(viewer, self.batch, self.views)
-        self.outline: Labels | Shapes | None = None
-        """The layer in which noise is measured; None for the flattest parts."""
         self.training_outline: Shapes | None = None
         """The layer whose box is trained on; None for whole slices."""
         self.left_out_outline: Labels | Shapes | None = None
@@ -99,11 +102,14 @@ class Workspace:
         self._follows = Connections()
         """To the layer chosen: its data may be replaced."""
         self._running: Image | None = None
+        self._running_before: Image | None = None
+        """The layer of the run before, which comes back if the present one is given up."""
         self._led_to_noise = False
         """Whether the quick look was begun while the pictures were looked at."""
         self._before_pattern: View | None = None
         """How the pictures were looked at before the pattern was shown."""
         self.session.reviewed.connect(self._on_reviewed)
+        self.session.went_back.connect(self._on_went_back)
         self.session.runner.started.connect(self._on_job_started)  # before the job's thread starts
         worker.serve(self.session.runner)
         worker.serve(self.batch.runner)
@@ -157,6 +163,22 @@ class Workspace:
     def source_layer(self) -> Image | None:
         """The image layer of the present run, while it is there."""
         return self._running
+
+    @property
+    def of_another(self) -> bool:
+        """Whether the present run, which waits for the person, is of another image than the one chosen."""
+        session = self.session
+        there = session.run is not None and session.runner.job is None
+        return there and self._chosen is not None and self._chosen is not self._running
+
+    def show_run_again(self) -> None:
+        """Choose the image of the present run, and show it and what was made of it; add what was removed."""
+        run = self.session.run
+        if run is None:
+            return
+        if self._running is None:
+            self._running = self.images.add_again(run)
+        self.choose(self._running)
 
     @property
     def pattern(self) -> Image | None:
@@ -245,20 +267,15 @@ class Workspace:
             return False
         return True
 
-    def measure_in(self, layer: Labels | Shapes | None) -> None:
-        """Measure noise where a layer outlines background, in the flattest parts if None, and look again."""
-        self.outline = layer
-        self.regenerate()
+    def outline_background(self) -> None:
+        """Show the image alone, with the tool in hand that outlines background on it."""
+        self.views.show("original")
+        self.background.draw()
 
     def regenerate(self, mode: Mode | None = None) -> None:
         """Analyse the noise again, in what is outlined by now, and in another mode if given."""
-        try:
-            outlined = self.outline is not None and self._running is not None
-            self.session.choice.region = outlined_region(self.outline, self._running) if outlined else None
-        except AutoStructN2VError as error:
-            self.session.messages.fail(str(error))
-            return
-        self.session.regenerate(mode)
+        if self.background.hand_over():
+            self.session.regenerate(mode)
 
     def _on_reviewed(self) -> None:
         """Another notch takes away another pattern."""
@@ -310,10 +327,18 @@ class Workspace:
     def _on_job_started(self, job: Job) -> None:
         if job.kind in ("stage1", "reopen") and self._chosen is not None:
             self.views.end()
-            self._running = self._chosen
+            self._running_before, self._running = self._running, self._chosen
             self.images.start(self._chosen)
             self._show_run()
         self._on_slider()
+
+    def _on_went_back(self) -> None:
+        """Show the run before again, if there was one."""
+        if self.session.run is None:
+            return
+        self._running = self._running_before if self._running_before in self.viewer.layers else None
+        self.images.go_back()
+        self._show_run()
 
     def _on_slider(self) -> None:
         if self._running is not None:

@@ -82,6 +82,7 @@ def analyze(
     draw_analysis(folder / "noise.png", analysis, overwrite=overwrite)
     if not quiet:
         say(*image.notices)
+        typer.echo(analysis.verdict.brief)
         typer.echo(analysis.verdict.summary)
         for z in analysis.kernel if analysis.kernel.ndim == 3 else [analysis.kernel]:
             typer.echo("\n".join(" ".join("█" if pixel else "·" for pixel in row) for row in z) + "\n")

@@ -282,7 +282,8 @@ def resume(
 
 def _say_what_was_written(output: Path, outcome: Outcome) -> None:
     """The verdict, where the result is and how it came about, and what another recording says of it."""
-    say(*(result.analysis.verdict.summary for result in outcome.results))
+    for result in outcome.results:
+        say(result.analysis.verdict.brief, result.analysis.verdict.summary)
     if len(outcome.results) > 1:
         say(f"Written: {output}, the mean of both.")
     else:
@@ -333,6 +334,7 @@ def demo(
     draw_report(out / "report.png", stacks, result.analysis, tomogram.clean, overwrite=True)
     for title, stack in stacks.items():
         typer.echo(f"{title + ':':21s} PSNR {psnr(stack, tomogram.clean):.2f} dB")
+    typer.echo(result.analysis.verdict.brief)
     typer.echo(result.analysis.verdict.summary)
     python = Path(sys.executable)
     shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python

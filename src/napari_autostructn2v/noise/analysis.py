@@ -41,13 +41,10 @@ from napari_autostructn2v.noise.spectrum import (
 )
 from napari_autostructn2v.noise.tiles import choose_tiles
 from napari_autostructn2v.noise.verdict import Verdict, judge
-from napari_autostructn2v.noise.verdict_input import VerdictInput, beyond_chance, share_hidden
+from napari_autostructn2v.noise.verdict_input import LEAST_HIDDEN, VerdictInput, beyond_chance, share_hidden
 from napari_autostructn2v.noise.weak_lines import with_weak_line
 from napari_autostructn2v.residual import residual_of
 from napari_autostructn2v.stack import as_stack
-
-LEAST_HIDDEN = 0.25
-"""Share of the squared autocorrelation that a kernel has to hide: what stays visible lets the noise pass."""
 
 CONFIRMING_STANDARD_ERRORS = 3.0
 """Standard errors by which the residual of Stage 1 has to depart from its ring to confirm a peak."""

@@ -94,6 +94,17 @@ class NoiseMeasurement:
         """
         return NotchRule(peaks, config.notch, self.limit_px(config))
 
+    def example(self, stack: Stack) -> np.ndarray:
+        """A piece of the background, to show what was measured: the middle one of all tiles, float32 (T, T).
+
+        Parameters
+        ----------
+        stack
+            The stack that was measured.
+        """
+        z, y, x = self.tiles.corners[len(self.tiles.corners) // 2]
+        return stack.plane(z)[y : y + self.tiles.side, x : x + self.tiles.side]
+
     def find_peaks(self, config: AnalysisConfig) -> np.ndarray:
         """Frequencies that make kernel and notch, before a person edits them: bool (T, T), point-symmetric.
 

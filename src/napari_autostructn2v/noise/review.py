@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -133,6 +134,11 @@ class Review:
         """
         kernel = trim_kernel(validate_kernel(kernel, self.automatic.mode))
         return embed_kernel(kernel, self.kernel_grid.shape[-1])
+
+    @property
+    def edits_record(self) -> dict[str, Any]:
+        """The edits as the record of a model keeps them."""
+        return {"peaks": self.peak_edits.to_json(), "kernel": self.kernel_edits.to_json()}
 
     @property
     def edited(self) -> bool:

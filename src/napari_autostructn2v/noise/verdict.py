@@ -7,20 +7,25 @@ from typing import Literal
 
 import numpy as np
 
-from napari_autostructn2v.kernel import centre, mirrored
+from napari_autostructn2v.noise.direction import extent, wave_direction
 from napari_autostructn2v.noise.lattice_words import about_lattices
-from napari_autostructn2v.noise.patterns import Wave
 from napari_autostructn2v.noise.verdict_input import (
+    FEW_TILES,
+    LONG_RANGE_SCATTER,
     VerdictInput,
-    certain_correlation,
     covered,
-    kernel_on_lags,
+    hides_enough,
+    hides_mostly_detail,
     middle_correlation,
     structured,
 )
-
-LONG_RANGE_SCATTER = 0.03
-"""Scatter of the autocorrelation at far lags above which a pattern reaches beyond any small kernel."""
+from napari_autostructn2v.noise.verdict_words import (
+    BLUR,
+    about_kernel,
+    about_patterns,
+    about_point_by_hand,
+    headline,
+)
 
 SHARED_NOISE_SHARE = 0.1
 """Share of noise in common from which neighbouring slices are said to share it."""
@@ -28,14 +33,27 @@ SHARED_NOISE_SHARE = 0.1
 DOUBTFUL_CONFIRMED_SHARE = 0.3
 """Share of the peaks confirmed by the residual below which a person should look."""
 
-FEW_TILES = 8
-"""Tiles below which a spectrum is too rough to tell structure from chance."""
+DOUBTFUL_ROUND_SHARE = 0.5
+"""Share of the correlation that a kernel alike in all directions has to hide, or it may be made of detail."""
 
 Kind = Literal["none", "kernel", "long_range", "isotropic", "unclear"]
 
+Conclusion = Literal["helps", "adds_nothing", "look_first"]
+"""What a verdict comes to."""
 
-Advice = Literal["2.5d", "all_patterns", "quick_look"]
-"""What to try that may do better: the other mode, a notch of all patterns, or a look before anything."""
+CONCLUSIONS: dict[Conclusion, str] = {
+    "helps": "Stage 2 will help",
+    "adds_nothing": "Stage 2 adds nothing",
+    "look_first": "Look first",
+}
+"""Each of them in words, the same in the window and on the command line."""
+
+Advice = Literal["2.5d", "all_patterns", "quick_look", "outline"]
+"""What to try that may do better: the other mode, a notch of all patterns, a look before anything, or an
+outline of empty background."""
+
+NextStep = Literal["approve", "keep_stage1"] | Advice
+"""What a person is advised to do now."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +66,15 @@ class Verdict:
         ``none``: no structure in the noise. ``kernel``: structure that a kernel hides. ``isotropic``: the
         same, but alike in all directions. ``long_range``: a pattern that reaches farther than a small kernel,
         for the notch, with or without a kernel for the rest. ``unclear``: too little background to tell.
+    conclusion
+        ``helps``: Stage 2 is expected to help. ``adds_nothing``: it is not. ``look_first``: a person should
+        look before one or the other, for the reason that :attr:`caution` gives.
+    headline
+        What was found, as one sentence in plain words.
+    caution
+        Why to look first, as a sentence; empty if there is no need to.
     summary
-        A few sentences for the user.
+        All of it, in a few sentences.
     expect_gain
         Whether Stage 2 is expected to help.
     direction_deg
@@ -71,6 +96,9 @@ class Verdict:
     """
 
     kind: Kind
+    conclusion: Conclusion
+    headline: str
+    caution: str
     summary: str
     expect_gain: bool
     direction_deg: float | None
@@ -80,6 +108,18 @@ class Verdict:
     notched: float
     confirmed: float | None
     advice: Advice | None = None
+
+    @property
+    def brief(self) -> str:
+        """The conclusion and what it rests on, in a line."""
+        return " ".join(filter(None, (f"{CONCLUSIONS[self.conclusion]}:", self.headline, self.caution)))
+
+    @property
+    def next_step(self) -> NextStep:
+        """What a person is advised to do now."""
+        if self.advice == "2.5d" or (self.advice is not None and self.conclusion == "look_first"):
+            return self.advice
+        return "approve" if self.conclusion == "helps" else "keep_stage1"
 
 
 def judge(found: VerdictInput) -> Verdict:
@@ -99,15 +139,13 @@ def judge(found: VerdictInput) -> Verdict:
     if found.notch:
         kind = "long_range"
         sentences.append(
-            f"{_patterns(found)}. No small kernel can hide that; the notch takes it away before Stage 2, "
-            f"{found.notched:.0%} of the variance of the background."
+            f"{about_patterns(found)}. No small kernel can hide that; the notch takes it away before Stage "
+            f"2, {found.notched:.0%} of the variance of the background."
         )
     if has_kernel:
         kind = kind if found.notch else "isotropic" if found.round else "kernel"
-        sentences += _about_kernel(found, direction, length)
-        gain = bool(found.notch) or not (
-            found.risky or (found.by_hand and covered(found) < HELPFUL_COVERED_SHARE)
-        )
+        sentences += about_kernel(found, direction, length)
+        gain = bool(found.notch) or not (found.risky or (found.by_hand and not hides_enough(found)))
     elif found.by_hand and structured(found):
         sentences += about_point_by_hand(found)
     elif not found.notch:
@@ -128,56 +166,23 @@ def judge(found: VerdictInput) -> Verdict:
             f"Neighbouring slices share {abs(found.coherence):.0%} of the noise: 2.5D may do better."
         )
     sentences += about_lattices(found)
+    caution = _caution(found, kind, gain)
     wave = max(found.notch.waves, key=lambda wave: wave.share, default=None)
     return Verdict(
         kind=kind,
+        conclusion="look_first" if caution else "helps" if gain else "adds_nothing",
+        headline=headline(found, direction, length),
+        caution=caution,
         summary=" ".join(sentences),
         expect_gain=gain,
-        direction_deg=direction if direction is not None or wave is None else _wave_direction(wave),
+        direction_deg=direction if direction is not None or wave is None else wave_direction(wave),
         length_px=length,
         period_px=None if wave is None else float(1 / np.hypot(*wave.frequency)),
         covered=covered(found),
         notched=found.notched,
         confirmed=found.confirmed,
-        advice=_advice(found, kind),
+        advice=_advice(found, kind, caution),
     )
-
-
-def _about_kernel(found: VerdictInput, direction: float | None, length: int) -> list[str]:
-    if found.by_hand:
-        return about_kernel_by_hand(found)
-    share = f"{covered(found):.0%}"
-    pixels = f"{int(found.kernel.sum())} pixels"
-    rest = "The rest of the noise" if found.notch else "The noise"
-    beside = found.stacked and bool(found.kernel[0].any())
-    if found.round:
-        where = (
-            f"alike in all directions ({_strongest(found)[1]:.2f} from pixel to pixel), as interpolation or "
-            "a detector's blur leaves it"
-        )
-    elif direction is None:
-        where = "only with the neighbouring slices"
-    else:
-        along = {0: "X", 90: "Y"}.get(round(direction), f"{direction:.0f}°")
-        lag, strongest = _strongest(found, direction)
-        where = (
-            f"along {along}, over {_length(found, length, direction)}, most at {lag} px ({strongest:+.2f})"
-        )
-        if min(found.middle.shape) == 1:
-            where += f", and not along {'Y' if along == 'X' else 'X'}"
-        if beside:
-            where += "; neighbouring slices share it"
-    sentences = [
-        f"{rest} is correlated {where}.",
-        f"A kernel of {pixels} hides {share} of that correlation.",
-        "So wide a kernel hides much of serial sections as well, and may cost more than it gives: take a "
-        "quick look before you approve it."
-        if found.risky
-        else "Stage 2 is expected to help.",
-    ]
-    if found.far_scatter > LONG_RANGE_SCATTER:
-        sentences.append("Part of the pattern reaches farther than a kernel can and will stay.")
-    return sentences
 
 
 def _shared_unseen(found: VerdictInput) -> bool:
@@ -185,13 +190,37 @@ def _shared_unseen(found: VerdictInput) -> bool:
     return not found.stacked and abs(found.coherence) >= SHARED_NOISE_SHARE
 
 
-def _advice(found: VerdictInput, kind: Kind) -> Advice | None:
+def _caution(found: VerdictInput, kind: Kind, gain: bool) -> str:
+    """Why a person should look before going on, the first reason that there is; empty if there is none."""
+    has_kernel = bool(found.kernel.sum() > 1)
+    if has_kernel and hides_mostly_detail(found):
+        return BLUR
+    if found.tiles < FEW_TILES and (gain or kind == "unclear"):
+        return f"There are only {found.tiles} tiles of background to measure."
+    if found.risky:
+        return "So wide a kernel hides much of serial sections as well."
+    if gain and found.confirmed is not None and found.confirmed < DOUBTFUL_CONFIRMED_SHARE:
+        return f"The residual of Stage 1 confirms only {found.confirmed:.0%} of its peaks."
+    if has_kernel and found.round and covered(found) < DOUBTFUL_ROUND_SHARE:
+        return "It may be fine detail of the image."
+    if found.given_up is not None and not gain:
+        return f"A kernel would hide only {found.given_up:.0%} of it: it may be fine detail of the image."
+    if not gain and not found.by_hand and kind == "long_range":
+        return "A small kernel cannot hide it, and the notch was not sure of it."
+    if not gain and found.lattice and found.single:
+        return "One slice does not tell whether a regular pattern is noise or a lattice of the sample."
+    return ""
+
+
+def _advice(found: VerdictInput, kind: Kind, caution: str) -> Advice | None:
     """What to try that may do better, the first of what the sentences say."""
     if found.lattice or (kind == "long_range" and not found.notch):
         return "all_patterns"
     if found.kernel.sum() > 1 and _shared_unseen(found):
         return "2.5d"
-    return "quick_look" if found.risky else None
+    if not caution:
+        return None
+    return "outline" if kind == "unclear" else "quick_look"
 
 
 def _about_nothing(found: VerdictInput) -> tuple[Kind, bool, str]:
@@ -230,154 +259,3 @@ def _about_nothing(found: VerdictInput) -> tuple[Kind, bool, str]:
         "directions, which here cannot be told from fine detail; outline some empty background to find out. "
         "Stage 2 is not expected to add anything."
     )  # fmt: skip
-
-
-def _patterns(found: VerdictInput) -> str:
-    """The notch in words."""
-    parts = []
-    for part in found.notch.offsets:
-        lines = "rows" if part.axis == 0 else "columns"
-        parts.append(
-            f"whole {lines} are lifted or lowered" + (", alike in all slices" if part.fixed.any() else "")
-        )
-    for curtains in found.notch.curtains:
-        along = "X" if curtains.axis == 0 else "Y"
-        parts.append(f"curtains run along {along}, stripes that start and end anywhere")
-    waves = sorted(found.notch.waves, key=lambda wave: wave.share, reverse=True)
-    if len(waves) == 1:
-        period = float(1 / np.hypot(*waves[0].frequency))
-        every = _length(found, period, _wave_direction(waves[0]))
-        parts.append(f"a wave repeats every {every} along {_wave_direction(waves[0]):.0f}°")
-    elif waves:
-        period = float(1 / min(np.hypot(*wave.frequency) for wave in waves))
-        parts.append(f"a pattern of {len(waves)} waves, the longest of {period:.1f} px, covers the field")
-    text = " and ".join(parts)
-    return text[0].upper() + text[1:]
-
-
-def _length(found: VerdictInput, pixels: float, direction: float) -> str:
-    text = f"{pixels:.0f} px" if pixels == round(pixels) else f"{pixels:.1f} px"
-    size = found.voxel_size
-    if size is None or size.unit == "pixel":
-        return text
-    turn = np.radians(direction)
-    edge = float(np.hypot(np.cos(turn) * size.to("nm").x, np.sin(turn) * size.to("nm").y))
-    return f"{text} ({pixels * edge:.3g} nm)"
-
-
-def _wave_direction(wave: Wave) -> float:
-    # image rows run downwards; microscopists measure angles upwards from X
-    return float(np.degrees(np.arctan2(-wave.frequency[0], wave.frequency[1])) % 180)
-
-
-def _strongest(found: VerdictInput, direction: float | None = None) -> tuple[int, float]:
-    """Lag in pixels at which the kernel's own slice has the strongest correlation, and that correlation.
-
-    Of what lies nearer to a direction than to the one across it, if one is given.
-    """
-    hidden = np.where(found.middle, middle_correlation(found), 0)
-    hidden[centre(hidden.shape)] = 0
-    if direction is not None:
-        hidden[~_along(np.indices(hidden.shape).T - centre(hidden.shape), direction).T] = 0
-    place = np.unravel_index(np.abs(hidden).argmax(), hidden.shape)
-    return int(np.abs(np.array(place) - centre(hidden.shape)).max()), float(hidden[place])
-
-
-def extent(kernel: np.ndarray, weights: np.ndarray | None = None) -> tuple[float | None, int]:
-    """Direction in degrees along which a (K, K) kernel mostly lies, and its length in pixels along that.
-
-    The direction is the principal axis of its pixels.
-
-    Parameters
-    ----------
-    kernel
-        bool (K, K), at least its centre set.
-    weights
-        What each pixel counts, of the same shape; all alike if None.
-    """
-    offsets = np.argwhere(kernel) - centre(kernel.shape)
-    counts = np.ones(len(offsets)) if weights is None or not weights[kernel].any() else weights[kernel]
-    moments = (counts[:, None] * offsets).T @ offsets
-    if not moments.any():
-        return None, 1
-    y, x = np.linalg.eigh(moments)[1][:, 1]
-    # image rows run downwards; microscopists measure angles upwards from X
-    direction = float(np.degrees(np.arctan2(-y, x)).round(9) % 180)
-    return direction, int(2 * np.abs(offsets[_along(offsets, direction)]).max(initial=0) + 1)
-
-
-def _along(offsets: np.ndarray, direction: float) -> np.ndarray:
-    """Which offsets (…, 2), in y and x, lie nearer to a direction in degrees than to the one across it."""
-    turn = np.radians(direction)
-    along = offsets[..., 1] * np.cos(turn) - offsets[..., 0] * np.sin(turn)
-    across = offsets[..., 1] * np.sin(turn) + offsets[..., 0] * np.cos(turn)
-    return np.asarray(np.abs(along) >= np.abs(across))
-
-
-HELPFUL_COVERED_SHARE = 0.5
-"""Share of the correlation measured in the noise that a kernel set by hand has to hide in order to help."""
-
-
-def about_kernel_by_hand(found: VerdictInput) -> list[str]:
-    """Sentences on a kernel of several pixels: what it hides, what it leaves, whether that will help.
-
-    Parameters
-    ----------
-    found
-        What the analysis has found.
-    """
-    share = covered(found)
-    sentences = [
-        f"The kernel set by hand, {int(found.kernel.sum())} pixels, hides {share:.0%} of the correlation "
-        "measured in the noise.",
-        *_left_visible(found),
-    ]
-    if opposite := int((mirrored(found.kernel) & ~found.kernel).sum()):
-        sentences.append(
-            "It is one-sided: one mirrored neighbour, which shares the same noise, stays visible and lets "
-            "it pass."
-            if opposite == 1
-            else f"It is one-sided: {opposite} mirrored neighbours, which share the same noise, stay visible "
-            "and let it pass."
-        )
-    if not structured(found):
-        sentences.append(
-            "No correlation is certain enough to need a kernel: it only costs detail"
-            + ("." if found.notch else ", and Stage 2 is not expected to help.")
-        )
-    elif share >= HELPFUL_COVERED_SHARE:
-        sentences.append("Stage 2 is expected to help.")
-    else:
-        end = ", but for what the notch takes away." if found.notch else ": Stage 2 is not expected to help."
-        sentences.append(f"Most of the noise's structure would stay{end}")
-    return sentences
-
-
-def about_point_by_hand(found: VerdictInput) -> list[str]:
-    """Sentences on a kernel of which nothing but the centre was left, where the noise is correlated.
-
-    Parameters
-    ----------
-    found
-        What the analysis has found.
-    """
-    end = ", but for what the notch takes away." if found.notch else ", as Stage 1 did."
-    return [
-        "The kernel set by hand is a single pixel and hides none of the correlation measured in the noise: "
-        f"Stage 2 would leave that structure{end}",
-        *_left_visible(found),
-    ]
-
-
-def _left_visible(found: VerdictInput) -> list[str]:
-    """The strongest neighbour that a kernel does not hide, in words, if there is one."""
-    left = np.where(kernel_on_lags(found), 0, certain_correlation(found, errors=8.0))
-    if not left.any():
-        return []
-    place = np.unravel_index(np.abs(left).argmax(), left.shape)
-    *_, y, x = np.array(place) - centre(left.shape)
-    beside = " in the next slice" if found.stacked and place[0] != 1 else ""
-    return [
-        f"Of the neighbours left visible, the one at dx {x:+d}, dy {y:+d}{beside} shares most of the noise "
-        f"({left[place]:+.2f})."
-    ]

@@ -5,10 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from napari_autostructn2v.io import VoxelSize
-from napari_autostructn2v.kernel import centre, embed_kernel
+from napari_autostructn2v.kernel import centre, embed_kernel, mirrored
 from napari_autostructn2v.noise.patterns import Notch
+
+LONG_RANGE_SCATTER = 0.03
+"""Scatter of the autocorrelation at far lags above which a pattern reaches beyond any small kernel."""
+
+FEW_TILES = 8
+"""Tiles below which a spectrum is too rough to tell structure from chance."""
+
+LEAST_HIDDEN = 0.25
+"""Share of the squared autocorrelation that a kernel has to hide, found or set by hand: what stays visible
+lets the noise pass."""
+
+WIDE_PIXELS, WIDE_SHARE = 60, 0.25
+"""Pixels of a kernel in a slice, or share of the lags that were measured, above which it may blur."""
+
+NEAREST_VISIBLE = 4.0
+"""Pixels from the centre to the nearest visible one from which a wide kernel hides whole detail."""
 
 MAX_LINE_PIXELS = 31
 """Pixels of a kernel, in a slice, above which it is no line any more."""
@@ -133,6 +150,42 @@ def covered(found: VerdictInput) -> float:
         What the analysis has found.
     """
     return share_hidden(kernel_on_lags(found), certain_correlation(found))
+
+
+def hides_enough(found: VerdictInput) -> bool:
+    """Whether a kernel hides enough of the correlation to help.
+
+    A pixel whose mirror image stays visible does not count: the noise that it shares passes there.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    """
+    kernel = kernel_on_lags(found)
+    return share_hidden(kernel & mirrored(kernel), certain_correlation(found)) >= LEAST_HIDDEN
+
+
+def hides_mostly_detail(found: VerdictInput) -> bool:
+    """Whether a kernel is so wide that it hides more than the detail around it.
+
+    A wide kernel does if most of its pixels share no noise with the centre, or if nothing near the centre
+    stays visible. A long line does not: detail shows beside it.
+
+    Parameters
+    ----------
+    found
+        What the analysis has found.
+    """
+    middle, correlation = kernel_on_lags(found), certain_correlation(found)
+    if found.stacked:
+        middle, correlation = middle[1], correlation[1]
+    pixels = int(found.middle.sum())
+    if pixels <= min(WIDE_PIXELS, WIDE_SHARE * middle.size):
+        return False
+    needed = np.count_nonzero(correlation[middle])
+    nearest = ndimage.distance_transform_edt(np.pad(found.middle, 1))[centre(np.pad(found.middle, 1).shape)]
+    return bool(needed < pixels / 2 or nearest >= NEAREST_VISIBLE)
 
 
 def share_hidden(kernel: np.ndarray, correlation: np.ndarray) -> float:

@@ -722,3 +722,66 @@ def test_half_a_turn_of_the_row_of_slices_is_the_point_mirror() -> None:
     assert picture.shape == (5, 23)
     np.testing.assert_array_equal(np.rot90(picture, 2), side_by_side(np.flip(kernel), False))
     np.testing.assert_array_equal(from_side_by_side(picture, kernel.shape), kernel)
+
+
+def begun(session: Session, jobs: list[Job]) -> None:
+    """Begin stage 1, and see its first steps."""
+    session.start_stage1()
+    for event in drive(jobs[-1]):
+        session.runner.receive(jobs[-1], event)
+        if isinstance(event, Step) and event.step == 2:
+            return
+
+
+def test_cancelling_a_new_stage_1_goes_back_to_the_run_before(kept: Session, tmp_path: Path) -> None:
+    kept.approve()
+    paint_beside(kept)
+    kept.approve()
+    before = kept.run, kept.review, kept.attempts, kept.phase, dict(kept.monitor.losses)
+    folder, result = folder_of(kept), np.asarray(kept.run.denoised) if kept.run else None
+    unsaved = kept.disk.unsaved(kept.review)
+    assert unsaved and len(before[2]) == 2
+    jobs: list[Job] = []
+    kept.runner.started.disconnect()
+    kept.runner.started.connect(jobs.append)
+    kept.configure_training(steps=1000)
+    went_back: list[bool] = []
+    kept.went_back.connect(lambda: went_back.append(True))
+
+    begun(kept, jobs)
+    begun_in = folder_of(kept)
+    assert kept.review is None and begun_in.path != folder.path
+    kept.cancel()
+    assert went_back and kept.messages.notices == ["Cancelled at step 2; kept under Resume."]
+    assert (kept.run, kept.review, kept.attempts, kept.phase, kept.monitor.losses) == before
+    assert kept.disk.unsaved(kept.review)
+    np.testing.assert_array_equal(kept.run.denoised, result)
+    np.testing.assert_array_equal(
+        kept.attempts[0].output.denoised(1.0)[0], before[2][0].output.denoised(1.0)[0]
+    )
+    with pytest.raises(BusyError):
+        folder.hold()
+    assert kept.disk.store is not None
+    assert "of 1000" in next(run.stage for run in kept.disk.store.runs() if run.path == begun_in.path)
+
+    kept.messages.take_back(kept.messages.confirmation)
+    assert not kept.messages.notices
+    # the next one is let through to its end, and only then takes the place of the run before
+    run_jobs_here(kept)
+    kept.configure_training(steps=2)
+    kept.start_stage1()
+    assert kept.phase is Phase.REVIEW and folder_of(kept).path not in (folder.path, begun_in.path)
+    folder.hold().release()
+    begun_in.hold().release()
+    kept.disk.release(kept.run)
+
+
+def test_a_new_stage_1_that_fails_goes_back_to_the_run_before(kept: Session) -> None:
+    before = kept.run, kept.review
+    jobs: list[Job] = []
+    kept.runner.started.disconnect()
+    kept.runner.started.connect(jobs.append)
+    begun(kept, jobs)
+    kept.runner.crash(jobs[0], RuntimeError("the card is gone"))
+    assert kept.messages.error and (kept.run, kept.review, kept.phase) == (*before, Phase.REVIEW)
+    kept.disk.release(kept.run)

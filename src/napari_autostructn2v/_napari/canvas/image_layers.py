@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_autostructn2v._napari.session.jobs import JobKind
     from napari_autostructn2v._napari.session.session import Session
+    from napari_autostructn2v._napari.session.state import Run
     from napari_autostructn2v.computed import ComputedArray
 
 NAMES: dict[str, PictureName] = {"stage1": "stage1", "reopen": "stage1", "stage2": "denoised"}
@@ -48,6 +49,8 @@ class ImageLayers:
         self._previewed: JobKind = "stage1"
         """The job that :attr:`preview` is of."""
         self.results: dict[str, Image] = {}
+        self._before: tuple[Placement | None, Image | None, dict[str, Image]] = None, None, {}
+        """Place, image and results of the run before."""
         self._pattern: Image | None = None
         self._recovery = session.choice.settings.recovery
         session.previewed.connect(self._on_preview)
@@ -56,12 +59,17 @@ class ImageLayers:
 
     def start(self, source: Image) -> None:
         """Place what follows where ``source`` lies; results of a run before it stay as ordinary layers."""
+        self._before = self.placement, self._source, self.results
         self.placement, self._source = Placement.of(source), source
         self.results = {}
         self.show_pattern(None)
         # on top of others in its place, or one of them would pass for it
         layers = self._viewer.layers
         layers.move(layers.index(source), len(layers))
+
+    def go_back(self) -> None:
+        """Show what was made of the image before again: what was begun after it came to nothing."""
+        self.placement, self._source, self.results = self._before
 
     @property
     def pictures(self) -> dict[PictureName, Image]:
@@ -174,6 +182,18 @@ class ImageLayers:
         self.finished.emit()  # before the preview is removed, which may be what is seen
         if preview is not None and preview in self._viewer.layers:
             self._viewer.layers.remove(preview)
+
+    def add_again(self, run: Run) -> Image:
+        """Add the image of a run, whose layer was removed, and what was made of it."""
+        assert self.placement is not None, "a run without a place has no layer"
+        array = run.source.array
+        self._source = self._viewer.add_image(
+            array, name=self.placement.name, **self.placement.result(len(array.shape))
+        )
+        for kind, output in (("stage1", run.stage1), ("stage2", run.stage2)):
+            if output is not None:
+                self._on_stage_finished(kind, output)
+        return self._source
 
     def keep_result(self, number: int) -> None:
         """Add the result of this attempt once more: later ones leave it as it is."""

@@ -13,6 +13,9 @@ QUICK_LOOK = "quick look"
 
 TRAINING_FIELD = "training field"
 
+BACKGROUND = "background"
+"""Where a person outlines background, for noise to be measured in."""
+
 LEFT_OUT = "left out"
 """What of a run's image was never measured."""
 

@@ -32,15 +32,23 @@ class JobRunner:
     def __init__(self, on_event: Callable[[Event], None], on_end: Callable[[Job, object], None]) -> None:
         self.job: Job | None = None
         """The current job."""
+        self.preview_slice: int | None = None
+        """The slice that previews are of; None leaves it to the job."""
         self._on_event, self._on_end = on_event, on_end
 
-    def start(self, kind: JobKind, stream: Stream, preview_slice: int | None = None) -> None:
+    def start(self, kind: JobKind, stream: Stream) -> None:
         """Run a stream of events to its end, in place of the current job."""
         self.drop()
-        self.job = Job(kind, stream, Control(preview_slice=preview_slice))
+        self.job = Job(kind, stream, Control(preview_slice=self.preview_slice))
         self.started.emit(self.job)
 
     # ------------------------------------------------------------------ steering
+
+    def look_at(self, z: int) -> None:
+        """Let the next previews show slice ``z``."""
+        self.preview_slice = z
+        if self.job is not None:
+            self.job.control.preview_slice = z
 
     @property
     def paused(self) -> bool:

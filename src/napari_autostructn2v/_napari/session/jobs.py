@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from napari_autostructn2v._napari.session.messages import About
 from napari_autostructn2v._napari.session.run_files import SavedRun, write_record
 from napari_autostructn2v._napari.session.state import Run
 from napari_autostructn2v.box import Box
@@ -18,7 +19,7 @@ from napari_autostructn2v.config import QUICK_LOOK
 from napari_autostructn2v.disk.atomic import room
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.error_report import log_and_explain
-from napari_autostructn2v.errors import FileError, RunFolderError
+from napari_autostructn2v.errors import FileError, RunFolderError, StackError
 from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step
 from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.review import Review
@@ -73,6 +74,11 @@ class Failure:
     def of(cls, error: BaseException) -> Failure:
         """The failure that an error means, in words. The error is logged as well."""
         return cls(log_and_explain(error), error)
+
+    def about(self, kind: JobKind) -> About:
+        """The control that it is about, after a job of this kind."""
+        # of all that is asked of an analysis, only the outline can be refused
+        return "background" if kind == "analysis" and isinstance(self.error, StackError) else ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from psygnal import Signal
+
+About = Literal["", "background"]
+"""The control that an error is about, which shows it beside itself; none for the head of the dock."""
 
 
 class Messages:
@@ -14,6 +19,8 @@ class Messages:
         self.error = ""
         self.cause: BaseException | None = None
         """The exception behind :attr:`error`, if a job ended in it."""
+        self.about: About = ""
+        """The control that :attr:`error` is about."""
         self.notices: list[str] = []
         self.confirmation = ""
         """Confirmation of the last click (not a warning)."""
@@ -24,9 +31,16 @@ class Messages:
         self.error, self.cause, self.notices, self.confirmation = "", None, [text], text
         self.changed.emit()
 
-    def fail(self, error: str, cause: BaseException | None = None) -> None:
-        """Show an error, in place of all earlier messages."""
+    def take_back(self, confirmation: str) -> None:
+        """Show a confirmation no longer, if it is still the one that is shown."""
+        if confirmation and confirmation == self.confirmation:
+            self.clear()
+            self.changed.emit()
+
+    def fail(self, error: str, cause: BaseException | None = None, about: About = "") -> None:
+        """Show an error, in place of all earlier messages, beside the control that it is ``about``."""
         self.error, self.cause, self.notices, self.confirmation = error, cause, [], ""
+        self.about = about
         self.changed.emit()
 
     def notify(self, text: str) -> None:
@@ -36,7 +50,7 @@ class Messages:
 
     def clear(self) -> None:
         """Show nothing, without :attr:`changed`: what follows tells the views."""
-        self.error, self.cause, self.notices = "", None, []
+        self.error, self.cause, self.notices, self.about = "", None, [], ""
         self.confirmation = self._waiting = ""
 
     def wait(self, reason: str) -> None:

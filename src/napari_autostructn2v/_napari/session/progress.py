@@ -105,6 +105,13 @@ class Monitor:
         """The job has ended."""
         self.progress = None
 
+    @property
+    def at_step(self) -> str:
+        """How far a training is, as the end of "Cancelled"; empty if none runs."""
+        progress = self.progress
+        training = progress is not None and progress.activity is Activity.TRAINING
+        return f" at step {progress.done}" if progress is not None and training else ""
+
     def restart_pace(self) -> None:
         """Measure the pace from now on: the job was paused, and that time was no work."""
         if self.progress is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,22 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.run_files import SavedRun
 
 
+@dataclass(frozen=True)
+class _Before:
+    """The run before, as it was on disk."""
+
+    run: Run | None
+    hold: Hold | None
+    folder: RunFolder | None
+    saved_in: Path | None
+    saved_edits: tuple[Edits, Edits]
+
+
 class RunOnDisk:
-    """Holds the folder of the present run, and knows which edits and which result are in files."""
+    """Holds the folder of the present run, and knows which edits and which result are in files.
+
+    The folder of the run before stays held until the present run has something of its own.
+    """
 
     def __init__(self, store: RunStore | None = None) -> None:
         self.store = store
@@ -29,6 +44,9 @@ class RunOnDisk:
         self._hold: Hold | None = None
         self._folder: RunFolder | None = None
         """The folder that is held."""
+        self._before: _Before | None = None
+        self._given_up: Hold | None = None
+        """On the folder of a run that was given up, in which its thread may still write for a moment."""
         self._saved_edits: tuple[Edits, Edits] = Edits(), Edits()
         self._saved_result: StageOutput | None = None
 
@@ -41,14 +59,14 @@ class RunOnDisk:
         return folder
 
     def hold(self, folder: RunFolder | None, before: Run | None) -> RunFolder | None:
-        """Keep others off a folder, until another run begins.
+        """Keep others off a folder, until another run has come as far as to replace its run.
 
         Parameters
         ----------
         folder
             The folder of the run that begins.
         before
-            The run whose folder was held so far; that folder is released.
+            The run whose folder was held so far. That folder stays held until :meth:`settle`.
 
         Returns
         -------
@@ -63,24 +81,44 @@ class RunOnDisk:
         held = self._folder
         if folder is not None and held is not None and folder.path.resolve() == held.path.resolve():
             return folder
+        self._let_go_of_given_up()
         hold = None
         if folder is not None:
             try:
                 hold = folder.hold()
             except FileError:
                 folder = None
-        self.release(before)
+        self.settle()
+        self._before = _Before(before, self._hold, self._folder, self.saved_in, self._saved_edits)
         self._hold, self._folder = hold, folder
         return folder
 
+    def settle(self) -> None:
+        """Let others use the folder of the run before: the present run takes its place."""
+        before, self._before = self._before, None
+        if before is not None:
+            _release(before.hold, before.run)
+
+    def go_back(self) -> None:
+        """Give the present run up for the run before, as that was."""
+        before, self._before = self._before, None
+        if before is not None:
+            self._let_go_of_given_up()
+            self._given_up = self._hold
+            self._hold, self._folder = before.hold, before.folder
+            self.saved_in, self._saved_edits = before.saved_in, before.saved_edits
+
     def release(self, run: Run | None) -> None:
         """Let others use the folder of ``run``; if the run is done, delete its earlier attempts there."""
-        if self._hold is None:
-            return
-        if run is not None and run.folder is not None and run.done:
-            run.folder.forget_earlier()
-        self._hold.release()
+        self.settle()
+        self._let_go_of_given_up()
+        _release(self._hold, run)
         self._hold = self._folder = None
+
+    def _let_go_of_given_up(self) -> None:
+        if self._given_up is not None:
+            self._given_up.release()
+            self._given_up = None
 
     # ------------------------------------------------------------------ what is saved
 
@@ -107,6 +145,15 @@ class RunOnDisk:
         self.saved_in = None if run.folder is None else saved.folder.path
         self._saved_edits = saved.peak_edits, saved.kernel_edits
         self.note_result_saved(run)
+
+
+def _release(hold: Hold | None, run: Run | None) -> None:
+    """Let others use a folder; delete the earlier attempts of its run if that is done."""
+    if hold is None:
+        return
+    if run is not None and run.folder is not None and run.done:
+        run.folder.forget_earlier()
+    hold.release()
 
 
 def _edits(review: Review) -> tuple[Edits, Edits]:

@@ -13,7 +13,7 @@ from psygnal import Signal
 from pydantic import ValidationError
 
 from napari_autostructn2v._napari.session.choice import Choice
-from napari_autostructn2v._napari.session.earlier_edits import EarlierEdits
+from napari_autostructn2v._napari.session.earlier_run import EarlierEdits, RunBefore
 from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import (
     Examined,
@@ -73,6 +73,8 @@ class Session:
     """The review is new or edited."""
     previewed = Signal(Preview)
     stage_finished = Signal(str, StageOutput)
+    went_back = Signal()
+    """A run was given up before its first stage was done: the run before it is the present one again."""
 
     def __init__(self, store: RunStore | None = None) -> None:
         self.choice = Choice()
@@ -84,9 +86,9 @@ class Session:
         self.review: Review | None = None
         self.runner = JobRunner(self._on_event, self._on_end)
         self.attempts: list[Attempt] = []
-        self._z: int | None = None
         self._approved: Review | None = None
         self._earlier_edits = EarlierEdits()
+        self._before = RunBefore.none()
         self.choice.changed.connect(self._on_choice)
         self.messages.changed.connect(self.changed.emit)
         self.runner.steered.connect(self._on_steered)
@@ -114,17 +116,8 @@ class Session:
         self.choice.configure(training=training)
 
     def look_at(self, z: int) -> None:
-        """Let the next previews show slice ``z``."""
-        self._z = z
-        if self.runner.job is not None:
-            self.runner.job.control.preview_slice = self._slice_of_run
-
-    @property
-    def _slice_of_run(self) -> int | None:
-        """The slice to preview. The layer may have more slices by now than the stack of the run."""
-        if self._z is None or self.run is None:
-            return self._z
-        return min(self._z, self.run.stack.shape[0] - 1)
+        """Let the next previews show slice ``z``; the layer may have more slices by now than the stack."""
+        self.runner.look_at(z if self.run is None else min(z, self.run.stack.shape[0] - 1))
 
     @property
     def ready(self) -> bool:
@@ -167,6 +160,8 @@ class Session:
     def _begin(self, run: Run) -> None:
         """Make this the present run, and remember the edits of the run before it."""
         self._earlier_edits.remember(self.run, self.review)
+        self._before = RunBefore(self.phase, self.run, self.review, self.attempts, self.monitor.losses)
+        self.runner.preview_slice = None
         self.run, self.review, self.attempts = run, None, []
         self.monitor.losses = {}
         self.phase = Phase.STAGE1
@@ -218,8 +213,7 @@ class Session:
         """
         if self.run is None or self.run.stage1 is None or self.runner.job is not None:
             return
-        # the region as it was outlined: if it does not fit the data, the job says so. The person has just
-        # asked for it, and must not get an analysis of another region
+        # the region as it was outlined, which was just asked for: if it does not fit, the job says so
         request = replace(
             self.choice.request(self.run), mode=mode or self.run.mode, region=self.choice.region
         )
@@ -230,27 +224,23 @@ class Session:
         job = self.runner.job
         if job is None:
             return
+        kept = job.kind == "stage1" and self.run is not None and self.run.autosaved
+        told = f"Cancelled{self.monitor.at_step}{'; kept under Resume' if kept else ''}."
         self.runner.drop()
         self._settle_back(job.kind)
-        self.messages.notify(reason or "Cancelled.")
+        self.messages.confirm(reason or told)
 
     # ------------------------------------------------------------------ to the disk
 
     def save_to(self, path: Path) -> Callable[[], None] | None:
-        """A function that saves the run as it is now, to be called in any thread.
-
-        None if there is nothing to save yet.
-        """
+        """A function that saves the run as it is now, in any thread; None if there is nothing to save yet."""
         run, review = self.run, self.review
         if run is None or review is None:
             return None
         return partial(save_run, path, run, self.choice.request(run), review, dict(self.monitor.losses))
 
     def autosave(self) -> Callable[[], None] | None:
-        """A function that writes edits and settings into the folder of the run, to be called in any thread.
-
-        None if the run has no folder, or there is nothing to write yet.
-        """
+        """A function that writes edits and settings into the run's folder, in any thread; None if not yet."""
         run, review = self.run, self.review
         if run is None or run.folder is None or run.stage1 is None or review is None:
             return None
@@ -294,7 +284,7 @@ class Session:
     def _start(self, kind: JobKind, stream: Stream) -> None:
         self.messages.clear()
         self.monitor.begin("stage1" if kind == "reopen" else kind)
-        self.runner.start(kind, stream, self._slice_of_run)
+        self.runner.start(kind, stream)
         self.changed.emit()
 
     def _on_steered(self) -> None:
@@ -323,7 +313,7 @@ class Session:
             if isinstance(outcome.error, MostlyBlankError):
                 self.messages.fail(self.choice.ask_about(outcome.error))
             else:
-                self.messages.fail(outcome.message, outcome.error)
+                self.messages.fail(outcome.message, outcome.error, outcome.about(job.kind))
             return
         self.monitor.end()
         assert self.run is not None
@@ -357,6 +347,8 @@ class Session:
 
     def _take_in_stage1(self, output: StageOutput, review: Review) -> None:
         assert self.run is not None
+        self.disk.settle()
+        self._before = RunBefore.none()
         folder = self.run.folder if output.kept else None
         self.run = replace(self.run, stage1=output, stage2=None, skipped=False, folder=folder)
         self.attempts = []
@@ -367,10 +359,7 @@ class Session:
     def _take_in_stage2(self, output: StageOutput) -> None:
         assert self.run is not None
         if self._approved is not None:
-            output.model.provenance["edits"] = {
-                "peaks": self._approved.peak_edits.to_json(),
-                "kernel": self._approved.kernel_edits.to_json(),
-            }
+            output.model.provenance["edits"] = self._approved.edits_record
         self.run = replace(self.run, stage2=output, skipped=False)
         number = self.attempts[-1].number + 1 if self.attempts else 1
         self.attempts = [*self.attempts, Attempt(number, output)]
@@ -393,6 +382,15 @@ class Session:
         self.monitor.end()
         self.monitor.losses.pop(kind, None)
         if kind in ("stage1", "reopen"):
-            self.phase, self.run = Phase.DATA, None
+            self._go_back()
         elif kind == "stage2" and self.run is not None:
             self.phase = Phase.RESULT if self.run.done else Phase.REVIEW
+
+    def _go_back(self) -> None:
+        """Go back to the run before, as it was, or to the data if there was none."""
+        self.disk.go_back()
+        self._earlier_edits.forget()
+        self.phase, self.run, self.review, self.attempts, self.monitor.losses = self._before
+        self._before = RunBefore.none()
+        self.went_back.emit()
+        self.reviewed.emit()

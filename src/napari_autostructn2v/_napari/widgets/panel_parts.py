@@ -98,11 +98,23 @@ class Section(QWidget):
     """A panel under a title that opens and closes it.
 
     superqt's QCollapsible fixes the height of what it shows when it opens, which cuts off texts that grow.
+
+    Parameters
+    ----------
+    title, panel
+        What opens and closes, and under which words.
+    notice
+        Stands above the panel while there is something to say of it, and is never greyed with it.
     """
 
-    def __init__(self, title: str, panel: QWidget) -> None:
+    def __init__(self, title: str, panel: QWidget, notice: QWidget | None = None) -> None:
         super().__init__()
-        self._title, self._panel = title, panel
+        self._title, self.panel = title, panel
+        self._above = QWidget()
+        above = QVBoxLayout(self._above)
+        above.setContentsMargins(0, 0, 0, 0)
+        if notice is not None:
+            above.addWidget(notice)
         self.button = QPushButton()
         self.button.setCheckable(True)
         self.button.setToolTip(f"Open or close {title}")
@@ -112,11 +124,13 @@ class Section(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.button)
+        layout.addWidget(self._above)
         layout.addWidget(panel)
         self._show(False)
 
     def _show(self, opened: bool) -> None:
-        self._panel.setVisible(opened)
+        self._above.setVisible(opened)
+        self.panel.setVisible(opened)
         self.button.setText(f"{'▾' if opened else '▸'}  {self._title}")
 
 

@@ -85,7 +85,7 @@ def test_each_tool_is_one_step_that_is_undone_and_redone(viewer: Any, hand: Any,
         np.testing.assert_array_equal(layer.data > 0, grid_of(dock))
         assert (grid_of(dock) != states[-1]).any()
         states.append(grid_of(dock))
-    assert dock.session.review.edited and "Edited by hand" in dock.review.numbers.text()
+    assert dock.session.review.edited and "Edited by hand" in dock.review.card.numbers.text()
     for state in states[-2::-1]:
         undo_from(tools.erase)
         np.testing.assert_array_equal(layer.data > 0, state)
@@ -148,7 +148,7 @@ def test_a_kernel_may_be_drawn_one_sided(
     one_sided = grid_of(dock)
     assert (one_sided != found).sum() == 1 and one_sided[middle - 2, middle + 1]
     kernel = dock.session.review.analysis.kernel
-    assert (kernel != kernel[::-1, ::-1]).any() and "one-sided" in dock.review.verdict.text()
+    assert (kernel != kernel[::-1, ::-1]).any() and "one-sided" in dock.review.card.summary.text()
     tools.mirror.value = True
     np.testing.assert_array_equal(grid_of(dock), one_sided)
     hand.stroke(layer, (middle - 3, middle))

@@ -89,7 +89,7 @@ def test_the_whole_way(
         "tiny", "tiny stage 1", "spectrum", "peaks", "peak outlines", "autocorrelation", "kernel",
         "kernel grid",
     }  # fmt: skip
-    assert "neighbour" in dock.review.verdict.text() or dock.review.verdict.text()
+    assert "neighbour" in dock.review.card.summary.text() or dock.review.card.summary.text()
 
     # paint a peak: it is mirrored and the kernel follows
     hand.click(dock.review.to_spectrum)
@@ -121,7 +121,7 @@ def test_the_whole_way(
     hand.redo()
     hand.stroke(kernel, (middle, middle))
     assert kernel.data[middle, middle]
-    assert "Edited by hand" in dock.review.numbers.text()
+    assert "Edited by hand" in dock.review.card.numbers.text()
     edited = session.review.analysis.kernel
     assert edited.sum() == kernel_before.sum() - 2
 
@@ -215,13 +215,28 @@ def test_the_decision_is_always_in_sight(hand: Any, make_napari_viewer: Any, noi
     QApplication.processEvents()
     for each in (review.approve, review.regenerate, review.skip):
         assert each.visibleRegion().boundingRect() == each.rect(), f"{each.text()} is cut off"
-    assert len({each.styleSheet() for each in (review.approve, review.regenerate, review.skip)}) == 3
     analysis = dock.session.review.analysis
-    for pays, bright in ((True, review.approve), (False, review.skip)):
-        analysis.__dict__["verdict"] = replace(analysis.verdict, expect_gain=pays)
+    buttons = (review.approve, review.regenerate, review.skip, review.advice)
+    places = [each.geometry() for each in buttons]
+    for conclusion, advice, bright in (
+        ("helps", None, review.approve),
+        ("adds_nothing", None, review.skip),
+        ("helps", "2.5d", review.advice),
+        ("look_first", "quick_look", review.advice),
+        ("look_first", "outline", review.advice),
+    ):
+        found = replace(
+            analysis.verdict, conclusion=conclusion, advice=advice, headline="A long sentence. " * 6
+        )
+        analysis.__dict__["verdict"] = found
         dock.session.changed.emit()
-        standing_out = [each for each in (review.approve, review.skip) if each.styleSheet() == MAIN]
+        QApplication.processEvents()
+        standing_out = [each for each in buttons if each.styleSheet() == MAIN]
         assert standing_out == [bright], "what the verdict advises stands out"
+        assert [each.geometry() for each in buttons] == places, "a button jumped under the pointer"
+        for each in standing_out:
+            assert each.visibleRegion().boundingRect() == each.rect(), f"{each.text()} is cut off"
+            assert each.fontMetrics().horizontalAdvance(each.text()) < each.width() - 8
     section.setChecked(False)
     assert review.approve.isVisible(), "a closed section is no end of the review"
     hand.click(review.skip)
@@ -240,7 +255,7 @@ def test_what_the_verdict_advises_is_a_click_away(hand: Any, viewer: Any) -> Non
     hand.click(dock.stage1.run)
     hand.wait(lambda: session.phase is Phase.REVIEW or session.messages.error)
     first = session.run.stage1
-    assert "2.5D may do better" in review.verdict.text() and review.advice.text() == "Try 2.5D"
+    assert "2.5D may do better" in review.card.summary.text() and review.advice.text() == "Try 2.5D"
     hand.click(review.to_kernel)
     hand.click(review.advice)
     hand.wait(lambda: session.runner.job is None)
@@ -248,14 +263,14 @@ def test_what_the_verdict_advises_is_a_click_away(hand: Any, viewer: Any) -> Non
     assert viewer.layers.selection.active is dock.workspace.review.labels(KERNEL)
     assert dock.data.mode.value == "2.5d" and session.review.analysis.kernel.ndim == 3
     assert "kernel slices" in viewer.layers
-    assert "2.5D may" not in review.verdict.text() and not review.advice.isVisibleTo(review)
+    assert "2.5D may" not in review.card.summary.text() and not review.advice.isVisibleTo(review)
 
 
 def test_a_lattice_is_taken_at_a_click(hand: Any, viewer: Any, in_review: Any) -> None:
     review, session = in_review.review, in_review.session
     found = replace(session.review.analysis.verdict, advice="all_patterns")
     session.review.analysis.__dict__["verdict"] = found  # as of a stack with a lattice
-    review.refresh()
+    session.reviewed.emit()
     hand.click(review.advice)
     assert session.choice.settings.notch == "all" and review.notch.value == "all"
 

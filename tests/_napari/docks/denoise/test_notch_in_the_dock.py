@@ -43,11 +43,11 @@ def dock(window_in_review: Any) -> Iterator[StructuredDenoisingWidget]:
 
 def test_the_notch_is_proposed_and_can_be_switched_off(hand: Any, dock: Any) -> None:
     review = dock.review
-    assert "wave" in review.verdict.text() and "nm" in review.verdict.text()
-    assert "notch of 1 part;" in review.numbers.text()
+    assert "wave" in review.card.summary.text() and "nm" in review.card.summary.text()
+    assert "notch of 1 part;" in review.card.numbers.text()
     kernel = dock.session.review.analysis.kernel
     review.notch.value = "off"
-    assert "no notch;" in review.numbers.text() and not dock.session.review.analysis.notch
+    assert "no notch;" in review.card.numbers.text() and not dock.session.review.analysis.notch
     review.notch.value = "auto"
     np.testing.assert_array_equal(dock.session.review.analysis.kernel, kernel)
     review.find_kernel.value = False

@@ -18,6 +18,7 @@ from napari_autostructn2v._napari.docks.denoise.data_panel import DataPanel
 from napari_autostructn2v._napari.docks.denoise.kernel_panel import KernelPanel
 from napari_autostructn2v._napari.docks.denoise.kernel_storage import KernelStorage
 from napari_autostructn2v._napari.docks.denoise.left_out_bar import LeftOutBar
+from napari_autostructn2v._napari.docks.denoise.other_image_bar import OtherImageBar
 from napari_autostructn2v._napari.docks.denoise.peak_panel import PeakPanel
 from napari_autostructn2v._napari.docks.denoise.result_panel import ResultPanel
 from napari_autostructn2v._napari.docks.denoise.review_panel import ReviewPanel
@@ -27,6 +28,7 @@ from napari_autostructn2v._napari.docks.view_strip import ViewStrip
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.dock_title import DockTitle
+from napari_autostructn2v._napari.widgets.next_click import NextClick
 from napari_autostructn2v._napari.widgets.panel_parts import (
     DockColumn,
     Section,
@@ -77,6 +79,7 @@ class StructuredDenoisingWidget(DockColumn):
         """The error whose report was copied last."""
         self.message = message_label()
         self.message.setToolTip("What happened last")
+        NextClick(self.session.messages, self)
         self.copy_report = button(
             "Copy report",
             "Copy versions, settings and where in the program it happened, to paste into an issue. None of "
@@ -101,8 +104,13 @@ class StructuredDenoisingWidget(DockColumn):
         self.review = ReviewPanel(self.workspace, *self.parts.values())
         self.stage2 = StagePanel(self.workspace, "stage2")
         self.result = ResultPanel(self.workspace, self._save_result, self._save_model, self._open_zoo)
+        self.others = {
+            phase: OtherImageBar(self.workspace) for phase in (Phase.REVIEW, Phase.STAGE2, Phase.RESULT)
+        }
+        self._of_another = False
+        """Whether these sections spoke of another image than the one chosen when they were last shown."""
         self.sections = {
-            phase: Section(title, panel)
+            phase: Section(title, panel, self.others.get(phase))
             for phase, title, panel in zip(
                 Phase,
                 ("Data", "Stage 1", "Review", "Stage 2", "Result"),
@@ -119,27 +127,23 @@ class StructuredDenoisingWidget(DockColumn):
             self.column.addWidget(section)
         self.column.addStretch()
         self.below.addWidget(self.review.decision)
-        opened = self.sections[Phase.REVIEW].button
-        opened.toggled.connect(self.review.decision.refresh)
+        self.sections[Phase.REVIEW].button.toggled.connect(self.review.decision.refresh)
 
         bindings = Bindings(self)
         bindings.connect(self.session.changed, self._refresh)
-        bindings.connect(self.session.reviewed, self.review.refresh)
+        bindings.connect(self.session.reviewed, self._refresh_review)
         bindings.connect(self.workspace.viewer.events.theme, self._refresh)
         self._find_device()
         self._refresh()
 
     def _refresh(self, event: Any = None) -> None:
         session = self.session
-        text, kind = (
-            (session.messages.error, "error")
-            if session.messages.error
-            else ("\n".join(session.messages.notices), "warning")
-        )
+        error = "" if session.messages.about else session.messages.error
+        text, kind = (error, "error") if error else ("\n".join(session.messages.notices), "warning")
         if text == session.messages.confirmation:
             kind = "text"
         show_message(self.message, text, kind, self.workspace.viewer.theme)
-        self.copy_report.setVisible(bool(session.messages.error) and session.messages.cause is not None)
+        self.copy_report.setVisible(bool(error) and session.messages.cause is not None)
         if session.messages.cause is not self._copied:
             self.copy_report.setText("Copy report")
         for panel in (
@@ -149,6 +153,24 @@ class StructuredDenoisingWidget(DockColumn):
             panel.refresh()
         if session.phase is not self._phase:
             self._enter(session.phase)
+        self._say_whose()
+        self._refresh_decision()
+
+    def _say_whose(self) -> None:
+        """Grey what is of another image than the one chosen, and say so."""
+        of_another = self.workspace.of_another
+        for phase, bar in self.others.items():
+            bar.refresh()
+            self.sections[phase].panel.setEnabled(not of_another)
+        if of_another and not self._of_another:
+            self.sections[Phase.DATA].button.setChecked(True)
+        self._of_another = of_another
+
+    def _refresh_review(self) -> None:
+        self.review.refresh()
+        self._refresh_decision()
+
+    def _refresh_decision(self) -> None:
         self.review.decision.refresh(self.sections[Phase.REVIEW].button.isChecked())
 
     def _copy_report(self) -> None:

@@ -8,6 +8,7 @@ from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Labels, Shapes
 from qtpy.QtWidgets import (
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QVBoxLayout,
     QWidget,
@@ -15,35 +16,24 @@ from qtpy.QtWidgets import (
 
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS, SPECTRUM
 from napari_autostructn2v._napari.docks.denoise.decision_bar import DecisionBar
+from napari_autostructn2v._napari.docks.denoise.verdict_card import VerdictCard
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.layer_combo import LayerCombo
 from napari_autostructn2v._napari.widgets.panel_parts import (
     Section,
     button,
     message_label,
+    show_message,
 )
 from napari_autostructn2v.config import NotchChoice
-from napari_autostructn2v.errors import plural
 from napari_autostructn2v.kernel import Edits
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
-    from napari_autostructn2v.noise.verdict import Advice
 
-ADVICE: dict[Advice, tuple[str, str]] = {
-    "2.5d": (
-        "Try 2.5D", "Look at the noise again in three slices at a time. Stage 1 need not run again; your "
-        "edits stay on top, as those of the middle slice",
-    ),
-    "all_patterns": (
-        "Take all patterns", "Set Notch to all patterns, those as well that look like a lattice of the "
-        "sample; Show pattern then says what that takes away",
-    ),
-    "quick_look": (
-        "Take a quick look", "Train for some seconds with this kernel, to see whether it takes image away",
-    ),
-}  # fmt: skip
-"""What a verdict advises, as a button and what that does."""
+NARROWEST = 80
+"""Pixels of a combo box that shares its line; it says its entry as far as there is room."""
+
 NOTCH_NAMES: dict[NotchChoice, str] = {"auto": "as proposed", "all": "all patterns", "off": "off"}
 
 
@@ -62,11 +52,7 @@ class ReviewPanel(QWidget):
         super().__init__()
         self._workspace, self._session = workspace, workspace.session
         session = self._session
-        self.verdict = message_label()
-        self.verdict.setToolTip("What the noise looks like and whether stage 2 is expected to help")
-        self.advice = button("", "Do what the verdict advises", self._take_advice)
-        self.numbers = message_label()
-        self.numbers.setToolTip("Size of what was found")
+        self.card = VerdictCard(workspace)
         self.to_spectrum = button(
             "Edit peaks", "Fly to the spectrum and paint or erase peaks (brush 2, eraser 1, Ctrl+Z)",
             lambda: workspace.paint_in(PEAKS, SPECTRUM),
@@ -106,8 +92,17 @@ class ReviewPanel(QWidget):
             "Where noise is measured: in the flattest parts of the stack, or inside what you have outlined "
             "in a Shapes or Labels layer, where there is nothing but background"
         )
-        self.background.choose(workspace.outline)
-        self.background.chosen.connect(workspace.measure_in)
+        self.background.setMinimumWidth(NARROWEST)
+        self.background.choose(workspace.background.layer)
+        self.background.chosen.connect(workspace.background.measure_in)
+        self.outline = button(
+            "Outline …",
+            "Draw around empty background on the image: click from corner to corner, and twice at the last. "
+            "Noise is measured again inside all shapes when one is finished",
+            workspace.outline_background,
+        )
+        self.outline_message = message_label()
+        self.outline_message.setToolTip("What the outline of the background needs")
         self.reset_peaks = button(
             "Reset peaks", "Back to the peaks as found (Ctrl+Z brings your edits back)",
             workspace.review.reset_peaks,
@@ -118,16 +113,14 @@ class ReviewPanel(QWidget):
         )  # fmt: skip
         self.decision = DecisionBar(workspace)
         """Stands below what scrolls."""
-        self.approve, self.skip, self.regenerate = (
-            self.decision.approve, self.decision.skip, self.decision.regenerate
+        self.approve, self.skip, self.advice, self.regenerate = (
+            self.decision.approve, self.decision.skip, self.decision.advice, self.decision.regenerate
         )  # fmt: skip
 
         grid = QGridLayout(self)
-        grid.addWidget(self.verdict, 0, 0, 1, 2)
-        verdict = QVBoxLayout()
-        for each in (self.advice, self.numbers):
-            verdict.addWidget(each)
-        grid.addLayout(verdict, 1, 0, 1, 2)
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(self.card, 0, 0, 1, 2)
         grid.addWidget(self.to_spectrum, 2, 0)
         grid.addWidget(self.to_kernel, 2, 1)
         grid.addWidget(self.to_image, 3, 0)
@@ -143,10 +136,14 @@ class ReviewPanel(QWidget):
         grid.addWidget(QLabel("Notch"), 5, 0)
         grid.addWidget(self.notch.native, 5, 1)
         grid.addWidget(self.find_kernel.native, 6, 0, 1, 2)
-        grid.addWidget(QLabel("Background"), 7, 0)
-        grid.addWidget(self.background, 7, 1)
-        grid.addWidget(self.reset_peaks, 8, 0)
-        grid.addWidget(self.reset_kernel, 8, 1)
+        background = QHBoxLayout()
+        background.addWidget(QLabel("Background"))
+        background.addWidget(self.background, 1)
+        background.addWidget(self.outline)
+        grid.addLayout(background, 7, 0, 1, 2)
+        grid.addWidget(self.outline_message, 8, 0, 1, 2)
+        grid.addWidget(self.reset_peaks, 9, 0)
+        grid.addWidget(self.reset_kernel, 9, 1)
 
     def refresh(self) -> None:
         """Show the session."""
@@ -163,33 +160,14 @@ class ReviewPanel(QWidget):
             with choice.changed.blocked():
                 choice.value = value
             choice.enabled = free or analysing
+        self.background.choose(self._workspace.background.layer)
         self.background.setEnabled(free)
+        self.outline.setEnabled(free and self._workspace.source_layer is not None)
+        self._show_outline_message()
         shown = self._workspace.pattern is not None
         self.pattern.setEnabled(shown or (review is not None and bool(review.analysis.notch)))
         self.pattern.setText("Hide pattern" if shown else "Show pattern")
-        if review is None:
-            self.verdict.setText("Run stage 1 first: the noise is measured on what it takes out.")
-            self.numbers.setText("")
-            self.numbers.hide()
-        else:
-            analysis = review.analysis
-            self.verdict.setText(("Analysing …  " if analysing else "") + analysis.verdict.summary)
-            rows, columns = analysis.kernel.shape[-2:]
-            slices = " in 3 slices (z-1 | z | z+1)" if analysis.kernel.ndim == 3 else ""
-            notch = analysis.notch
-            parts = len(notch.offsets) + len(notch.curtains) + len(notch.waves)
-            pixels = int(analysis.kernel.sum())
-            confirmed = analysis.verdict.confirmed
-            self.numbers.setText(
-                f"{int(review.peaks.sum())} peak bins"
-                + (f", {confirmed:.0%} of them in the residual too" if confirmed is not None else "")
-                + (f"; notch of {plural(parts, 'part')}" if parts else "; no notch")
-                + f"; kernel {rows} × {columns}, {plural(pixels, 'pixel')}{slices}. "
-                f"Correlations are certain to ±{analysis.far_scatter:.3f}."
-                + (" Edited by hand." if review.edited else "")
-            )
-            self.numbers.show()
-        self._show_advice(review is not None and session.runner.job is None)
+        self.card.refresh()
         self._show_quick_look()
         for reset, edits in (
             (self.reset_peaks, review and review.peak_edits),
@@ -197,26 +175,14 @@ class ReviewPanel(QWidget):
         ):
             reset.setEnabled(free and edits != Edits())
 
-    def _show_advice(self, free: bool) -> None:
-        review = self._session.review
-        advice = None if review is None else review.analysis.verdict.advice
-        self.advice.setVisible(advice is not None)
-        if advice is not None:
-            text, tooltip = ADVICE[advice]
-            self.advice.setText(text)
-            self.advice.setToolTip(tooltip)
-            self.advice.setEnabled(free)
-
-    def _take_advice(self) -> None:
-        """Do what the verdict advises."""
-        review, look = self._session.review, self._workspace.quick_look.look
-        match review and review.analysis.verdict.advice:
-            case "2.5d":
-                self._workspace.regenerate("2.5d")
-            case "all_patterns":
-                self._session.choice.configure(notch="all")
-            case "quick_look" if look.possible and not look.on:
-                self._workspace.toggle_quick_look()
+    def _show_outline_message(self) -> None:
+        messages = self._session.messages
+        text, kind = "", "text"
+        if messages.about == "background":
+            text, kind = messages.error, "error"
+        elif self._workspace.background.empty:
+            text = "Click around empty background on the image, and twice at the last corner."
+        show_message(self.outline_message, text, kind, self._workspace.viewer.theme)
 
     def _show_quick_look(self) -> None:
         look = self._workspace.quick_look.look

@@ -1,13 +1,34 @@
-"""The edits of the run before: they are used again when the same data go through stage 1 again."""
+"""The run before the present one: it comes back if that is given up, and its edits are used again."""
 
 from __future__ import annotations
 
-from napari_autostructn2v._napari.session.state import Run
+from typing import NamedTuple
+
+from napari_autostructn2v._napari.session.progress import Losses
+from napari_autostructn2v._napari.session.state import Attempt, Phase, Run
 from napari_autostructn2v.noise.review import Review
 
 
+class RunBefore(NamedTuple):
+    """All that the session held of the run before, until the first stage of the present one is done."""
+
+    phase: Phase
+    run: Run | None
+    review: Review | None
+    attempts: list[Attempt]
+    losses: dict[str, Losses]
+
+    @classmethod
+    def none(cls) -> RunBefore:
+        """There was no run before."""
+        return cls(Phase.DATA, None, None, [], {})
+
+
 class EarlierEdits:
-    """Remembers the last edited review, and the run that it belongs to."""
+    """Remembers the last edited review, and the run that it belongs to.
+
+    The edits are used again when the same data go through stage 1 again.
+    """
 
     def __init__(self) -> None:
         self._last: tuple[Run, Review] | None = None
