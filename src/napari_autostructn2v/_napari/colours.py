@@ -105,6 +105,9 @@ MESSAGES = {
     "text": ("#3b3a39", "#f0f1f2"),
 }
 
+LIGHTS = {"good": ("#1f7a33", "#6fd08c"), "look": ("#8a5a00", "#e8b44c"), "poor": ("#b00020", "#ff7b72")}
+"""Of the figures of a result, by their grades. Their marks differ in shape as well."""
+
 # the same blue in every theme: what the eye goes to
 MAIN_BUTTON, MAIN_BUTTON_UNDER_POINTER, MAIN_BUTTON_PRESSED = "#2f5fd0", "#3f72ea", "#264eae"
 MAIN_BUTTON_TEXT = "white"
