@@ -1,8 +1,8 @@
 """How good a denoised stack is: against the truth, where there is one, and by what was removed, where not.
 
-Without a truth, three questions: how much weaker is the structured noise, does what was removed hold some of
-the image, and is it noise beyond the reach of the kernel. Each of them alone can be fooled, by a blur or by
-doing nothing; together they cannot be so easily.
+Without a truth, four questions: how much weaker is the structured noise, does what was removed hold some of
+the image, is it noise beyond the reach of the kernel, and has the result a pattern that the original has not.
+Each of them alone can be fooled, by a blur or by doing nothing; together they cannot be so easily.
 
 References
 ----------
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import fft, ndimage
@@ -28,6 +28,7 @@ from scipy import fft, ndimage
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.kernel import embed_kernel
+from napari_autostructn2v.noise.added_pattern import AddedPattern, added_pattern
 from napari_autostructn2v.noise.analysis import NoiseAnalysis, analyze
 from napari_autostructn2v.noise.patterns import notched
 from napari_autostructn2v.noise.rings import frequency_radius, ring_median
@@ -54,6 +55,10 @@ FLAT_SHARE = 0.25
 MAX_LEAKED_SHARE = 0.02
 """Share of what was removed that may go along with the image by chance."""
 
+MAX_ADDED_SHARE = 0.005
+"""Share of the power of the result's background from which on a pattern is called one. The ripples that are
+seen beside a microtubule have 0.08, what is not seen in the result of stage 1 there 0.002."""
+
 LARGE_CORRELATION = 0.03
 """Correlation beyond the kernel that is large enough to be seen in what was removed."""
 
@@ -65,6 +70,12 @@ CHANCE_SHARE = 0.05
 
 SHADING_BINS = 1.5
 """Bins of a tile's spectrum around zero frequency that hold only its shading."""
+
+Grade = Literal["good", "look", "poor"]
+"""What a figure says of a result: as it should be, worth a look, or not to be measured on."""
+
+GRADES = {"left_db": (-6.0, -1.0), "leaked": (MAX_LEAKED_SHARE, 0.1), "added": (MAX_ADDED_SHARE, 0.02)}
+"""Of each figure: up to where it is good, and up to where it is worth a look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +97,8 @@ class QualityReport:
         chance correlations would: 0.05 if it is noise of the kernel's reach.
     far_largest
         Largest of those correlations, 0 to 1.
+    added
+        What stands out in the background of the denoised stack and not in that of the original.
     spectrum
         Mean log power of what was removed, float32 (T, T), zero frequency in the middle.
     """
@@ -95,6 +108,7 @@ class QualityReport:
     leaked: float
     far_share: float
     far_largest: float
+    added: AddedPattern
     spectrum: np.ndarray
 
     @property
@@ -103,11 +117,43 @@ class QualityReport:
         return self.leaked > MAX_LEAKED_SHARE
 
     @property
-    def sentences(self) -> tuple[str, str, str]:
-        """What structured noise, leakage and reach mean, for a person at a microscope."""
-        return self._about_structured(), self._about_image(), self._about_reach()
+    def adds_pattern(self) -> bool:
+        """Whether the denoised stack has a pattern that the original has not."""
+        return self.added.share > MAX_ADDED_SHARE
 
-    def _about_structured(self) -> str:
+    @property
+    def grades(self) -> tuple[Grade, Grade, Grade]:
+        """Of the structured noise, of the image taken and of the pattern added."""
+        # where there was no structured noise, none is left
+        left_db = -np.inf if self.structured_db is None else -self.structured_db
+        structured, leaked, added = (
+            _grade(value, *limits)
+            for value, limits in zip((left_db, self.leaked, self.added.share), GRADES.values(), strict=True)
+        )
+        return structured, leaked, added
+
+    @property
+    def sentences(self) -> tuple[str, str, str, str]:
+        """What structured noise, leakage, pattern and reach mean, for a person at a microscope."""
+        return self.about_structured, self.about_image, self.about_pattern, self._about_reach()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures by name, for files and programs."""
+        return {
+            "structured_db": self.structured_db,
+            "at_least": self.at_least,
+            "leaked": self.leaked,
+            "added_share": self.added.share,
+            "added_db": self.added.db,
+            "added_frequency": list(self.added.frequency),
+            "added_period_px": self.added.period if self.added.share else None,
+            "far_share": self.far_share,
+            "far_largest": self.far_largest,
+        }
+
+    @property
+    def about_structured(self) -> str:
+        """How much weaker the structured noise is, in a sentence."""
         if self.structured_db is None:
             return "No structured noise was found in the original, so there is none to weaken."
         if abs(self.structured_db) < 0.5:
@@ -118,7 +164,9 @@ class QualityReport:
             f"weaker ({times:,.9g} times less power)." if self.structured_db > 0 else "stronger."
         )
 
-    def _about_image(self) -> str:
+    @property
+    def about_image(self) -> str:
+        """Whether some of the image was removed, in a sentence."""
         if self.holds_image:
             return (
                 f"What was removed holds some of the image: at least {self.leaked:.0%} of its power. Train "
@@ -129,6 +177,17 @@ class QualityReport:
             "What is smoothed away altogether escapes the measure: look for outlines."
         )
 
+    @property
+    def about_pattern(self) -> str:
+        """Whether a pattern was added, in a sentence."""
+        if not self.adds_pattern:
+            return "No pattern was added: nothing stands out in the result that the original does not have."
+        return (
+            f"A pattern was added: ripples with a period of {self.added.period:.1f} px hold "
+            f"{self.added.share:.1%} of the power in the background of the result. Train longer, or take a "
+            "smaller kernel, and compare."
+        )
+
     def _about_reach(self) -> str:
         found = (
             f"Beyond the kernel {self.far_share:.0%} of the neighbours in it are correlated "
@@ -137,6 +196,10 @@ class QualityReport:
         if self.far_largest > LARGE_CORRELATION and self.far_share > 2 * CHANCE_SHARE:
             return f"{found}: a pattern, or the image, reaches farther than the kernel."
         return f"{found}: too little to matter."
+
+
+def _grade(value: float, good: float, look: float) -> Grade:
+    return "good" if value <= good else "look" if value <= look else "poor"
 
 
 def assess_quality(
@@ -199,6 +262,7 @@ def assess_quality(
         leaked=leakage.share(),
         far_share=far_share,
         far_largest=far_largest,
+        added=added_pattern(background_spectrum(raw, tiles), background_spectrum(made, tiles)),
         spectrum=np.log(full_from_rfft2_centred(half) + np.finfo(np.float32).tiny).astype(np.float32),
     )
 

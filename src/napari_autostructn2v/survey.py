@@ -6,14 +6,23 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from napari_autostructn2v.config import Mode
+from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceSeen, Surveyed
 from napari_autostructn2v.stack import Stack
-from napari_autostructn2v.unmeasured import BlankKind
+from napari_autostructn2v.unmeasured import NOTHING_MEASURED, BlankKind
 
 FEW_SLICES = 20
 """Below this many slices 2.5D has little to learn from and is usually no better than 2D."""
+
+GOES_ON = 0.7
+"""Correlation of neighbouring slices from which on they show the same things. Tomograms and FIB-SEM have 0.9
+and more, serial sections of 50 nm below 0.5, noise none."""
+
+PAIRS, SMOOTHED_PX = 4, 2.0
+"""Pairs of slices that are looked at for that, and by how much they are blurred, as noise would hide it."""
 
 MOST = 0.6
 """Share of a stack that is left out, above which a person is asked whether that is meant."""
@@ -123,3 +132,44 @@ def few_slices_notice(stack: Stack, mode: Mode) -> str | None:
             f"below {FEW_SLICES} slices compare it with 2D."
         )
     return None
+
+
+def refuse_constant(stack: Stack) -> None:
+    """Refuse a stack that shows nothing, before any work: reads no more of it than tells.
+
+    Parameters
+    ----------
+    stack
+        The raw data.
+
+    Raises
+    ------
+    StackError
+        If all its values are the same, or none is a finite number.
+    """
+    first: float | None = None
+    for z in range(stack.shape[0]):
+        plane = stack.raw(z)
+        values = plane[np.isfinite(plane)]
+        if values.size and first is None:
+            first = float(values[0])
+        if values.size and (values != first).any():
+            return
+    raise StackError(NOTHING_MEASURED)
+
+
+def continuity(stack: Stack) -> float:
+    """How far neighbouring slices show the same things: their correlation, blurred, -1 to 1; 0 for one slice.
+
+    Parameters
+    ----------
+    stack
+        The raw data; a few pairs of its slices are read.
+    """
+    depth = stack.shape[0]
+    found = []
+    for z in np.unique(np.linspace(0, max(depth - 2, 0), PAIRS).round().astype(int)) if depth > 1 else ():
+        pair = [ndimage.gaussian_filter(stack.plane(n), SMOOTHED_PX) for n in (int(z), int(z) + 1)]
+        if all(np.ptp(plane) > 0 for plane in pair):
+            found.append(float(np.corrcoef(pair[0].ravel(), pair[1].ravel())[0, 1]))
+    return float(np.median(found)) if found else 0.0

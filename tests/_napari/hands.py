@@ -15,6 +15,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
+from napari_autostructn2v._napari.docks.denoise.save_dialog import SaveDialog
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.worker import THREAD
 
@@ -90,6 +91,31 @@ class Hand:
         assert button.isEnabled(), f"{button.text()} is greyed out"
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
         live()
+
+    def choose(self, button: Any, entry: Any) -> None:
+        """Open the menu of a button and click on an entry."""
+        self.click(button)
+        menu = entry.associatedObjects()[0]
+        self.wait(menu.isVisible)
+        assert entry.isEnabled() and entry.isVisible(), f"{entry.text()} cannot be chosen"
+        QTest.mouseClick(
+            menu,
+            Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+            menu.actionGeometry(entry).center(),
+        )
+        live()
+
+    def save_result(
+        self, dock: StructuredDenoisingWidget, *, as_kind: str = "floats", edge_nm: float = 0
+    ) -> None:
+        """Save the result of a dock, with these values and this voxel size in the dialog."""
+        self.click(dock.result.save_result)
+        (dialog,) = (each for each in dock.findChildren(SaveDialog) if each.isVisible())
+        getattr(dialog, as_kind).setChecked(True)
+        if edge_nm:
+            dialog.edge.setValue(edge_nm)
+        self.click(dialog.save)
 
     def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
         """Let the window live until ``condition``."""

@@ -13,6 +13,7 @@ from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.judge import score
 from napari_autostructn2v.learning.model import load_model
+from napari_autostructn2v.metrics import assess_quality
 from napari_autostructn2v.pipeline import denoise_with
 from napari_autostructn2v.synthetic import sample
 
@@ -62,6 +63,19 @@ def test_a_result_is_judged(tmp_path, files, recordings, invoke):
     assert (tmp_path / "said" / "score.png").stat().st_size > 10_000
     with pytest.raises(FileError, match="exists already"):
         invoke("score", result, "--raw", files[0], "--second", files[1], "--out", tmp_path / "said")
+
+
+def test_a_result_is_appraised_without_a_second_recording(tmp_path, files, recordings, invoke, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = write_stack(tmp_path / "made.tif", recordings[0] / 2)
+    said = invoke("score", result, "--raw", files[0]).output.replace("\n", " ")
+    found = finish(assess_quality(np.asarray(read_stack(files[0]).array), recordings[0] / 2))
+    assert all(sentence in said for sentence in found.sentences)
+    printed = invoke("score", result, "--raw", files[0], "--json", "--quiet").output
+    assert json.loads(printed)["appraisal"] == json.loads(json.dumps(found.as_dict()))
+    assert not (tmp_path / "made_score").exists(), "there is nothing to write"
+    both = invoke("score", result, "--raw", files[0], "--second", files[1], "--json", "--quiet").output
+    assert json.loads(both)["score"]["gain_db"] is not None
 
 
 def test_a_run_is_judged_at_its_end(tmp_path, files, recordings, invoke):

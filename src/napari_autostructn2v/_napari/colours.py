@@ -122,6 +122,9 @@ SHARE = "#5b86d6"
 PICTOGRAM_KERNEL = "#ff9a2e"
 """Over grey noise: the neighbours that share it, and the stripes of a pattern."""
 
+LIGHTS = {"good": ("#1f7a33", "#6fd08c"), "look": ("#8a5a00", "#e8b44c"), "poor": ("#b00020", "#ff7b72")}
+"""Of the figures of a result, by their grades. Their marks differ in shape as well."""
+
 # the same blue in every theme: what the eye goes to
 MAIN_BUTTON, MAIN_BUTTON_UNDER_POINTER, MAIN_BUTTON_PRESSED = "#2f5fd0", "#3f72ea", "#264eae"
 MAIN_BUTTON_TEXT = "white"

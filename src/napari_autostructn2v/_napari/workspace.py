@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from superqt.utils import qdebounced
 
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.batch.layers import BatchLayers, show_stack
@@ -30,6 +31,7 @@ from napari_autostructn2v._napari.review.spectrum_choice import SpectrumChoice
 from napari_autostructn2v._napari.runs.closing import watch_closing
 from napari_autostructn2v._napari.runs.run_dialogs import RunDialogs
 from napari_autostructn2v._napari.runs.run_keeper import RunKeeper
+from napari_autostructn2v._napari.session.appraisal import Appraisal
 from napari_autostructn2v._napari.session.jobs import Job
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Source
@@ -43,6 +45,9 @@ from napari_autostructn2v.runs.store import RunStore
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer, Shapes
     from napari.viewer import Viewer
+
+SETTLED_MS = 400
+"""Time without a change after which a result is measured: a slider that is dragged makes many."""
 
 EASY_TO_HIT = 10.0
 """Screen pixels of a kernel pixel that is to be edited."""
@@ -89,6 +94,9 @@ class Workspace:
             viewer, self.session, lambda: self._running, lambda: self.images.placement
         )
         self.background.asked.connect(self.regenerate)
+        self.appraisal = Appraisal(self.session)
+        self._appraise_soon = qdebounced(self.appraisal.begin, timeout=SETTLED_MS)
+        self.session.changed.connect(lambda: self._appraise_soon())
         self.images.changed.connect(self._show_run)
         self.images.previewed.connect(lambda: self._compare_run(even_from_noise=True))
         self.images.finished.connect(self._compare_run)
@@ -113,6 +121,7 @@ class Workspace:
         self.session.runner.started.connect(self._on_job_started)  # before the job's thread starts
         worker.serve(self.session.runner)
         worker.serve(self.batch.runner)
+        worker.serve(self.appraisal.runner)
         self.quick_look.appeared.connect(self._fly_to_quick_look)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
@@ -314,6 +323,8 @@ class Workspace:
         """The window closes: stop the thread, forget the viewer."""
         self._follows.release()
         self.keeper.close()
+        self._appraise_soon.cancel()
+        self.appraisal.close()
         self.session.cancel()
         self.batch.cancel_all()
         self.quick_look.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -93,30 +93,55 @@ def score(
     result: Annotated[Path, typer.Argument(help="What was made of the recording.")],
     raw: Annotated[Path, typer.Option(help="The recording.")],
     second: Annotated[
-        Path,
-        typer.Option(help="Another one of the same scene: a repeated scan, the half of the odd tilts."),
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write to. Default: RESULT's name + _score.")
+        Path | None,
+        typer.Option(
+            help="Another one of the same scene, which judges the result: a repeated scan, the half of the "
+            "odd tilts."
+        ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what the second recording says. Default: RESULT's name + _score."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the figures as JSON, for programs, and no sentences.")
+    ] = False,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Say how near a result is to the truth, by a second recording; write the figures and curves."""
+    """Say how good a result is: structured noise, image taken, pattern added; and by a second recording.
+
+    With a second recording its figures and curves are written as well.
+    """
+    import json
+
     from napari_autostructn2v.figures.score import check_score_place, write_score
     from napari_autostructn2v.io import read_stack
-    from napari_autostructn2v.judge import scoring
+    from napari_autostructn2v.judge import refuse_other_shape, scoring
+    from napari_autostructn2v.metrics import assess_quality
 
-    made, first, other = (read_stack(path) for path in (result, raw, second))
+    made, first = read_stack(result), read_stack(raw)
+    other = None if second is None else read_stack(second)
     folder = out or Path(f"{made.name}_score")
-    check_score_place(folder, overwrite=overwrite)
-    events = scoring(made.array, first.array, other.array, voxel_size=first.voxel_size)
-    found = follow(events, quiet, label="Judging by the other recording")
-    written = write_score(folder, found, overwrite=overwrite)
-    if not quiet:
-        for sentence in found.sentences:
+    if other is not None:
+        refuse_other_shape("second recording", other.array, first.array)
+        check_score_place(folder, overwrite=overwrite)
+    report = follow(assess_quality(first.array, made.array), quiet, label="Measuring")
+    figures: dict[str, Any] = {"appraisal": report.as_dict()}
+    sentences, written = [*report.sentences], list[Path]()
+    if other is not None:
+        events = scoring(made.array, first.array, other.array, voxel_size=first.voxel_size)
+        found = follow(events, quiet, label="Judging by the other recording")
+        written = write_score(folder, found, overwrite=overwrite)
+        figures["score"] = found.as_dict()
+        sentences += found.sentences
+    if as_json:
+        typer.echo(json.dumps(figures, indent=1))
+    elif not quiet:
+        for sentence in sentences:
             typer.echo(sentence)
-        typer.echo(f"Written: {', '.join(map(str, written))}")
+        if written:
+            typer.echo(f"Written: {', '.join(map(str, written))}")
 
 
 def estimate(

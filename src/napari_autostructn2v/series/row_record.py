@@ -42,6 +42,9 @@ class RowRecord(BaseModel):
         The kernel that the result was made with: its shape, and how many pixels it has.
     structured_db, leaked
         As in :class:`~napari_autostructn2v.metrics.QualityReport`.
+    added_share, added_period_px
+        Of the pattern that the result has and the recording has not, as in
+        :class:`~napari_autostructn2v.noise.added_pattern.AddedPattern`; no period where there is none.
     gain_db
         What a second recording says, as in :class:`~napari_autostructn2v.judge.Score`.
     seconds
@@ -64,6 +67,8 @@ class RowRecord(BaseModel):
     kernel_pixels: int | None = None
     structured_db: float | None = None
     leaked: float | None = None
+    added_share: float | None = None
+    added_period_px: float | None = None
     gain_db: float | None = None
     seconds: float = 0.0
     finished: datetime | None = None
@@ -169,6 +174,8 @@ def described(
             "kernel_pixels": int(kernel.sum()),
             "structured_db": report.structured_db,
             "leaked": report.leaked,
+            "added_share": report.added.share,
+            "added_period_px": report.added.period if report.added.share else None,
             "before": _thumbnail(stack.raw(middle), low, high),
             "after": _thumbnail(made, low, high),
         }

@@ -14,7 +14,7 @@ from napari_autostructn2v.series.work_list import Row
 
 FIGURES = (
     "state", "reason", "verdict", "summary", "kernel", "kernel_pixels", "direction_deg", "length_px",
-    "covered", "structured_db", "leaked", "gain_db", "seconds", "finished",
+    "covered", "structured_db", "leaked", "added_share", "added_period_px", "gain_db", "seconds", "finished",
 )  # fmt: skip
 """Columns of the table after those of the list; they are those of the record."""
 
@@ -116,6 +116,10 @@ def _figures(record: RowRecord) -> list[str]:
         figures.append(f"structured noise {record.structured_db:.1f} dB lower")
     if record.leaked is not None:
         figures.append(f"{record.leaked:.1%} of what was removed goes along with the image")
+    if record.added_share and record.added_period_px:
+        figures.append(
+            f"{record.added_share:.1%} of the background is a pattern of {record.added_period_px:.1f} px"
+        )
     if record.gain_db is not None:
         figures.append(f"{record.gain_db:+.1f} dB by the second recording")
     return [*figures, f"{record.seconds / 60:.1f} min"]

@@ -351,7 +351,7 @@ def test_a_result_that_is_in_a_file_is_not_asked_about(
 ) -> None:
     to_result_not_kept(hand, dock, stops)
     stops.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "out.mrc"), ""))
-    hand.click(dock.result.save_result)
+    hand.save_result(dock)
     hand.wait(lambda: not dock.session.disk.only_in_memory(dock.session.run))
     assert not closing() and closing.closed
 
@@ -371,7 +371,7 @@ def test_what_is_being_saved_is_saved_whole(
 
     gate = stops.hold(dock_module, "write_stack")
     stops.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(target), ""))
-    hand.click(dock.result.save_result)
+    hand.save_result(dock)
     hand.wait(gate.reached.is_set)
     assert not closing() and closing.closed
     assert not target.exists(), "it is still being saved"

@@ -71,7 +71,7 @@ def test_a_saved_run_opens_with_its_edits_and_results(
     hand.click(dock.review.approve)
     hand.wait(lambda: dock.session.phase is Phase.RESULT or dock.session.messages.error)
     assert dock.session.disk.unsaved(dock.session.review)
-    hand.click(dock.result.save_run)
+    hand.choose(dock.result.more, dock.result.save_run)
     hand.wait(lambda: dock.session.disk.saved_in is not None or dock.session.messages.error)
     assert not dock.session.messages.error and not dock.session.disk.unsaved(dock.session.review)
 
@@ -144,7 +144,7 @@ def test_saved_again_with_other_settings_it_takes_them(
     for recovery, steps in ((100, 2), (40, 3)):
         dock.result.recovery.value = recovery
         dock.data.steps.value = steps
-        hand.click(dock.result.save_run)
+        hand.choose(dock.result.more, dock.result.save_run)
         hand.wait(lambda: "Saved the run" in dock.message.text() or dock.session.messages.error)
         assert not dock.session.messages.error
         dock.session.messages.confirm("")
@@ -154,7 +154,7 @@ def test_saved_again_with_other_settings_it_takes_them(
     viewer.add_image(noisy + 1, name="another")
     dock.data.layer.choose(viewer.layers["another"])
     through_stage1(hand, dock)
-    hand.click(dock.result.save_run)
+    hand.choose(dock.result.more, dock.result.save_run)
     hand.wait(lambda: dock.session.messages.error)
     assert "belongs to another run" in dock.session.messages.error
 

@@ -38,6 +38,8 @@ class Choice:
         self.mostly_blank = False
         """Whether the person knows that most of the data is left out."""
         self._problem_of_layer = ""
+        self._refused: tuple[Any, str] = (None, "")
+        """Data that showed nothing when they were looked at, and why."""
 
     def choose(self, source: Source | None, problem: str = "") -> None:
         """Take these data, or none.
@@ -52,6 +54,12 @@ class Choice:
         self.source, self._problem_of_layer = source, problem
         self._check()
         self.changed.emit(before)
+
+    def refuse(self, array: Any, problem: str) -> None:
+        """Say why these data cannot be denoised, if they are the ones chosen: it took a look at them."""
+        if self.source is not None and self.source.array is array and not self.problem:
+            self._refused, self.problem = (array, problem), problem
+            self.changed.emit(self.settings)
 
     def leave_out(self, mask: np.ndarray | None) -> None:
         """Leave out these pixels, or only what is found by itself if None."""
@@ -148,6 +156,10 @@ class Choice:
     def _check(self) -> None:
         self.problem = self._problem_of_layer
         if self.source is None or self.problem:
+            return
+        refused, problem = self._refused
+        if refused is self.source.array:
+            self.problem = problem
             return
         try:
             as_stack(self.source.array, self.settings.mode)

@@ -31,7 +31,17 @@ from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.stack import Stack
 
 JobKind = Literal[
-    "stage1", "analysis", "stage2", "reopen", "quick_look", "load", "apply", "appraisal", "score", "export"
+    "stage1",
+    "analysis",
+    "stage2",
+    "reopen",
+    "quick_look",
+    "load",
+    "apply",
+    "appraisal",
+    "score",
+    "export",
+    "estimate",
 ]
 AUTOSAVED_STACKS = 4
 """For each of the two stages: what the network made, and the detail that is brought back."""

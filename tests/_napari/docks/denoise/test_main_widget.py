@@ -135,11 +135,15 @@ def test_the_whole_way(
     assert result.data.shape == image.data.shape
     np.testing.assert_allclose(result.extent.world, image.extent.world)
 
-    for name, save in (("out.mrc", dock.result.save_result), ("model.zip", dock.result.save_model)):
+    saving = {
+        "out.mrc": lambda: hand.save_result(dock),
+        "model.zip": lambda: hand.choose(dock.result.more, dock.result.save_model),
+    }
+    for name, save in saving.items():
         monkeypatch.setattr(
             QFileDialog, "getSaveFileName", lambda *args, name=name: (str(tmp_path / name), "")
         )
-        hand.click(save)
+        save()
         hand.wait(
             lambda: any(n.startswith("Saved") for n in session.messages.notices) or session.messages.error
         )

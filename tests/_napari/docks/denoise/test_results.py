@@ -40,19 +40,21 @@ def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) ->
     hand.wait(lambda: np.array_equal(layer.data, background))
 
     # a result that is kept aside stays as it is
+    hand.click(dock.review.decision.approve)
+    hand.wait(lambda: len(session.attempts) == 2 or session.messages.error)
     first = np.array(session.run.denoised)
     np.testing.assert_array_equal(viewer.layers["tiny denoised"].data, first)
     dock.sections[Phase.RESULT].button.setChecked(True)
-    hand.click(dock.result.keep)
+    hand.choose(dock.result.more, dock.result.keep)
     dock.result.recovery.value = 40
-    np.testing.assert_array_equal(viewer.layers["tiny denoised 1"].data, first)
+    np.testing.assert_array_equal(viewer.layers["tiny denoised 2"].data, first)
     np.testing.assert_array_equal(viewer.layers["tiny denoised"].data, session.run.stage2.denoised(0.4))
 
     # every section open, and scrolled to the end: what is told is seen
     for section in dock.sections.values():
         section.button.setChecked(True)
     live()
-    dock.result.open_zoo.parentWidget().setFocus()
+    dock.result.setFocus()
     session.messages.confirm("Saved.")
     hand.wait(lambda: dock.message.visibleRegion().boundingRect().height() == dock.message.height() > 0)
     told = dock.message.styleSheet()

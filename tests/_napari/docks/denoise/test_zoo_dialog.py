@@ -34,7 +34,7 @@ def dock(viewer: Any, hand: Any) -> StructuredDenoisingWidget:
 
 
 def opened(hand: Any, dock: StructuredDenoisingWidget) -> ZooDialog:
-    hand.click(dock.result.open_zoo)
+    hand.choose(dock.result.more, dock.result.open_zoo)
     (dialog,) = dock.findChildren(ZooDialog)
     return dialog
 
@@ -85,7 +85,7 @@ def test_without_the_extra_it_says_what_to_install(
     hand: Any, dock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_zoo, "find_spec", lambda name: None)
-    hand.click(dock.result.open_zoo)
+    hand.choose(dock.result.more, dock.result.open_zoo)
     assert "pip install 'napari-autostructn2v[zoo]'" in dock.message.text()
     assert not dock.findChildren(ZooDialog)
 

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_autostructn2v._napari.docks.denoise.data_header import DataHeader
 from napari_autostructn2v._napari.docks.denoise.layer_bars import SeveralStacksBar, VoxelSizeBar
 from napari_autostructn2v._napari.docks.denoise.training_panel import TrainingPanel
 from napari_autostructn2v._napari.widgets.layer_combo import LayerCombo
@@ -40,6 +41,7 @@ class DataPanel(QWidget):
         self.layer.setToolTip("The image layer to denoise: one stack (Z, Y, X) or one slice (Y, X)")
         self.several = SeveralStacksBar(workspace)
         self.voxel_size = VoxelSizeBar(workspace)
+        self.header = DataHeader(workspace)
         self.left_out = LayerCombo(workspace.viewer, Shapes, Labels, nothing="what is found")
         self.left_out.setToolTip(
             "What is to be left out. Frames, blank slices, hot pixels and values that are no numbers are "
@@ -84,6 +86,7 @@ class DataPanel(QWidget):
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Image", self.layer)
+        form.addRow(self.header)
         form.addRow(self.several)
         form.addRow(self.voxel_size)
         form.addRow("Leave out", self.left_out)
@@ -125,6 +128,7 @@ class DataPanel(QWidget):
             widget.enabled = session.runner.job is None
         self.layer.setEnabled(session.runner.job is None)
         self.layer.choose(self._workspace.chosen)
+        self.header.refresh()
         self.several.refresh()
         self.voxel_size.refresh()
         self.left_out.choose(self._workspace.left_out_outline)

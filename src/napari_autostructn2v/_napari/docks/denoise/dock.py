@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,11 @@ from napari_autostructn2v._napari.docks.denoise.other_image_bar import OtherImag
 from napari_autostructn2v._napari.docks.denoise.peak_panel import PeakPanel
 from napari_autostructn2v._napari.docks.denoise.result_panel import ResultPanel
 from napari_autostructn2v._napari.docks.denoise.review_panel import ReviewPanel
+from napari_autostructn2v._napari.docks.denoise.save_dialog import SaveDialog
 from napari_autostructn2v._napari.docks.denoise.stage_panel import StagePanel
 from napari_autostructn2v._napari.docks.denoise.zoo_dialog import ZooDialog
 from napari_autostructn2v._napari.docks.view_strip import ViewStrip
-from napari_autostructn2v._napari.session.state import Phase
+from napari_autostructn2v._napari.session.state import Phase, Run
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.dock_title import DockTitle
 from napari_autostructn2v._napari.widgets.next_click import NextClick
@@ -41,8 +42,10 @@ from napari_autostructn2v._napari.worker import error_text_of, with_lock
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.error_report import problem_report
 from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.io.formats import written
+from napari_autostructn2v.io.whole_numbers import whole_numbers
 from napari_autostructn2v.kernel.library import KernelLibrary
 from napari_autostructn2v.model_zoo import check_zoo_library, export_model_zoo
 
@@ -206,14 +209,26 @@ class StructuredDenoisingWidget(DockColumn):
         run, layer = self.session.run, self.workspace.source_layer
         if run is None or run.denoised is None:
             return
+        voxels = run.source.voxel_size if layer is None else voxel_size(layer)
+        dialog = SaveDialog(self, voxels, run.denoised.dtype.name)
+        dialog.accepted.connect(lambda: self._write_result(run, dialog))
+        dialog.open()
+
+    def _write_result(self, run: Run, dialog: SaveDialog) -> None:
         path = self._ask("Save the denoised stack", f"{run.source.name}_denoised.tif", STACK_FILES)
-        if path is not None:
-            voxels = None if layer is None else voxel_size(layer)
-            heading = run.source.heading
-            write = partial(
-                write_stack, path, run.denoised, voxel_size=voxels, heading=heading, overwrite=True
-            )
-            self._save(path, write, then=partial(self.session.disk.note_result_saved, run))
+        if path is None:
+            return
+        array, dtype, voxels, said = run.denoised, dialog.dtype, dialog.voxel_size, list[str]()
+
+        def write() -> None:
+            stack: Any = array
+            if dtype is not None:
+                numbers = finish(whole_numbers(array, dtype))
+                stack = numbers.of(array)
+                said.append(str(numbers))
+            write_stack(path, stack, voxel_size=voxels, heading=run.source.heading, overwrite=True)
+
+        self._save(path, write, then=partial(self.session.disk.note_result_saved, run), said=said)
 
     def _save_model(self) -> None:
         run = self.session.run
@@ -250,15 +265,24 @@ class StructuredDenoisingWidget(DockColumn):
         path = Path(chosen)
         return path if path.suffix else path.with_suffix(kind[kind.index("*") + 1 : -1])
 
-    def _save(self, path: Path, write: Callable[[], Any], then: Callable[[], None] = lambda: None) -> None:
-        """Write in a thread: a large stack takes a while, and the window stays alive."""
+    def _save(
+        self,
+        path: Path,
+        write: Callable[[], Any],
+        then: Callable[[], None] = lambda: None,
+        said: Sequence[str] = (),
+    ) -> None:
+        """Write in a thread: a large stack takes a while, and the window stays alive.
+
+        What ``said`` holds by the end is told along with the place.
+        """
 
         def done(problem: str) -> None:
             if problem:
                 self.session.messages.fail(problem)
                 return
             then()
-            self.session.messages.confirm(f"Saved {path}.")
+            self.session.messages.confirm(" ".join([f"Saved {path}.", *said]))
 
         worker = create_worker(
             error_text_of, with_lock, path, write, _start_thread=False, _ignore_errors=True

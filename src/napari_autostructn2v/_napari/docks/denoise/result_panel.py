@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Slider
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import (
-    QFormLayout,
-    QHBoxLayout,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
+from napari_autostructn2v._napari.docks.denoise.decision_bar import MAIN
+from napari_autostructn2v._napari.docks.denoise.quality_card import QualityCard
 from napari_autostructn2v._napari.widgets.elided import ElidedCombo
 from napari_autostructn2v._napari.widgets.panel_parts import (
     button,
@@ -41,40 +39,51 @@ class ResultPanel(QWidget):
         )  # fmt: skip
         explain_slider(self.recovery)
         self.recovery.changed.connect(lambda percent: self._session.choice.configure(recovery=percent / 100))
+        self.card = QualityCard(workspace)
         self.save_result = button(
             "Save result …",
-            f"Write the denoised stack as {', '.join(known.name for known in written())} with its voxel size",
+            f"Write the denoised stack as {', '.join(known.name for known in written())} with its voxel "
+            "size: its values as they are, or scaled to 16 or 8 bits",
             save_result,
             main=True,
         )
-        self.save_model = button(
+        self.save_result.setStyleSheet(MAIN)
+        self.apply = button(
+            "Apply to more …",
+            "Denoise more stacks of the same noise with the model of this result",
+            self._apply,
+        )
+        self.menu = QMenu(self)
+        self.menu.setToolTipsVisible(True)
+        self.save_model = self._entry(
             "Save model …", "Write the trained network as one .zip, to use it on other stacks", save_model
         )
-        self.save_run = button(
+        self.save_run = self._entry(
             "Save run …",
             "Write all of it to a folder, networks, results, analysis and your edits, to go on another day",
             workspace.runs.save,
         )
-        self.open_zoo = button(
+        self.open_zoo = self._entry(
             "Export for the Model Zoo …",
             "Share the trained network: write it as a package of the BioImage Model Zoo, for other programs "
             "to run",
             open_zoo,
         )
+        self.keep = self._entry(
+            "Keep as layer",
+            "Add this result as a layer of its own, hidden, to compare others with it",
+            self._keep,
+        )
+        self.forget = self._entry(
+            "Forget others", "Drop the other results of stage 2, to have their room back", self._forget
+        )
+        self.more = button("More …", "Save the model or the whole run, share the model", self._open_menu)
         self.attempts = ElidedCombo()
         self.attempts.setToolTip(
             "Every result of stage 2 of this run, by the size of its kernel, the number of hidden pixels if "
             "that is not full, and its training steps: choose the one to look at and to save"
         )
         self.attempts.activated.connect(lambda row: self._session.take(self._session.attempts[row]))
-        self.keep = button(
-            "Keep as layer",
-            "Add this result as a layer of its own, hidden, to compare others with it",
-            self._keep,
-        )
-        self.forget = button(
-            "Forget others", "Drop the other results of stage 2, to have their room back", self._forget
-        )
         self.compare = button(
             "Compare",
             "Hold original and result against one another: side by side, swipe, blink, line profile",
@@ -82,16 +91,28 @@ class ResultPanel(QWidget):
         )
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
-        layout.addWidget(self.compare)
+        layout.addWidget(self.card)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.attempts)  # the whole width: what tells them apart is long
-        form.addRow(_in_a_row(self.keep, self.forget))
         form.addRow("Detail back, %", self.recovery.native)
         layout.addLayout(form)
-        layout.addLayout(_in_a_row(self.save_result, self.save_model))
-        layout.addWidget(self.save_run)
-        layout.addWidget(self.open_zoo)
+        layout.addWidget(self.save_result)
+        layout.addLayout(_in_a_row(self.compare, self.apply))
+        layout.addWidget(self.more)
+
+    def _entry(self, text: str, tooltip: str, chosen: Any) -> QAction:
+        entry = self.menu.addAction(text)
+        entry.setToolTip(tooltip)
+        entry.triggered.connect(lambda: chosen())
+        return entry
+
+    def _open_menu(self) -> None:
+        self.menu.popup(self.more.mapToGlobal(self.more.rect().bottomLeft()))
+
+    def _apply(self) -> None:
+        self._workspace.batch.configure(from_session=True)
+        show_dock(self._workspace.viewer, "Apply trained model")
 
     def refresh(self) -> None:
         """Show the session."""
@@ -108,10 +129,14 @@ class ResultPanel(QWidget):
             if run is not None and run.stage2 in present:
                 self.attempts.setCurrentIndex(present.index(run.stage2))
         free = self._session.runner.job is None
-        self.attempts.setEnabled(free and len(attempts) > 1)
-        self.keep.setEnabled(free and run is not None and run.stage2 is not None)
-        self.forget.setEnabled(free and len(attempts) > 1)
-        self.compare.setEnabled(there)
+        self.attempts.setEnabled(free)
+        self.attempts.setVisible(len(attempts) > 1)
+        for entry in (self.keep, self.forget):
+            entry.setVisible(len(attempts) > 1)
+            entry.setEnabled(free and run is not None and run.stage2 is not None)
+        self.card.refresh()
+        for widget in (self.compare, self.apply, self.more):
+            widget.setEnabled(there)
         self.save_result.setEnabled(there)
         self.save_model.setEnabled(there)
         self.save_run.setEnabled(there and self._session.review is not None)
