@@ -21,7 +21,7 @@ from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAKS,
 from napari_autostructn2v._napari.canvas.views import View
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.widgets.plugin_dock import show_dock
-from napari_autostructn2v._napari.workspace import workspace_of
+from napari_autostructn2v._napari.workspace import Workspace, workspace_of
 
 NO_RESULT = "There is nothing to compare the image with yet. Run stage 1 first."
 NO_REVIEW = "There is nothing to review yet. Run stage 1 first, and wait until it is done."
@@ -42,14 +42,13 @@ def run_stage1(viewer: Viewer) -> None:
 def approve(viewer: Viewer) -> None:
     """Train again with the reviewed kernel."""
     workspace = workspace_of(viewer)
-    session = workspace.session
-    _if(session.review is not None and session.runner.job is None, workspace.approve)
+    _decide(workspace, workspace.approve)
 
 
 def skip(viewer: Viewer) -> None:
     """Take the result of stage 1."""
-    session = workspace_of(viewer).session
-    _if(session.review is not None and session.runner.job is None, session.skip)
+    workspace = workspace_of(viewer)
+    _decide(workspace, workspace.session.skip)
 
 
 def cancel(viewer: Viewer) -> None:
@@ -128,6 +127,15 @@ def _show(viewer: Viewer, view: View) -> None:
         views.show(view)
     else:
         show_info(NO_RESULT)
+
+
+def _decide(workspace: Workspace, action: Callable[[], object]) -> None:
+    """End the review, if it is of the image that is chosen."""
+    run = workspace.session.run
+    if run is not None and workspace.of_another:
+        show_info(f"The review is of {run.source.name}. Choose that image under Data first.")
+    else:
+        _if(workspace.decidable, action)
 
 
 def _if(possible: bool, act: Callable[[], object]) -> None:

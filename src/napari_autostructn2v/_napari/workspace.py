@@ -180,6 +180,12 @@ class Workspace:
         there = session.run is not None and session.runner.job is None
         return there and self._chosen is not None and self._chosen is not self._running
 
+    @property
+    def decidable(self) -> bool:
+        """Whether the person can end the review, which is of the image chosen."""
+        session = self.session
+        return session.review is not None and session.runner.job is None and not self.of_another
+
     def show_run_again(self) -> None:
         """Choose the image of the present run, and show it and what was made of it; add what was removed."""
         run = self.session.run

@@ -777,11 +777,17 @@ def test_cancelling_a_new_stage_1_goes_back_to_the_run_before(kept: Session, tmp
 
 
 def test_a_new_stage_1_that_fails_goes_back_to_the_run_before(kept: Session) -> None:
-    before = kept.run, kept.review
+    paint_beside(kept)
+    before, edits = kept.run, review_of(kept).kernel_edits
     jobs: list[Job] = []
     kept.runner.started.disconnect()
     kept.runner.started.connect(jobs.append)
     begun(kept, jobs)
+    kept.choice.configure(sensitivity=60.0, recovery=0.25)
     kept.runner.crash(jobs[0], RuntimeError("the card is gone"))
-    assert kept.messages.error and (kept.run, kept.review, kept.phase) == (*before, Phase.REVIEW)
+    assert kept.messages.error and kept.phase is Phase.REVIEW and kept.run is not None and before is not None
+    assert kept.run.stage1 is before.stage1 and review_of(kept).kernel_edits == edits
+    assert kept.run.recovery == 0.25 and review_of(kept).automatic.config.sensitivity == 60, (
+        "what was chosen meanwhile holds"
+    )
     kept.disk.release(kept.run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from napari_autostructn2v._napari.session.progress import Losses
-from napari_autostructn2v._napari.session.state import Attempt, Phase, Run
+from napari_autostructn2v._napari.session.state import Attempt, Phase, Run, Settings
 from napari_autostructn2v.noise.review import Review
 
 
@@ -17,11 +17,12 @@ class RunBefore(NamedTuple):
     review: Review | None
     attempts: list[Attempt]
     losses: dict[str, Losses]
+    settings: Settings
 
     @classmethod
     def none(cls) -> RunBefore:
         """There was no run before."""
-        return cls(Phase.DATA, None, None, [], {})
+        return cls(Phase.DATA, None, None, [], {}, Settings())
 
 
 class EarlierEdits:

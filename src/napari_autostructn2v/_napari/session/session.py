@@ -134,12 +134,12 @@ class Session:
         folder = self.disk.new_folder(source.name, self.run)
         recovery = self.choice.settings.recovery
         run = Run(source, self.choice.stack(source, mode), mode, recovery=recovery, folder=folder)
-        self._begin(run)
+        self._begin(run, self.choice.settings)
         self._start("stage1", stage1(run, self.choice.request(run)))
 
     def reopen(self, saved: SavedRun, source: Source) -> None:
         """Go on with a saved run: denoise again with its models, put its edits on the analysis."""
-        request = saved.request
+        request, settings = saved.request, self.choice.settings
         self.choice.take_mode(request.mode)  # the mode decides whether the data can be used
         self.choice.choose(source)
         if not self.ready:
@@ -153,14 +153,16 @@ class Session:
         recovery = request.config.recovery
         self.choice.take_request(request, stack)
         run = Run(source, stack, request.mode, request.seed, recovery=recovery, folder=folder)
-        self._begin(run)
+        self._begin(run, settings)
         self.monitor.losses = {"stage1": Losses.read(saved.folder.stage("stage1").losses)}
         self._start("reopen", reopen(run, saved))
 
-    def _begin(self, run: Run) -> None:
-        """Make this the present run, and remember the edits of the run before it."""
+    def _begin(self, run: Run, settings: Settings) -> None:
+        """Make this the present run, and remember the run before it, which had these settings."""
         self._earlier_edits.remember(self.run, self.review)
-        self._before = RunBefore(self.phase, self.run, self.review, self.attempts, self.monitor.losses)
+        self._before = RunBefore(
+            self.phase, self.run, self.review, self.attempts, self.monitor.losses, settings
+        )
         self.runner.preview_slice = None
         self.run, self.review, self.attempts = run, None, []
         self.monitor.losses = {}
@@ -390,7 +392,8 @@ class Session:
         """Go back to the run before, as it was, or to the data if there was none."""
         self.disk.go_back()
         self._earlier_edits.forget()
-        self.phase, self.run, self.review, self.attempts, self.monitor.losses = self._before
-        self._before = RunBefore.none()
+        before, self._before = self._before, RunBefore.none()
+        self.phase, self.run, self.review, self.attempts, self.monitor.losses, settings = before
         self.went_back.emit()
         self.reviewed.emit()
+        self._on_choice(settings)  # which may have been changed meanwhile

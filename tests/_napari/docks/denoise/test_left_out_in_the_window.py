@@ -80,7 +80,7 @@ def test_what_was_never_measured_is_said_and_shown(
     assert LEFT_OUT not in viewer.layers, "it was of the run before"
     hand.wait(lambda: "10 %" in bar.text.text())
     hand.click(dock.stage1.cancel)
-    assert not bar.isVisibleTo(dock)
+    assert "10 %" in bar.text.text() and bar.show_pixels.isVisibleTo(dock), "the run before is back"
 
 
 def test_what_a_shape_outlines_is_left_out(

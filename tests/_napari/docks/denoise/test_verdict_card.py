@@ -15,7 +15,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_autostructn2v import synthetic
-from napari_autostructn2v._napari import colours
+from napari_autostructn2v._napari import actions, colours
 from napari_autostructn2v._napari.docks.denoise.decision_bar import MAIN
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session.state import Phase
@@ -98,6 +98,9 @@ def test_what_is_of_another_image_is_greyed_and_says_so(hand: Any, viewer: Any, 
         assert not panel.isEnabled()
     assert not review.to_kernel.isEnabled() and not review.approve.isEnabled()
     assert bar.show_again.isEnabled() and bar.start.isEnabled()
+    for end in (actions.approve, actions.skip):  # by a key as well
+        end(viewer)
+        assert session.phase is Phase.REVIEW and session.runner.job is None
     hand.click(bar.show_again)
     assert dock.workspace.chosen is source and dock.data.layer.layer() is source
     assert bar.isHidden() and review.isEnabled() and review.approve.isEnabled()

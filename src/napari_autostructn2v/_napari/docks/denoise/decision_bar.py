@@ -81,9 +81,8 @@ class DecisionBar(QWidget):
         session, review = self._session, self._session.review
         reviewing = session.phase is Phase.REVIEW or (session.phase is Phase.RESULT and opened)
         self.setVisible(review is not None and reviewing)
-        free = review is not None and session.runner.job is None and not self._workspace.of_another
         for each in (self.approve, self.regenerate, self.skip, self.advice):
-            each.setEnabled(free)
+            each.setEnabled(self._workspace.decidable)
         again = session.run is not None and session.run.stage2 is not None
         self.approve.setText("Run stage 2 again" if again else "Approve and run stage 2")
         verdict = None if review is None else review.analysis.verdict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_autostructn2v._napari.widgets.elided import elided
 from napari_autostructn2v._napari.widgets.panel_parts import button, message_label, show_message
@@ -12,7 +12,7 @@ from napari_autostructn2v._napari.widgets.panel_parts import button, message_lab
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
 
-LONGEST_NAME = 12
+LONGEST_NAME = 20
 """Characters of an image's name on a button."""
 
 
@@ -32,13 +32,10 @@ class OtherImageBar(QWidget):
             "Run stage 1 on the image that is chosen. What stands below stays under Resume",
             workspace.start_stage1,
         )
-        row = QHBoxLayout()
-        row.addWidget(self.show_again)
-        row.addWidget(self.start)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 2)
-        layout.addWidget(self.text)
-        layout.addLayout(row)
+        for each in (self.text, self.show_again, self.start):
+            layout.addWidget(each)
 
     def refresh(self) -> None:
         """Show the session."""

@@ -87,7 +87,7 @@ class ReviewPanel(QWidget):
             tooltip="Let the peaks make a kernel; if not, a single pixel is blind, and what you paint",
         )
         self.find_kernel.changed.connect(lambda on: session.choice.configure(find_kernel=on))
-        self.background = LayerCombo(workspace.viewer, Shapes, Labels, nothing="flattest parts")
+        self.background = LayerCombo(workspace.viewer, Shapes, Labels, nothing="flat parts")
         self.background.setToolTip(
             "Where noise is measured: in the flattest parts of the stack, or inside what you have outlined "
             "in a Shapes or Labels layer, where there is nothing but background"
