@@ -92,7 +92,7 @@ def _is_fine(wave: Wave) -> bool:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--stacks", type=int, default=40, help="of each sample and shape")
+    parser.add_argument("--stacks", type=int, default=20, help="of each sample and shape")
     parser.add_argument("--quick", action="store_true")
     chosen = parser.parse_args()
     stacks = 1 if chosen.quick else chosen.stacks

@@ -35,8 +35,8 @@ crystal over it may well reach some way farther."""
 EDGE = 0.9
 """Share of the distance to the outermost spot of a lattice from which on others are as far out."""
 
-ALONE_FREQUENCY = 0.25
-"""Cycles per pixel from which that is said: fringes of a sample are recorded with more than four pixels."""
+ALONE_FREQUENCY = 1 / 3
+"""Cycles per pixel from which that is said: fringes of a sample are recorded with more than three pixels."""
 
 
 def lattice_spots(frequencies: np.ndarray, certain: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -16,11 +16,18 @@ def about_lattices(found: VerdictInput) -> list[str]:
     found
         What the analysis has found.
     """
-    sentences = []
-    if any(wave.finer_than(found.limit_px) for wave in found.notch.waves):
-        sentences.append("What is taken is finer than the microscope resolves, and so none of the sample.")
-    elif any(wave.of_lattice is False for wave in found.notch.waves):
-        sentences.append("What is taken is no part of the sample's lattice, and finer than all of that.")
+    sentences, taken = [], found.notch.waves
+    finer = [wave for wave in taken if wave.finer_than(found.limit_px)]
+    alone = [wave for wave in taken if wave.of_lattice is False and wave not in finer]
+    for some, why in (
+        (finer, "finer than the microscope resolves, and so none of the sample"),
+        (alone, "no part of the sample's lattice, and finer than all of that"),
+    ):
+        if some:
+            which = (
+                "The wave that is taken" if len(taken) == 1 else f"Of the waves that are taken, {len(some)}"
+            )
+            sentences.append(f"{which} {'is' if len(some) == 1 else 'are'} {why}.")
     if found.left_alone:
         sentences.append(_about_left_alone(found))
     return sentences
