@@ -29,6 +29,7 @@ class Messages:
     def confirm(self, text: str) -> None:
         """Confirm what the person asked for, in place of all earlier messages."""
         self.error, self.cause, self.notices, self.confirmation = "", None, [text], text
+        self.about = ""
         self.changed.emit()
 
     def take_back(self, confirmation: str) -> None:

@@ -278,7 +278,7 @@ class Session:
             self.messages.error = ""
         except AutoStructN2VError as error:
             self.review = before
-            self.messages.error, self.messages.cause = str(error), None
+            self.messages.error, self.messages.cause, self.messages.about = str(error), None, ""
         self.reviewed.emit()
 
     # ------------------------------------------------------------------ what a job says
