@@ -21,6 +21,7 @@ from napari_autostructn2v.io import VoxelSize, read_stack, write_stack
 from napari_autostructn2v.kernel import POINT, load_kernel
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
+from napari_autostructn2v.noise.verdict import CONCLUSIONS
 from napari_autostructn2v.scale import Normalisation
 from napari_autostructn2v.synthetic import sample
 
@@ -84,6 +85,7 @@ def test_run_analyze_apply_info(invoke, tomogram, tmp_path):
 
     report = invoke("analyze", tomogram, "--out", tmp_path / "noise").stdout
     assert "correlated along X" in report and "█" in report
+    assert report.startswith(tuple(CONCLUSIONS.values())) and "Streaks along X" in report.splitlines()[0]
     kernel = load_kernel(tmp_path / "noise" / "kernel.tif")
     assert kernel.shape[0] == 1 and (tmp_path / "noise" / "noise.png").stat().st_size > 10_000
 
