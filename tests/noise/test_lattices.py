@@ -111,6 +111,13 @@ def test_the_overtones_of_a_hum_make_no_lattice():
     assert lattice_spots(square, np.ones(5, dtype=bool), (256, 256)).tolist() == [True] * 4 + [False]
 
 
+def test_layers_and_a_hum_over_them_make_no_lattice():
+    stack = layers(STACK, np.random.default_rng(2)) + white(STACK, 2, 0.3)
+    assert not taken(stack)
+    (found,) = taken(stack + wave(STACK, FINE, 0.5, locked=False))
+    np.testing.assert_allclose(np.abs(found.frequency), np.abs(FINE), atol=1e-3)
+
+
 def test_what_is_finer_than_the_optics_pass_is_noise():
     clean = tomogram(ONE, np.random.default_rng(0))
     noisy = clean + white(ONE, 0) + wave(ONE, FINE, 0.4)

@@ -43,7 +43,7 @@ def lattice_spots(frequencies: np.ndarray, certain: np.ndarray, shape: tuple[int
     """Which of some spots make up a lattice, the largest that there is, bool (n,).
 
     A hum and its overtones are no lattice, though folded back at half the sampling frequency they may look
-    like one.
+    like one; nor are layers and a hum, of which no spot is a sum of both.
 
     Parameters
     ----------
@@ -65,6 +65,8 @@ def lattice_spots(frequencies: np.ndarray, certain: np.ndarray, shape: tuple[int
         members = (error <= _tolerance(steps)) & (np.abs(steps).max(axis=1) <= MAX_ORDER)
         found, total = members & certain, error[members & certain].sum()
         if found.sum() < MIN_SPOTS - (np.abs(steps[found]).max() <= 1):
+            continue
+        if not steps[found].all(axis=1).any():
             continue
         if (-found.sum(), total) < (-(most & certain).sum(), least_error):
             most, least_error = members, total
