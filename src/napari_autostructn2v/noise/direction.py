@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from napari_autostructn2v.kernel import centre
-from napari_autostructn2v.noise.patterns import Wave
 
 
 def extent(kernel: np.ndarray, weights: np.ndarray | None = None) -> tuple[float | None, int]:
@@ -45,15 +44,3 @@ def along(offsets: np.ndarray, direction: float) -> np.ndarray:
     lengthwise = offsets[..., 1] * np.cos(turn) - offsets[..., 0] * np.sin(turn)
     across = offsets[..., 1] * np.sin(turn) + offsets[..., 0] * np.cos(turn)
     return np.asarray(np.abs(lengthwise) >= np.abs(across))
-
-
-def wave_direction(wave: Wave) -> float:
-    """Direction in which a wave repeats, in degrees, 0 to 180.
-
-    Parameters
-    ----------
-    wave
-        One of a notch.
-    """
-    # image rows run downwards; microscopists measure angles upwards from X
-    return float(np.degrees(np.arctan2(-wave.frequency[0], wave.frequency[1])) % 180)

@@ -41,7 +41,7 @@ def _about_left_alone(found: VerdictInput) -> str:
     take_all = "let the notch take all patterns, and look at what it takes."
     if all(wave.of_lattice for wave in waves):
         return f"{what} makes up a lattice and is left alone; if it is the detector's, {take_all}"
-    if any(wave.persists_in_z is None for wave in waves):
+    if any(wave.asked_about for wave in waves):
         slices = "One slice does" if found.single else "So few slices do"
         return (
             f"{what} is left alone: the detector's or the sample's? {slices} not tell. If it is noise, "

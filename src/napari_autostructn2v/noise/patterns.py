@@ -118,6 +118,11 @@ class Wave:
         return float(np.degrees(np.arctan2(-self.frequency[0], self.frequency[1])) % 180)
 
     @property
+    def asked_about(self) -> bool:
+        """Whether nothing tells if it is the detector's or the sample's: too few slices, and no lattice."""
+        return self.persists_in_z is None and not self.of_lattice
+
+    @property
     def period_px(self) -> float:
         """In pixels, across its fronts."""
         return float(1 / np.hypot(*self.frequency))

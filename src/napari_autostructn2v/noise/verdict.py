@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from napari_autostructn2v.noise.direction import extent, wave_direction
+from napari_autostructn2v.noise.direction import extent
 from napari_autostructn2v.noise.lattice_words import about_lattices
 from napari_autostructn2v.noise.verdict_input import (
     FEW_TILES,
@@ -175,9 +175,9 @@ def judge(found: VerdictInput) -> Verdict:
         caution=caution,
         summary=" ".join(sentences),
         expect_gain=gain,
-        direction_deg=direction if direction is not None or wave is None else wave_direction(wave),
+        direction_deg=direction if direction is not None or wave is None else wave.direction_deg,
         length_px=length,
-        period_px=None if wave is None else float(1 / np.hypot(*wave.frequency)),
+        period_px=None if wave is None else wave.period_px,
         covered=covered(found),
         notched=found.notched,
         confirmed=found.confirmed,
@@ -207,8 +207,9 @@ def _caution(found: VerdictInput, kind: Kind, gain: bool) -> str:
         return f"A kernel would hide only {found.given_up:.0%} of it: it may be fine detail of the image."
     if not gain and not found.by_hand and kind == "long_range":
         return "A small kernel cannot hide it, and the notch was not sure of it."
-    if not gain and found.lattice and found.single:
-        return "One slice does not tell whether a regular pattern is noise or a lattice of the sample."
+    if not gain and any(wave.asked_about for wave in found.left_alone.waves):
+        slices = "One slice does" if found.single else "So few slices do"
+        return f"{slices} not tell whether a regular pattern is noise or a lattice of the sample."
     return ""
 
 

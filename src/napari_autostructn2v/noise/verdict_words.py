@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_autostructn2v.kernel import centre, mirrored
-from napari_autostructn2v.noise.direction import along, wave_direction
+from napari_autostructn2v.noise.direction import along
 from napari_autostructn2v.noise.verdict_input import (
     FEW_TILES,
     LONG_RANGE_SCATTER,
@@ -63,7 +63,7 @@ def _patterns_seen(found: VerdictInput) -> list[str]:
     parts += [f"curtains along {'X' if each.axis == 0 else 'Y'}" for each in found.notch.curtains]
     waves = found.notch.waves
     if len(waves) == 1:
-        period, direction = float(1 / np.hypot(*waves[0].frequency)), wave_direction(waves[0])
+        period, direction = waves[0].period_px, waves[0].direction_deg
         parts.append(f"a wave every {_size(found, period, direction)} along {_axis(direction)}")
     elif waves:
         parts.append(f"a pattern of {len(waves)} waves across the field")
@@ -235,11 +235,10 @@ def about_patterns(found: VerdictInput) -> str:
         parts.append(f"curtains run along {line}, stripes that start and end anywhere")
     waves = sorted(found.notch.waves, key=lambda wave: wave.share, reverse=True)
     if len(waves) == 1:
-        period = float(1 / np.hypot(*waves[0].frequency))
-        every = _length(found, period, wave_direction(waves[0]))
-        parts.append(f"a wave repeats every {every} along {wave_direction(waves[0]):.0f}°")
+        every = _length(found, waves[0].period_px, waves[0].direction_deg)
+        parts.append(f"a wave repeats every {every} along {waves[0].direction_deg:.0f}°")
     elif waves:
-        period = float(1 / min(np.hypot(*wave.frequency) for wave in waves))
+        period = max(wave.period_px for wave in waves)
         parts.append(f"a pattern of {len(waves)} waves, the longest of {period:.1f} px, covers the field")
     text = " and ".join(parts)
     return text[0].upper() + text[1:]
