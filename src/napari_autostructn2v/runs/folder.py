@@ -112,9 +112,7 @@ class RunFolder:
             If it cannot be made.
         """
         if not self.begun and any(map(self._is_other, self.path.rglob("*"))):
-            raise RunFolderError(
-                f"{self.path} holds other files. Choose an empty or a new folder for the run."
-            )
+            raise RunFolderError(f"{self.path} holds other files. Choose an empty or a new folder for it.")
         hold = Hold(make_folder(self.path))
         for folder in (self.path, *(self.path / part for part in PARTS)):
             remove_leftovers(folder)
@@ -194,8 +192,9 @@ class RunFolder:
             asked = image | {"left_out": mask_digest(request.left_out)}
             if not rewrite:
                 there["region"] = mask_digest(read_mask(self.analysis.region))
+                there["config"] = Config().with_values(there.get("config", settings["config"])).model_dump()
                 asked |= settings | {"region": mask_digest(request.region)}
-            # records of earlier versions have fewer entries, and all have some that decide nothing
+            # earlier versions have fewer entries and settings, and all have some that decide nothing
             refuse_if_different(self.path, {key: there.get(key, asked[key]) for key in asked}, asked)
             if not rewrite:
                 return
