@@ -101,12 +101,12 @@ def test_an_outline_that_cannot_be_used_is_told(hand: Any, viewer: Any, dock: An
     viewer.add_labels(np.zeros((5, 7), int), name="of another")
     combo = dock.review.background
     combo.setCurrentIndex(combo.findText("of another"))
-    assert "shape" in dock.message.text()
+    assert "shape" in dock.review.outline_message.text()
     assert dock.session.review is before, "the review is as it was"
     viewer.add_labels(np.zeros(SHAPE, int), name="empty")
     combo.setCurrentIndex(combo.findText("empty"))
     hand.wait(lambda: dock.session.runner.job is None)
-    assert "empty" in dock.message.text() and dock.session.review is before
+    assert "empty" in dock.review.outline_message.text() and dock.session.review is before
 
 
 def test_shapes_and_labels_as_regions(make_napari_viewer: Any) -> None:
