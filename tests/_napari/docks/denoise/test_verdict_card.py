@@ -124,6 +124,7 @@ def test_a_click_outlines_background_and_each_shape_is_measured_in(
 ) -> None:
     session, review = dock.session, dock.review
     workspace, image = dock.workspace, dock.workspace.source_layer
+    hand.wait(review.outline.isEnabled)
     hand.click(review.outline)
     layer = workspace.background.layer
     assert (
