@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hands import Gate, open_dock, threads_at_work, through_stage1
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog, QScrollArea
 
 from napari_autostructn2v import load_model, synthetic
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS, SPECTRUM
@@ -410,6 +410,9 @@ def test_fits_a_small_screen(make_napari_viewer: Any, noisy: np.ndarray, theme: 
     QApplication.processEvents()
     assert viewer.window._qt_window.height() <= 800
     assert 300 <= dock.width() <= 400
+    beside_the_bar = dock.findChild(QScrollArea).viewport().width()
+    for section in dock.sections.values():
+        assert section.minimumSizeHint().width() <= beside_the_bar, section.button.text()
 
 
 def test_every_result_of_stage_2_can_be_had_back(hand: Any, viewer: Any, in_review: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from magicgui.widgets import CheckBox, ComboBox, SpinBox
 from napari.layers import Image, Labels, Shapes
 from qtpy.QtWidgets import (
+    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -55,6 +56,9 @@ class DataPanel(QWidget):
             tooltip="2.5D looks at the slices above and below as well: better where noise or structure "
             "continues along z, about 20 slices or more",
         )
+        # its longest words would make the dock too narrow for all that is in it beside a scroll bar
+        self.mode.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.mode.native.setMinimumContentsLength(12)
         self.preset = ComboBox(
             choices=PRESETS, tooltip="fast to try things, balanced as the default, high to publish"
         )
