@@ -96,8 +96,10 @@ class ReviewWindow:
         session.messages.clear()
         workspace.review.mirrored = True
         workspace.spectrum.choose("background")
-        for layer in [each for each in viewer.layers if each not in self.layers]:
-            if layer not in workspace.review.layers.values():
+        # a test may have had the image put back as another layer
+        kept = [*self.layers, workspace.source_layer, *workspace.review.layers.values()]
+        for layer in list(viewer.layers):
+            if layer not in kept:
                 viewer.layers.remove(layer)
         self.hand.wait(lambda: not threads_at_work())
         session.run = run
