@@ -15,6 +15,7 @@ from napari_autostructn2v.disk.atomic import write_atomically
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.io import VoxelSize
+from napari_autostructn2v.io.image import UNIT_SYMBOLS
 from napari_autostructn2v.stack import as_stack
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ DPI, FONT_SIZE = 72, 15
 
 BAR_SHARE = 0.3
 """Longest scale bar as a share of the pane's width."""
-
-UNIT_SYMBOLS = {"nm": "nm", "um": "µm", "angstrom": "Å"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +167,7 @@ def _draw(panes: Sequence[Pane], z: int, voxel_size: VoxelSize | None, zoom: flo
         )  # fmt: skip
         title = figure.text((left + 4) / across, 1 - 4 / down, pane.title, size=FONT_SIZE, va="top")
         _shorten(title, width - 8)
-        if index == 0 and voxel_size is not None and voxel_size.unit in UNIT_SYMBOLS:
+        if index == 0 and voxel_size is not None and voxel_size.unit != "pixel":
             _draw_bar(axes, voxel_size, width, height, width / columns)
     figure.savefig(pixels := io.BytesIO(), format="rgba", dpi=DPI)
     return Image.frombytes("RGBA", (across, down), pixels.getvalue()).convert("L")

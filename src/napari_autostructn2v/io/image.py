@@ -21,6 +21,9 @@ PACKINGS = (".gz", ".bz2")
 
 _NANOMETRES = {"nm": 1.0, "um": 1e3, "angstrom": 0.1}
 
+UNIT_SYMBOLS: dict[Unit, str] = {"nm": "nm", "um": "µm", "angstrom": "Å", "pixel": "pixel"}
+"""As units are written, for readers and in OME-XML."""
+
 # Spellings met in files, after NFKC and lower-casing: the unit here, and how many of it one of them is.
 _SPELLINGS: dict[str, tuple[Unit, float]] = {
     **dict.fromkeys(("å", "a", "angstrom", "angstroms", "ångström"), ("angstrom", 1.0)),

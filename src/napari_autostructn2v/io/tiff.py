@@ -14,6 +14,7 @@ import zarr
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io.formats import TIFF
 from napari_autostructn2v.io.image import (
+    UNIT_SYMBOLS,
     Heading,
     ImageFile,
     VoxelSize,
@@ -31,7 +32,6 @@ _CLASSIC_BYTES = 2**32 - 2**25
 """Most image data a classic TIFF holds, with room for its tags."""
 
 _IMAGEJ_DTYPES = ("uint8", "int16", "uint16", "float32")
-_OME_UNITS = {"nm": "nm", "um": "µm", "angstrom": "Å", "pixel": "pixel"}
 
 
 def read(path: Path) -> ImageFile:
@@ -196,7 +196,7 @@ def _layout(
         if voxel_size is not None:
             for axis in "ZYX":
                 metadata[f"PhysicalSize{axis}"] = float(getattr(voxel_size, axis.lower()))
-                metadata[f"PhysicalSize{axis}Unit"] = _OME_UNITS[voxel_size.unit]
+                metadata[f"PhysicalSize{axis}Unit"] = UNIT_SYMBOLS[voxel_size.unit]
     elif voxel_size is not None:
         metadata |= {"spacing": float(voxel_size.z), "unit": voxel_size.unit}
         resolution = (1 / voxel_size.x, 1 / voxel_size.y)

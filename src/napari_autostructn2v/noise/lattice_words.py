@@ -42,10 +42,9 @@ def _about_left_alone(found: VerdictInput) -> str:
     if all(wave.of_lattice for wave in waves):
         return f"{what} makes up a lattice and is left alone; if it is the detector's, {take_all}"
     if any(wave.asked_about for wave in waves):
-        slices = "One slice does" if found.single else "So few slices do"
         return (
-            f"{what} is left alone: the detector's or the sample's? {slices} not tell. If it is noise, "
-            f"{take_all}"
+            f"{what} is left alone: the detector's or the sample's? {found.slices_do_not_tell}. If it is "
+            f"noise, {take_all}"
         )
     return (
         f"{what} goes on through the slices, as a lattice of the sample would, and is left alone; if it is "

@@ -208,8 +208,7 @@ def _caution(found: VerdictInput, kind: Kind, gain: bool) -> str:
     if not gain and not found.by_hand and kind == "long_range":
         return "A small kernel cannot hide it, and the notch was not sure of it."
     if not gain and any(wave.asked_about for wave in found.left_alone.waves):
-        slices = "One slice does" if found.single else "So few slices do"
-        return f"{slices} not tell whether a regular pattern is noise or a lattice of the sample."
+        return f"{found.slices_do_not_tell} whether a regular pattern is noise or a lattice of the sample."
     return ""
 
 

@@ -93,6 +93,11 @@ class VerdictInput:
     voxel_size: VoxelSize | None
 
     @property
+    def slices_do_not_tell(self) -> str:
+        """Begins what is said where there are too few slices to see what goes on through them."""
+        return "One slice does not tell" if self.single else "So few slices do not tell"
+
+    @property
     def lattice(self) -> bool:
         """Whether a pattern was left alone because it may be a lattice of the sample."""
         return bool(self.left_alone)

@@ -98,8 +98,8 @@ class Batch:
         ModelError
             If the model is damaged.
         """
-        together = next(unit for unit in self.units() if row in unit)
-        inputs = [other.input for other in together if other is not row]
+        shared = [other for other in self.rows if self.per_group and row.group and other.group == row.group]
+        inputs = [other.input for other in shared if other is not row]
         files = [file for file in (row.input, row.second, *inputs) if file is not None]
         how = (
             {"mode": row.mode or self.mode, "config": self.config.model_dump(), "seed": self.seed}

@@ -16,6 +16,7 @@ from napari_autostructn2v._napari.session.jobs import Failure, Job
 from napari_autostructn2v._napari.widgets.panel_parts import button, message_label, show_message
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import Event
+from napari_autostructn2v.io.image import UNIT_SYMBOLS
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.survey import FEW_SLICES, GOES_ON, continuity, refuse_constant
 
@@ -145,9 +146,9 @@ def in_words(source: Source) -> str:
         voxel = "voxel size unknown"
     else:
         edges = [f"{edge:.4g}" for edge in (size.z, size.y, size.x)]
-        unit = {"um": "µm", "angstrom": "Å"}.get(size.unit, size.unit)
         origin = " (file)" if source.path is not None else " (layer)"
-        voxel = f"voxel {edges[0] if len(set(edges)) == 1 else ' × '.join(edges)} {unit}{origin}"
+        length = edges[0] if len(set(edges)) == 1 else " × ".join(edges)
+        voxel = f"voxel {length} {UNIT_SYMBOLS[size.unit]}{origin}"
     room = math.prod(shape) * dtype.itemsize
     memory = f"{room / 1e9:.1f} GB" if room >= 1e9 else f"{room / 1e6:.1f} MB"
     return f"{' × '.join(map(str, shape))} · {dtype} · {voxel} · {memory}"
