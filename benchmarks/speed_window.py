@@ -76,7 +76,7 @@ def edits_in_a_window(noisy: np.ndarray, tile_size: int, edits: int) -> tuple[li
         hand.click(dock.stage1.run)
         hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error, 600)
         hand.click(dock.review.to_spectrum)
-        hand.wait(lambda: not dock.workspace.flight.flying)
+        hand.wait(hand.noise_rests)
         peaks, kernel = (dock.workspace.review.labels(key) for key in (PEAKS, KERNEL))
         touched: list[float] = []
         peaks.events.labels_update.connect(lambda: touched.append(time.perf_counter()))
@@ -89,7 +89,7 @@ def edits_in_a_window(noisy: np.ndarray, tile_size: int, edits: int) -> tuple[li
             if dock.session.review is not before:  # a bin that is a peak already is no edit
                 strokes.append(time.perf_counter() - touched[0])
         hand.click(dock.review.to_kernel)
-        hand.wait(lambda: not dock.workspace.flight.flying)
+        hand.wait(hand.noise_rests)
         tools = dock.kernel
         tools.shape.value = "box"
         for number in range(edits):

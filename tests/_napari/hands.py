@@ -18,6 +18,7 @@ from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingW
 from napari_autostructn2v._napari.docks.denoise.save_dialog import SaveDialog
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v._napari.worker import THREAD
+from napari_autostructn2v._napari.workspace import workspace_of
 
 PATIENCE_S = 300
 """A ceiling against hanging, on the busiest machine: no test measures time."""
@@ -35,25 +36,54 @@ class Hand:
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
+        self._noise: Any = None
+        """The canvas of the noise, while the pointer is there."""
 
     @property
     def canvas(self) -> Any:
-        return self.viewer.window._qt_viewer.canvas
+        """What the pointer is over."""
+        seen = self.viewer.window._qt_viewer if self._noise is None else self._noise.dock.canvas
+        return seen.canvas
+
+    def over(self, layer: Any) -> None:
+        """Go to the canvas that shows a layer."""
+        self._noise = None
+        if layer not in self.viewer.layers:
+            self.over_noise()
+            assert layer in self._noise.model.layers
+
+    def over_noise(self) -> None:
+        """Go to the canvas of the noise, which is opened for that."""
+        self._noise = workspace_of(self.viewer).noise
+        self._noise.show()
+        self.wait(self.noise_rests)
+
+    def noise_rests(self) -> bool:
+        """Whether there is a canvas of the noise, and it shows what it was asked for."""
+        noise = workspace_of(self.viewer).noise
+        return bool(
+            noise.dock
+            and noise.dock.canvas
+            and not (noise._next_flight or noise.flight.flying)
+            and noise._seen
+        )
 
     def at(self, layer: Any, point: tuple[float, float]) -> QPoint:
         """Canvas pixel of a point of a 2D layer, in its data coordinates."""
-        world = np.array(self.viewer.dims.point, dtype=float)
+        self.over(layer)
+        viewer = self.viewer if self._noise is None else self._noise.model
+        world = np.array(viewer.dims.point, dtype=float)
         world[-2:] = layer.data_to_world(point)[-2:]
         view = self.canvas.view
         x, y, _, w = (view.transform * view.scene.transform).map(
-            list(world[list(self.viewer.dims.displayed)][::-1])
+            list(world[list(viewer.dims.displayed)][::-1])
         )
         return QPoint(round(x / w), round(y / w))
 
     def stroke(self, layer: Any, *points: tuple[float, float]) -> None:
         """Press at the first point, drag through the others, release."""
-        native = self.canvas.native
         pixels = [self.at(layer, point) for point in points]
+        native = self.canvas.native
         # a hover first: napari paints where the cursor was last seen
         self._move(pixels[0], Qt.MouseButton.NoButton)
         QTest.mousePress(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, pixels[0])

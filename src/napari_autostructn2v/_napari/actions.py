@@ -61,21 +61,15 @@ def cancel(viewer: Viewer) -> None:
 
 
 def edit_peaks(viewer: Viewer) -> None:
-    """Fly to the spectrum with a brush."""
+    """Show the spectrum, with a brush in hand."""
     workspace = workspace_of(viewer)
     _if(workspace.session.review is not None, lambda: workspace.paint_in(PEAKS, SPECTRUM))
 
 
 def edit_kernel(viewer: Viewer) -> None:
-    """Fly to the kernel with a brush."""
+    """Show the kernel, with a brush in hand."""
     workspace = workspace_of(viewer)
     _if(workspace.session.review is not None, lambda: workspace.paint_in(KERNEL, LAGS))
-
-
-def back_to_image(viewer: Viewer) -> None:
-    """Look at the image and its results again."""
-    workspace = workspace_of(viewer)
-    _if(workspace.images.placement is not None, workspace.back_to_images)
 
 
 def toggle_pattern(viewer: Viewer) -> None:
@@ -109,8 +103,9 @@ def view_side_by_side(viewer: Viewer) -> None:
 
 
 def view_noise(viewer: Viewer) -> None:
-    """Look at the spectrum and the kernel."""
-    _show(viewer, "noise")
+    """Show or hide the spectrum and the kernel below the image."""
+    workspace = workspace_of(viewer)
+    _if(workspace.session.review is not None or workspace.noise.shown, workspace.toggle_noise)
 
 
 def blink(viewer: Viewer) -> Generator[None, None, None]:
@@ -152,13 +147,12 @@ SHORTCUTS: dict[str, tuple[Callable[[Viewer], Any], str, KeyCode]] = {
     "cancel": (cancel, "Denoising: cancel", KeyCode.KeyX),
     "edit_peaks": (edit_peaks, "Denoising: edit peaks", KeyCode.KeyE),
     "edit_kernel": (edit_kernel, "Denoising: edit kernel", KeyCode.KeyK),
-    "back_to_image": (back_to_image, "Denoising: back to image", KeyCode.KeyI),
     "toggle_pattern": (toggle_pattern, "Denoising: show or hide pattern", KeyCode.KeyG),
     "view_original": (view_original, "Denoising: look at the original", KeyCode.Digit1),
     "view_stage1": (view_stage1, "Denoising: look at stage 1", KeyCode.Digit2),
     "view_denoised": (view_denoised, "Denoising: look at the denoised image", KeyCode.Digit3),
     "view_side_by_side": (view_side_by_side, "Denoising: look side by side", KeyCode.Digit4),
-    "view_noise": (view_noise, "Denoising: look at the noise", KeyCode.Digit5),
+    "view_noise": (view_noise, "Denoising: show or hide the noise", KeyCode.Digit5),
     "blink": (blink, "Denoising: blink original and result while held", KeyCode.KeyB),
 }
 """Command, description and the letter that means it together with Ctrl+Alt (Cmd+Option on a Mac)."""

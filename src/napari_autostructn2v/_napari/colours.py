@@ -54,8 +54,8 @@ KERNEL = (1.0, 1.0, 1.0, 0.85)
 
 KERNEL_GRID = "#50505c"
 
-KERNEL_SLICE_NAMES = "#c46a00"
-"""Seen on the dark and on the light canvas."""
+PICTURE_TEXT = "#c46a00"
+"""Of what is written beside spectrum and kernel. Seen on the dark and on the light canvas."""
 
 
 # --------------------------------------------------------------------------- what is left out

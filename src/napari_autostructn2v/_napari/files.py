@@ -22,6 +22,7 @@ from napari_autostructn2v._napari.canvas.voxel_sizes import (
 )
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.layer_data import layer_data
+from napari_autostructn2v._napari.review.spectrum_status import edges_in_nm
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.widgets.plugin_dock import show_dock
 from napari_autostructn2v.errors import AutoStructN2VError, FileError
@@ -73,7 +74,7 @@ def read_run_folder(path: str) -> list[LayerData]:
     if placement is not None and all(file.exists() for file in (*images, kernel_file)):
         spectrum, peaks, lags = map(tifffile.imread, images)
         kernel = embed_kernel(load_kernel(kernel_file), lags.shape[-1])
-        found = layer_data(spectrum, peaks, lags, kernel, placement).values()
+        found = layer_data(spectrum, peaks, lags, kernel, placement.inside, edges_in_nm(placement)).values()
         layers += [(data, {**meta, "visible": False}, shown_as) for data, meta, shown_as in found]
     if not layers:
         raise FileError(f"The run {folder} has no result yet. Let it finish, or run it again.")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Labels, Layer
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QMainWindow
@@ -33,6 +34,19 @@ def shows_canvas(window: Any) -> bool:
     else tells the two apart, and only a person can be asked.
     """
     return bool(window._qt_viewer.isVisible())
+
+
+def taken_off(model: ViewerModel) -> list[Layer]:
+    """Take all layers off a viewer whose canvas has lost its OpenGL context, without drawing on it.
+
+    The canvas arranges anew what is left after each layer, which crashes there, unless it is told that more
+    will follow. Nothing tells a canvas to let go of layers that stay in its viewer.
+    """
+    layers = list(model.layers)
+    model.layers.events.begin_batch()
+    while model.layers:
+        model.layers.pop()
+    return layers
 
 
 def forget_history(layer: Labels) -> None:

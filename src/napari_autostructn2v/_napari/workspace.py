@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -13,17 +14,17 @@ from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.batch.layers import BatchLayers, show_stack
 from napari_autostructn2v._napari.batch.queue import Batch
 from napari_autostructn2v._napari.canvas.background import Background
-from napari_autostructn2v._napari.canvas.camera import Flight
 from napari_autostructn2v._napari.canvas.file_voxel_size import FileVoxelSize
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
 from napari_autostructn2v._napari.canvas.left_out_layer import LeftOutLayer
 from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
-from napari_autostructn2v._napari.canvas.placement import slice_shown
+from napari_autostructn2v._napari.canvas.placement import in_a_row, slice_shown
 from napari_autostructn2v._napari.canvas.slices import grey_values, problem_of, stack_at
 from napari_autostructn2v._napari.canvas.views import View, Views
 from napari_autostructn2v._napari.canvas.voxel_sizes import heading_of, notices_of, voxel_size
 from napari_autostructn2v._napari.napari_private import unwrapped
+from napari_autostructn2v._napari.review.noise_canvas import NoiseCanvas
 from napari_autostructn2v._napari.review.picked_peak import PickedPeak
 from napari_autostructn2v._napari.review.quick_look_layer import QuickLookLayer
 from napari_autostructn2v._napari.review.review_layers import ReviewLayers
@@ -43,7 +44,7 @@ from napari_autostructn2v.noise.patterns import pattern_of
 from napari_autostructn2v.runs.store import RunStore
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels, Layer, Shapes
+    from napari.layers import Image, Labels, Shapes
     from napari.viewer import Viewer
 
 SETTLED_MS = 400
@@ -56,8 +57,11 @@ _workspaces: WeakKeyDictionary[Any, Workspace] = WeakKeyDictionary()
 
 
 def workspace_of(viewer: Any) -> Workspace:
-    """The workspace of a viewer, the same for every dock widget opened in it."""
+    """The workspace of a viewer, the same for every dock widget opened in it, and for the canvas of its noise."""
     viewer = unwrapped(viewer)
+    for workspace in _workspaces.values():
+        if workspace.noise.model is viewer:  # a key was pressed there
+            return workspace
     if viewer not in _workspaces:
         _workspaces[viewer] = Workspace(viewer)
     return _workspaces[viewer]
@@ -81,15 +85,21 @@ class Workspace:
         self.viewer = viewer
         self.session = Session(RunStore.of_user())
         self.keeper = RunKeeper(self.session)
-        self.flight = Flight(viewer)
-        self.views = Views(viewer, self.flight, lambda: self.session.review is not None)
+        self.views = Views(viewer)
+        self.noise = NoiseCanvas(viewer)
         self.images = ImageLayers(viewer, self.session)
         self.file_voxel_size = FileVoxelSize()
         self.left_out = LeftOutLayer(viewer, self.session, lambda: self.images.placement)
         self.spectrum = SpectrumChoice(self.session)
-        self.review = ReviewLayers(viewer, self.session, lambda: self.images.placement, self.spectrum)
-        self.picked = PickedPeak(viewer, self.session, self.review, self.views, self.flight)
-        self.quick_look = QuickLookLayer(viewer, self.session, lambda: self.images.placement)
+        self.review = ReviewLayers(
+            lambda: self.noise.model, self.session, lambda: self.images.placement, self.spectrum, in_a_row
+        )
+        self.noise.follow(self.review, self.add_to_layer_list, [self.session.reviewed])
+        self._listed: ReviewLayers | None = None
+        """The same layers in the layer list, if they were put there."""
+        self.picked = PickedPeak(self.noise, self.session, self.review)
+        self.noise.presses = [self.review.activate_pressed, self.picked.on_press]
+        self.quick_look = QuickLookLayer(self.noise, self.session)
         self.background = Background(
             viewer, self.session, lambda: self._running, lambda: self.images.placement
         )
@@ -98,7 +108,7 @@ class Workspace:
         self._appraise_soon = qdebounced(self.appraisal.begin, timeout=SETTLED_MS)
         self.session.changed.connect(lambda: self._appraise_soon())
         self.images.changed.connect(self._show_run)
-        self.images.previewed.connect(lambda: self._compare_run(even_from_noise=True))
+        self.images.previewed.connect(self._compare_run)
         self.images.finished.connect(self._compare_run)
         self.batch = Batch(self.session)
         self.batch_layers = BatchLayers(viewer, self.batch, self.views)
@@ -112,8 +122,6 @@ class Workspace:
         self._running: Image | None = None
         self._running_before: Image | None = None
         """The layer of the run before, which comes back if the present one is given up."""
-        self._led_to_noise = False
-        """Whether the quick look was begun while the pictures were looked at."""
         self._before_pattern: View | None = None
         """How the pictures were looked at before the pattern was shown."""
         self.session.reviewed.connect(self._on_reviewed)
@@ -203,29 +211,49 @@ class Workspace:
     def toggle_quick_look(self) -> None:
         """Train for a moment with the kernel as it is, on what is seen of the image; or end that."""
         if self._running is not None:
-            self.quick_look.toggle(self._running, self.views.pixels_seen)
+            self.quick_look.toggle(self._running, self.views.pixels_seen, self._point)
             if self.quick_look.look.on:
-                self._led_to_noise = self.views.view != "noise"
                 self._fly_to_quick_look()
-            elif self._led_to_noise:  # else the person goes on with the kernel
-                self.views.back()
 
     def _fly_to_quick_look(self) -> None:
-        self.views.show("noise")
-        kernel = [self.review.layers[key] for key in (LAGS, KERNEL) if key in self.review.layers]
-        self.flight.to([*kernel, *self._quick_look_layers()])
+        self.fly_to_noise(LAGS, KERNEL)
 
-    def fly_to_review(self, *keys: str) -> None:
+    def fly_to_noise(self, *keys: str) -> None:
         """Show layers of the review, and the quick look beside them while there is one."""
-        self.views.show("noise")
-        layers = [self.review.layers[key] for key in keys]
-        looks = self._quick_look_layers()
-        large = KERNEL in keys and not looks
-        self.flight.to([*layers, *looks], EASY_TO_HIT / abs(layers[-1].scale[-1]) if large else 0.0)
+        self.review.ensure()
+        layers = [self.review.layers[key] for key in keys if key in self.review.layers]
+        looks = [] if self.quick_look.layer is None else [self.quick_look.layer]
+        large = KERNEL in keys and layers and not looks
+        self.noise.fly_to([*layers, *looks], EASY_TO_HIT / abs(layers[-1].scale[-1]) if large else 0.0)
 
-    def _quick_look_layers(self) -> list[Layer]:
-        layer = self.quick_look.layer
-        return [] if layer is None else [layer]
+    def toggle_noise(self) -> None:
+        """Show spectrum and kernel below the image, or the image alone."""
+        if self.noise.shown:
+            self.noise.hide()
+        elif self.session.review is not None:
+            self.noise.show()
+
+    def add_to_layer_list(self) -> None:
+        """Put spectrum, peaks and kernel into the layer list as well, within the image."""
+        placement = self.images.placement
+        if placement is None:
+            return
+        if self._listed is None:
+            self._listed = ReviewLayers(
+                lambda: self.viewer,
+                self.session,
+                lambda: self.images.placement,
+                self.spectrum,
+                self._inside,
+            )
+            self.viewer.mouse_drag_callbacks.append(self._listed.activate_pressed)
+        self._listed.ensure()
+
+    def _inside(self, shapes: Sequence[tuple[int, ...]]) -> list[dict[str, Any]]:
+        """Where pictures of such shapes go within the image."""
+        placement = self.images.placement
+        assert placement is not None  # there is no review without an image
+        return placement.inside(shapes)
 
     def toggle_pattern(self) -> None:
         """Show what the notch takes away beside the pictures, or remove that layer and look as before."""
@@ -302,28 +330,20 @@ class Workspace:
 
     def paint_in(self, key: str, under: str) -> None:
         """Fly to what is edited, over the layer that it is judged by, with a brush in hand."""
-        self.review.show()
+        self.fly_to_noise(under, key)
         layer = self.review.layers.get(key)
-        if layer is None:
-            return
-        self.fly_to_review(under, key)
-        self.viewer.layers.selection.active = layer
-        layer.mode = "paint"  # a layer that is hidden takes none
-
-    def back_to_images(self) -> None:
-        """Put the brush away and look at the image and what was made of it, as before."""
-        self.picked.pick(None)
-        self.views.back()
+        if layer is not None:
+            self.noise.model.layers.selection.active = layer
+            layer.mode = "paint"
 
     def _show_run(self) -> None:
         """Show the pictures of the present run, as many as there are by now."""
         self.views.take(self.images.pictures)
 
-    def _compare_run(self, *, even_from_noise: bool = False) -> None:
-        """Show side by side what there is by now; a person with a brush in hand is not disturbed."""
+    def _compare_run(self) -> None:
+        """Show side by side what there is by now."""
         self._show_run()
-        if even_from_noise or self.views.view != "noise":
-            self.views.show("side")
+        self.views.show("side")
 
     def close(self) -> None:
         """The window closes: stop the thread, forget the viewer."""
@@ -334,11 +354,13 @@ class Workspace:
         self.session.cancel()
         self.batch.cancel_all()
         self.quick_look.close()
-        self.flight.stop()
         self.views.close()
         self.spectrum.close()
-        self.picked.close()
         self.review.close()
+        if self._listed is not None:
+            self._listed.close()
+            self.viewer.mouse_drag_callbacks.remove(self._listed.activate_pressed)
+        self.noise.close()
         _workspaces.pop(self.viewer, None)
 
     def _on_job_started(self, job: Job) -> None:
@@ -359,7 +381,12 @@ class Workspace:
 
     def _on_slider(self) -> None:
         if self._running is not None:
-            self.session.look_at(slice_shown(self._running, tuple(np.asarray(self.viewer.dims.point))))
+            self.session.look_at(slice_shown(self._running, self._point))
+
+    @property
+    def _point(self) -> tuple[float, ...]:
+        """Where the sliders cut."""
+        return tuple(np.asarray(self.viewer.dims.point))
 
     def _on_layer_removed(self, event: Any) -> None:
         if event.value is self.left_out_outline:

@@ -37,18 +37,19 @@ def test_it_stands_beside_the_kernel_and_begins_anew_after_a_stroke(
     hand.click(dock.review.quick_look)
     hand.wait(lambda: look.picture is not None and look.runner.job is None)
     assert "stage 1 on the left" in dock.review.quick_status.text()
-    layer, kernel = viewer.layers["quick look"], dock.workspace.review.labels(KERNEL)
-    assert layer.extent.world[0, -2] > kernel.extent.world[1, -2], "below the kernel"
-    hand.wait(lambda: not dock.workspace.flight.flying)
-    both = (kernel.extent.world[0, -2] + layer.extent.world[1, -2]) / 2
-    assert abs(viewer.scene.camera.center[-2] - both) < 1, "it came into sight when it was ready"
+    noise = dock.workspace.noise.model
+    layer, kernel = noise.layers["quick look"], dock.workspace.review.labels(KERNEL)
+    assert layer.extent.world[0, -1] > kernel.extent.world[1, -1], "beside the kernel"
+    hand.wait(hand.noise_rests)
+    both = (kernel.extent.world[0, -1] + layer.extent.world[1, -1]) / 2
+    assert abs(noise.scene.camera.center[-1] - both) < 1, "it came into sight when it was ready"
     width = layer.data.shape[1]
     stage1 = dock.session.run.stage1.predicted[viewer.dims.current_step[0]][look.box.field]
     np.testing.assert_array_equal(layer.data[:, : width // 2 - 1], stage1)
     assert np.isfinite(layer.data[:, width // 2 + 1 :]).all()
 
     hand.click(dock.review.to_kernel)
-    hand.wait(lambda: not dock.workspace.flight.flying)
+    hand.wait(hand.noise_rests)
     kernel.mode = "erase"
     middle = kernel.data.shape[0] // 2
     hand.stroke(kernel, next((y, x) for y, x in np.argwhere(kernel.data) if (y, x) != (middle, middle)))
@@ -56,7 +57,7 @@ def test_it_stands_beside_the_kernel_and_begins_anew_after_a_stroke(
     hand.wait(lambda: look.runner.job is None)
 
     hand.click(dock.review.quick_look)
-    assert "quick look" not in [each.name for each in viewer.layers]
+    assert "quick look" not in [each.name for each in noise.layers]
     assert not look.on and not dock.review.quick_status.text()
 
 

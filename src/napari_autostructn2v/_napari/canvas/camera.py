@@ -1,15 +1,16 @@
-"""What the camera sees, and flying it to some layers and back."""
+"""What the camera sees, and flying it to some layers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Layer
     from napari.viewer import Viewer
 
@@ -36,20 +37,23 @@ def zoom_to_fit(size: np.ndarray, canvas: np.ndarray) -> float:
 
 
 class Flight:
-    """Moves the camera smoothly; napari 0.9.2 fails to fit 2D layers beside 3D data to the view."""
+    """Moves the camera of a flat scene smoothly.
 
-    def __init__(self, viewer: Viewer) -> None:
+    Parameters
+    ----------
+    viewer
+        Gives the viewer whose camera it is.
+    """
+
+    def __init__(self, viewer: Callable[[], ViewerModel]) -> None:
         self._viewer = viewer
         self._timer = QTimer()
         self._timer.setInterval(FRAME_MS)
         self._timer.timeout.connect(self._frame)
 
     def to(self, layers: Sequence[Layer], least_zoom: float = 0.0) -> None:
-        """Fly until ``layers`` fill the canvas, or to the middle of what does not fit at ``least_zoom``.
-
-        In 3D the camera stays: there the view is the person's.
-        """
-        present = [layer for layer in layers if layer in self._viewer.layers]
+        """Fly until ``layers`` fill the canvas, or to the middle of what does not fit at ``least_zoom``."""
+        present = [layer for layer in layers if layer in self._viewer().layers]
         if not present:
             return
         corners = np.array([layer.extent.world[:, -2:] for layer in present])
@@ -57,13 +61,12 @@ class Flight:
 
     def to_box(self, low: np.ndarray, high: np.ndarray, least_zoom: float = 0.0) -> None:
         """Fly until a box between two corners, world coordinates (y, x), fills the canvas."""
-        if self._viewer.dims.ndisplay != 2:
-            return
-        camera = self._viewer.scene.camera
+        viewer = self._viewer()
+        camera = viewer.scene.camera
         self._from = np.array(camera.center, dtype=float), float(camera.zoom)
         centre = self._from[0].copy()
         centre[-2:] = (low + high) / 2
-        self._to = centre, max(zoom_to_fit(high - low, self._viewer.canvas.size), least_zoom)
+        self._to = centre, max(zoom_to_fit(high - low, viewer.canvas.size), least_zoom)
         self._start = time.perf_counter()
         self._timer.start()
 
@@ -80,7 +83,7 @@ class Flight:
         # By the clock, not by frames: a slow display skips frames and arrives in time all the same.
         share = min((time.perf_counter() - self._start) / FLIGHT_SECONDS, 1.0)
         (centre0, zoom0), (centre1, zoom1) = self._from, self._to
-        camera: Any = self._viewer.scene.camera
+        camera: Any = self._viewer().scene.camera
         camera.zoom = zoom0 * (zoom1 / zoom0) ** share
         camera.center = tuple(centre0 * (1 - share) + centre1 * share)
         if share >= 1.0:

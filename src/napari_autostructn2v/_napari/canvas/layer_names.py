@@ -9,6 +9,9 @@ PEAK_OUTLINES, PICKED_PEAK = "peak outlines", "picked peak"
 
 KERNEL_GRID, KERNEL_SLICES = "kernel grid", "kernel slices"
 
+PERIODS = "periods"
+"""The numbers beside the spectrum."""
+
 QUICK_LOOK = "quick look"
 
 TRAINING_FIELD = "training field"

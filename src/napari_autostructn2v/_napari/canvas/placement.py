@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,27 @@ if TYPE_CHECKING:
 DERIVED_LAYER = {"napari_autostructn2v": "view"}
 """Metadata of layers that show something about the data and are no data to denoise."""
 
-NOISE_LAYER = {**DERIVED_LAYER, "napari_autostructn2v_of": "noise"}
-"""Metadata of layers that show the noise, and are seen in the view of it only."""
+Arrange = Callable[[Sequence[tuple[int, ...]]], list[dict[str, Any]]]
+"""Layer arguments that lay out pictures of such shapes."""
 
-GAP = 0.05
-"""Distance between what is reviewed, as a share of the image's size."""
+HEIGHT = 100.0
+"""Of each picture in a row, in units of its canvas."""
+
+GAP = 16.0
+"""Between two of them, in the same units: the frequencies at the edge of a spectrum are told there."""
+
+MARGIN = 0.05
+"""Beside a row of pictures that stands within an image, as a share of its size."""
+
+
+def in_a_row(shapes: Sequence[tuple[int, ...]]) -> list[dict[str, Any]]:
+    """Layer arguments for pictures of one height, one beside the other; see :data:`Arrange`."""
+    places, left = list[dict[str, Any]](), 0.0
+    for rows, columns in shapes:
+        pixel = HEIGHT / rows
+        places.append({"scale": (pixel, pixel), "translate": (pixel / 2, left + pixel / 2)})
+        left += columns * pixel + GAP
+    return places
 
 
 def is_derived(layer: Layer) -> bool:
@@ -96,40 +113,25 @@ class Placement:
         """As :meth:`on_grid`, for data that may be saved: with what the file of the image says."""
         return {**self.on_grid(ndim), "metadata": heading_metadata(self.heading)}
 
-    def inside(
-        self, shape: tuple[int, ...], columns: tuple[float, float], above: tuple[int, ...] | None = None
-    ) -> dict[str, Any]:
-        """Layer arguments for a picture of its own grid, within the field of the image.
+    def inside(self, shapes: Sequence[tuple[int, ...]]) -> list[dict[str, Any]]:
+        """Layer arguments for a row of pictures within the field of the image; see :data:`Arrange`.
 
-        It is seen instead of the image. Elsewhere it would make the sliders and the field of the whole scene
-        larger, in every direction in which a stack is cut.
-
-        It gets the image's unit although its axes are no lengths: napari shows no common scale bar for
-        layers of different units.
-
-        Parameters
-        ----------
-        shape
-            Of the picture; its height is at most half of that of the image.
-        columns
-            Where it begins and ends, as shares of the image's width.
-        above
-            Shape of the picture that it stands below, in the same columns; None for the upper edge.
+        Elsewhere they would make the sliders and the field of the whole scene larger, in every direction in
+        which a stack is cut. They get the image's unit although their axes are no lengths: napari shows no
+        common scale bar for layers of different units.
         """
-        left, right = columns
-        room = self.size * (0.5, right - left) * (1 - 2 * GAP)
-        top = 0.0 if above is None else above[0] * _pixel_size(room, above) + GAP * self.size[0]
-        pixel = _pixel_size(room, shape)
-        corner = self.low + GAP / 2 * self.size + np.array([top, left * (1 - GAP) * self.size[1]])
-        return {
-            "scale": (pixel, pixel),
-            "translate": tuple(corner + pixel / 2),
-            "units": self.units[-2:],
-        }
-
-
-def _pixel_size(room: np.ndarray, shape: tuple[int, ...]) -> float:
-    return float(np.min(room / np.array(shape)))
+        row = in_a_row(shapes)
+        last = row[-1]["translate"][1] + (shapes[-1][1] - 0.5) * row[-1]["scale"][1]
+        larger = float(np.min(self.size / (HEIGHT, last))) * (1 - 2 * MARGIN)
+        corner = self.low + MARGIN * self.size
+        return [
+            {
+                "scale": tuple(larger * np.array(place["scale"])),
+                "translate": tuple(corner + larger * np.array(place["translate"])),
+                "units": self.units[-2:],
+            }
+            for place in row
+        ]
 
 
 def lies_with(layer: Layer, other: Layer) -> bool:

@@ -1,29 +1,25 @@
-"""The ways to look at an image and what was made of it: one picture alone, all side by side, or the noise."""
+"""The ways to look at an image and what was made of it: one picture alone, or all side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_autostructn2v._napari.canvas.placement import NOISE_LAYER, is_derived
-from napari_autostructn2v._napari.canvas.slices import shows_slices
+from napari_autostructn2v._napari.canvas.placement import is_derived
 from napari_autostructn2v._napari.canvas.spotlight import Spotlight
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
-    from napari_autostructn2v._napari.canvas.camera import Flight
-
 Stage = Literal["original", "stage1", "denoised"]
 PictureName = Literal[Stage, "preview", "pattern"]
-View = Literal[Stage, "side", "noise"]
-"""A picture alone, all pictures side by side, or spectrum and kernel."""
+View = Literal[Stage, "side"]
+"""A picture alone, or all pictures side by side."""
 
 STAGES: tuple[Stage, ...] = ("original", "stage1", "denoised")
 """The views of one picture, from the data to the result."""
@@ -32,24 +28,11 @@ BLINK_MS = 500
 """Time for which each of two pictures is seen in turn: long enough to look, short enough to see a change."""
 
 
-@dataclass(frozen=True)
-class _Look:
-    """How pictures are looked at."""
-
-    view: View | None
-    seen: np.ndarray | None
-    """First and last pixel of the original that is seen."""
-    ndisplay: int
-    order: tuple[int, ...]
-    centre: tuple[float, ...]
-    zoom: float
-
-
 class Views:
     """Shows the pictures of one image, which all lie in the same place, in the way that is chosen.
 
     Nothing is touched before there is something to compare the image with. The camera keeps the field that is
-    looked at, but for the noise, to which it flies and from which it comes back.
+    looked at.
     """
 
     changed = Signal()
@@ -57,8 +40,8 @@ class Views:
     wanted = Signal()
     """A view is asked for while they are held back: whoever does so should let go."""
 
-    def __init__(self, viewer: Viewer, flight: Flight, reviewing: Callable[[], bool]) -> None:
-        self._viewer, self._flight, self._reviewing = viewer, flight, reviewing
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
         self._spotlight = Spotlight(viewer)
         self.pictures: dict[PictureName, Image] = {}
         """In the order of their panes."""
@@ -68,8 +51,6 @@ class Views:
         self._held_back = False
         self._captioned: tuple[Image, bool] | None = None
         """The picture whose name is shown while it is seen alone, and whether it was before."""
-        self._before_noise: _Look | None = None
-        """How the pictures are looked at while the noise is."""
         self._blink = QTimer()
         self._blink.setInterval(BLINK_MS)
         self._blink.timeout.connect(self._turn)
@@ -79,8 +60,6 @@ class Views:
         """Of the upper one."""
         self._spotlight.left.connect(self._leave_panes)
         viewer.layers.events.inserted.connect(self._on_inserted)
-        viewer.dims.events.order.connect(self._on_dims)
-        viewer.dims.events.ndisplay.connect(self._on_dims)
 
     # ------------------------------------------------------------------ what there is, and what is seen
 
@@ -91,22 +70,15 @@ class Views:
 
     @property
     def pixels_seen(self) -> np.ndarray | None:
-        """First and last pixel of the original that is seen, or was before the noise was looked at."""
-        if self._before_noise is not None:
-            return self._before_noise.seen
+        """First and last pixel of the original that is seen."""
         original = self.pictures.get("original")
         return None if original is None else np.array(original.corner_pixels)
-
-    @property
-    def _usual(self) -> View:
-        """What is looked at first."""
-        return "side" if self.available("side") else self.best
 
     def available(self, view: View) -> bool:
         """Whether there is something to see in this view."""
         if view == "side":
             return len(self.pictures) > 1
-        return self._reviewing() if view == "noise" else view in self.pictures
+        return view in self.pictures
 
     def take(self, pictures: Mapping[PictureName, Image]) -> None:
         """Show these pictures from now on, in the present view as long as there is something to see in it."""
@@ -119,12 +91,6 @@ class Views:
     def drop(self, picture: Layer) -> None:
         """Go on without a picture, whose layer was removed."""
         self.take({name: layer for name, layer in self.pictures.items() if layer is not picture})
-
-    def back(self) -> None:
-        """Look at the pictures again as before the noise was looked at."""
-        if self.view == "noise":
-            view = self._before_noise.view if self._before_noise else None
-            self.show(view if view not in (None, "noise") and self.available(view) else self._usual)
 
     def close(self) -> None:
         """The window closes."""
@@ -151,7 +117,6 @@ class Views:
         """Leave the viewer to others, as it was without a view."""
         self.blink(False)
         self._caption(None)
-        self._end_noise()
         self._spotlight.close()
         self._held_back = True
 
@@ -164,19 +129,15 @@ class Views:
         if self._held_back:
             return
         self._caption(None)
-        if self.view == "noise":
-            self._begin_noise()
-        else:
-            self._end_noise()
-            if self.view == "side":
-                self._spotlight.show(list(self.pictures.values()), "best")
-            elif self.view is not None:
-                self._spotlight.close()
-                self._show_alone(self.view)
-            elif self._looked is not None:
-                self._spotlight.close()
-                for layer in self.pictures.values():
-                    layer.visible = True
+        if self.view == "side":
+            self._spotlight.show(list(self.pictures.values()), "best")
+        elif self.view is not None:
+            self._spotlight.close()
+            self._show_alone(self.view)
+        elif self._looked is not None:
+            self._spotlight.close()
+            for layer in self.pictures.values():
+                layer.visible = True
         self._looked = self.view
         self.changed.emit()
 
@@ -195,46 +156,6 @@ class Views:
             self._captioned = layer, layer.name_overlay.visible
             layer.name_overlay.visible = True
 
-    # ------------------------------------------------------------------ the noise
-
-    def _noise_layers(self) -> list[Layer]:
-        marks = NOISE_LAYER.items()
-        return [layer for layer in self._viewer.layers if marks <= layer.metadata.items()]
-
-    def _begin_noise(self) -> None:
-        viewer, first = self._viewer, self._before_noise is None
-        if first:
-            self._spotlight.close()  # of the panes, whose camera is not that of the whole canvas
-            self._flight.stop()
-            camera = viewer.scene.camera
-            before = _Look(
-                self._looked,
-                self.pixels_seen,
-                viewer.dims.ndisplay,
-                viewer.dims.order,
-                camera.center,
-                camera.zoom,
-            )
-            viewer.dims.ndisplay, viewer.dims.order = 2, tuple(range(viewer.dims.ndim))
-            self._before_noise = before
-        self._spotlight.show(self._noise_layers())
-        if first:
-            self._flight.to(self._noise_layers())
-
-    def _end_noise(self) -> None:
-        for layer in self._noise_layers():
-            if getattr(layer, "mode", "pan_zoom") != "pan_zoom":
-                layer.mode = "pan_zoom"  # the brush is for the noise alone
-        if self._before_noise is not None:
-            viewer, before, self._before_noise = self._viewer, self._before_noise, None
-            self._flight.stop()
-            self._spotlight.close()
-            if len(before.order) == viewer.dims.ndim:
-                viewer.dims.order, viewer.dims.ndisplay = before.order, before.ndisplay
-            viewer.scene.camera.center, viewer.scene.camera.zoom = before.centre, before.zoom
-        for layer in self._noise_layers():
-            layer.visible = False
-
     # ------------------------------------------------------------------ blinking
 
     def blink(self, on: bool) -> None:
@@ -245,7 +166,6 @@ class Views:
             if self._held_back or self.best == "original" or "original" not in self.pictures:
                 return
             self._caption(None)
-            self._end_noise()
             layers = self._viewer.layers
             lower, upper = sorted((self.pictures["original"], self.pictures[self.best]), key=layers.index)
             self._pair, self._opacity = (lower, upper), upper.opacity
@@ -275,20 +195,11 @@ class Views:
         if self.view == "side":
             self.show(self.best)
 
-    def _on_dims(self, event: Any = None) -> None:
-        """Spectrum and kernel stand on slices along Y and X only."""
-        if self._before_noise is not None and not shows_slices(self._viewer):
-            self._before_noise = None
-            self.show(self._usual)
-
     def let_be_seen(self, layer: Layer) -> None:
         """Show what a person adds over one picture, on which it is drawn, and not in a pane of its own."""
-        if self.view in ("side", "noise"):
+        if self.view == "side":
             self.show("original" if is_derived(layer) else self.best)
 
     def _on_inserted(self, event: Any) -> None:
-        layer = event.value
-        if NOISE_LAYER.items() <= layer.metadata.items():
-            layer.visible = self.view == "noise" and not self._held_back
-        elif layer.visible and not self._held_back:
-            self.let_be_seen(layer)
+        if event.value.visible and not self._held_back:
+            self.let_be_seen(event.value)

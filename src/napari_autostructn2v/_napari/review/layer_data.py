@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,20 @@ from napari_autostructn2v._napari.canvas.layer_names import (
     LAGS,
     PEAK_OUTLINES,
     PEAKS,
+    PERIODS,
     SPECTRUM,
 )
-from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Placement
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, Arrange
 from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
 from napari_autostructn2v._napari.review import peak_marks
 
 GRID_WIDTH = 0.2
+
+BESIDE = 0.06
+"""Distance of a text from the edge of its picture, as a share of its side."""
+
+TICKS = (-0.5, -0.25, 0.25, 0.5)
+"""Cycles per pixel whose periods are told beside a spectrum."""
 
 LEAST_REACH = 0.1
 """Correlation shown in full colour, at least: chance, mostly below 0.02, shall not look like structure."""
@@ -64,21 +72,42 @@ def grid_lines(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def slice_names(shape: tuple[int, ...]) -> LayerData:
-    """Names of the blocks of :func:`side_by_side`, below them: a layer of texts without points.
-
-    Those of the neighbours stand near the middle block, to be seen also when that alone fills the canvas.
-    """
+    """Names of the blocks of :func:`side_by_side`, in their middle, below them."""
     rows, columns = shape[-2:]
-    step, aside = columns + 1, columns // 5
-    places = [(rows, columns - 1 - aside), (rows, step + columns // 2), (rows, 2 * step + aside)]
-    text = {
-        "string": ["z-1", "z", "z+1"],
-        "color": colours.KERNEL_SLICE_NAMES,
-        "size": 11,
-        "anchor": "lower_left",
-    }
+    below = rows - 0.5 + BESIDE * rows
+    places = [(below, block * (columns + 1) + (columns - 1) / 2) for block in range(3)]
+    return texts(places, ["z-1", "z", "z+1"], KERNEL_SLICES)
+
+
+def periods(shape: tuple[int, int], edges_nm: np.ndarray | None) -> LayerData:
+    """What the axes of a spectrum are, below it and on its left: the periods at some frequencies.
+
+    Parameters
+    ----------
+    shape
+        Of the spectrum, (T, T).
+    edges_nm
+        Height and width of a pixel of the image, for periods in nanometres; None for periods in pixels.
+    """
+    edges, unit = (np.ones(2), "px") if edges_nm is None else (edges_nm, "nm")
+    rows, columns = shape
+    below, left = rows - 0.5 + BESIDE * rows, -0.5 - BESIDE * columns
+    places: list[tuple[float, float]] = [(below, columns // 2)]
+    said = [f"period, {unit}"]
+    for cycles in TICKS:
+        places.append((rows // 2 + cycles * rows, left))
+        said.append(f"{edges[0] / abs(cycles):.3g}")
+    for cycles in (TICKS[0], TICKS[-1]):  # what the axes are stands between
+        places.append((below, columns // 2 + cycles * columns))
+        said.append(f"{edges[1] / abs(cycles):.3g}")
+    return texts(places, said, PERIODS)
+
+
+def texts(places: Sequence[tuple[float, float]], said: Sequence[str], name: str) -> LayerData:
+    """Texts centred at some places, in pixels of what they belong to: a layer of points that are not seen."""
+    text = {"string": list(said), "color": colours.PICTURE_TEXT, "size": 9, "anchor": "center"}
     hidden = {"size": 0.01, "face_color": colours.TRANSPARENT, "border_color": colours.TRANSPARENT}
-    return np.array(places, dtype=float), {"name": KERNEL_SLICES, "text": text, **hidden}, "points"
+    return np.array(places, dtype=float), {"name": name, "text": text, **hidden}, "points"
 
 
 def mark_lines(marks: np.ndarray, **meta: Any) -> LayerData:
@@ -89,27 +118,18 @@ def mark_lines(marks: np.ndarray, **meta: Any) -> LayerData:
     return drawn, {"opacity": 1.0, **meta}, "vectors"
 
 
-def left_of_kernel(autocorrelation: np.ndarray) -> float:
-    """Share of the width that the spectrum has: three slices of a kernel side by side need more room."""
-    return 1 / 3 if autocorrelation.ndim == 3 else 1 / 2
-
-
 def layer_data(
     spectrum: np.ndarray,
     peaks: np.ndarray,
     autocorrelation: np.ndarray,
     kernel: np.ndarray,
-    placement: Placement,
+    arrange: Arrange,
+    edges_nm: np.ndarray | None,
 ) -> dict[str, LayerData]:
     """What an analysis found, as layer data; the kernel on the grid of the autocorrelation."""
     lags = side_by_side(autocorrelation, np.nan)
-    middle = left_of_kernel(autocorrelation)
     left, right = (
-        {"metadata": dict(DERIVED_LAYER), **place}
-        for place in (
-            placement.inside(spectrum.shape, (0.0, middle)),
-            placement.inside(lags.shape, (middle, 1.0)),
-        )
+        {"metadata": dict(DERIVED_LAYER), **place} for place in arrange([spectrum.shape, lags.shape])
     )
 
     def image(data: np.ndarray, **meta: Any) -> LayerData:
@@ -130,9 +150,11 @@ def layer_data(
         KERNEL: labels(side_by_side(kernel, False), colours.of_kernel(), name=KERNEL, **right),
         KERNEL_GRID: (grid_lines(kernel.shape), grid, "vectors"),
     }
+    words = {PERIODS: (periods(spectrum.shape, edges_nm), left)}
     if kernel.ndim == 3:
-        points, meta, kind = slice_names(kernel.shape)
-        data[KERNEL_SLICES] = points, {**meta, **right}, kind
+        words[KERNEL_SLICES] = slice_names(kernel.shape), right
+    for key, ((points, meta, kind), place) in words.items():
+        data[key] = points, {**meta, **place}, kind
     return data
 
 

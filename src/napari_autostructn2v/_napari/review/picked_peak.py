@@ -11,16 +11,15 @@ from scipy import ndimage
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import PEAKS, PICKED_PEAK
-from napari_autostructn2v._napari.canvas.placement import NOISE_LAYER
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER
 from napari_autostructn2v._napari.review.peak_marks import outline
 from napari_autostructn2v.noise.peak_list import Peak, list_peaks
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Labels, Vectors
-    from napari.viewer import Viewer
 
-    from napari_autostructn2v._napari.canvas.camera import Flight
-    from napari_autostructn2v._napari.canvas.views import Views
+    from napari_autostructn2v._napari.review.noise_canvas import NoiseCanvas
     from napari_autostructn2v._napari.review.review_layers import ReviewLayers
     from napari_autostructn2v._napari.session.session import Session
     from napari_autostructn2v.noise.review import Review
@@ -38,14 +37,10 @@ class PickedPeak:
     changed = Signal()
     """There are other peaks, or another one is picked."""
 
-    def __init__(
-        self, viewer: Viewer, session: Session, review: ReviewLayers, views: Views, flight: Flight
-    ) -> None:
-        self._viewer = viewer
+    def __init__(self, canvas: NoiseCanvas, session: Session, review: ReviewLayers) -> None:
+        self._canvas = canvas
         self._session = session
         self._review = review
-        self._views = views
-        self._flight = flight
         self._listed: Review | None = None
         self._outline: Vectors | None = None
         self._keyed: Labels | None = None
@@ -53,7 +48,7 @@ class PickedPeak:
         """Those that stand out most first."""
         self.picked: Peak | None = None
         session.reviewed.connect(self._follow)
-        viewer.mouse_drag_callbacks.append(self._on_press)
+        canvas.changed.connect(self._mark)
 
     @property
     def row(self) -> int | None:
@@ -70,6 +65,7 @@ class PickedPeak:
 
     def delete(self) -> None:
         """Erase the picked peak in the layer, as a stroke would, and pick the next one."""
+        self._review.ensure()
         row, layer = self.row, self._layer
         if row is None or layer is None:
             return
@@ -79,22 +75,20 @@ class PickedPeak:
 
     def zoom(self) -> None:
         """Fly to the picked peak: to the half of it that the table is about."""
-        self._review.show()
+        self._review.ensure()
         layer = self._layer
         if self.picked is None or layer is None:
             return
-        self._views.show("noise")
         side, (fy, fx) = len(self.picked.mask), self.picked.frequency
         groups, _ = ndimage.label(self.picked.mask, structure=np.ones((3, 3)))
         y, x = np.nonzero(groups == groups[round(fy * side) + side // 2, round(fx * side) + side // 2])
         low, high = (y.min() - AROUND, x.min() - AROUND), (y.max() + AROUND, x.max() + AROUND)
         corner, opposite = (np.array(layer.data_to_world(point))[-2:] for point in (low, high))
-        self._flight.to_box(corner, opposite)
+        self._canvas.fly_to_box(corner, opposite)
 
-    def close(self) -> None:
-        """Let go of the viewer."""
-        if self._on_press in self._viewer.mouse_drag_callbacks:
-            self._viewer.mouse_drag_callbacks.remove(self._on_press)
+    @property
+    def _viewer(self) -> ViewerModel:
+        return self._canvas.model
 
     @property
     def _layer(self) -> Any:
@@ -109,12 +103,16 @@ class PickedPeak:
             before = self.picked
             self.peaks = [] if review is None else self._peaks_of(review)
             self.picked = None if before is None else self._again(before)
+        self._mark()
+        self.changed.emit()
+
+    def _mark(self) -> None:
+        """Mark the picked peak on the spectrum, and let the Delete key there erase it."""
         layer = self._layer
         if layer is not None and layer is not self._keyed:
             self._keyed = layer
             layer.bind_key("Delete", lambda layer: self.delete())
         self._draw()
-        self.changed.emit()
 
     @staticmethod
     def _peaks_of(review: Review) -> list[Peak]:
@@ -150,14 +148,16 @@ class PickedPeak:
             edge_color=colours.PICKED_PEAK,
             vector_style="line",
             opacity=1.0,
-            metadata=dict(NOISE_LAYER),
-            units=layer.units,
+            metadata=dict(DERIVED_LAYER),
             **place,
         )
         viewer.layers.selection.active = active
 
-    def _on_press(self, viewer: Viewer, event: Any) -> Generator[None, None, None]:
-        """Pick the peak that is clicked on while the mouse moves the camera."""
+    def on_press(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
+        """Pick the peak that is clicked on while the mouse moves the camera.
+
+        For the ``mouse_drag_callbacks`` of the viewer.
+        """
         index = self._bin_at(event)
         if index is None or getattr(viewer.layers.selection.active, "mode", "pan_zoom") != "pan_zoom":
             return

@@ -1,8 +1,7 @@
-"""The quick look as a layer below the kernel, which is painted meanwhile."""
+"""The quick look as a layer beside the kernel, which is painted meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,15 +10,15 @@ from superqt.utils import qdebounced
 
 from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.canvas.layer_names import QUICK_LOOK
-from napari_autostructn2v._napari.canvas.placement import NOISE_LAYER, Placement, slice_shown
-from napari_autostructn2v._napari.review.layer_data import left_of_kernel, side_by_side
+from napari_autostructn2v._napari.canvas.placement import DERIVED_LAYER, in_a_row, slice_shown
+from napari_autostructn2v._napari.review.layer_data import side_by_side
 from napari_autostructn2v._napari.review.quick_look import QuickLook
 from napari_autostructn2v.box import Box
 
 if TYPE_CHECKING:
     from napari.layers import Image
-    from napari.viewer import Viewer
 
+    from napari_autostructn2v._napari.review.noise_canvas import NoiseCanvas
     from napari_autostructn2v._napari.session.session import Session
 
 SIDE = 160
@@ -36,10 +35,10 @@ class QuickLookLayer:
     """Shows a quick look, and begins it anew after an edit."""
 
     appeared = Signal()
-    """The layer is there now, for the first time since the quick look began."""
+    """There is a layer, or one of another size."""
 
-    def __init__(self, viewer: Viewer, session: Session, placement: Callable[[], Placement | None]) -> None:
-        self._viewer, self._session, self._placement = viewer, session, placement
+    def __init__(self, canvas: NoiseCanvas, session: Session) -> None:
+        self._canvas, self._session = canvas, session
         self.look = QuickLook(session)
         self.layer: Image | None = None
         self._restart_soon = qdebounced(self.look.restart, timeout=SETTLED_MS)
@@ -47,12 +46,12 @@ class QuickLookLayer:
         self.look.changed.connect(self._show)
         worker.serve(self.look.runner)
 
-    def toggle(self, image: Image, seen: np.ndarray | None) -> None:
-        """Begin a quick look at the pixels that are seen of the image, or end it."""
+    def toggle(self, image: Image, seen: np.ndarray | None, point: tuple[float, ...]) -> None:
+        """Begin a quick look at the pixels that are seen of the image, cut at ``point``, or end it."""
         if self.look.on:
             self.look.stop()
         elif self._session.run is not None:
-            z = slice_shown(image, tuple(np.asarray(self._viewer.dims.point)))
+            z = slice_shown(image, point)
             self.look.start(visible_box(seen, z, self._session.run.stack.shape), z)
 
     def close(self) -> None:
@@ -65,11 +64,11 @@ class QuickLookLayer:
             self._restart_soon()
 
     def _show(self) -> None:
-        picture, placement, review = self.look.picture, self._placement(), self._session.review
-        present = self.layer is not None and self.layer in self._viewer.layers
-        if picture is None or placement is None or review is None:
+        picture, review, viewer = self.look.picture, self._session.review, self._canvas.model
+        present = self.layer is not None and self.layer in viewer.layers
+        if picture is None or review is None:
             if present and not self.look.on:
-                self._viewer.layers.remove(self.layer)
+                viewer.layers.remove(self.layer)
                 self.layer = None
             return
         limits = tuple(np.nanpercentile(picture, [0.5, 99.5]))
@@ -79,20 +78,19 @@ class QuickLookLayer:
             self.layer.refresh(thumbnail=False, extent=False, highlight=False)
             return
         if present:
-            self._viewer.layers.remove(self.layer)
-        lags = review.automatic.autocorrelation
-        kernel = side_by_side(lags, np.nan).shape
-        active = self._viewer.layers.selection.active
-        self.layer = self._viewer.add_image(
+            viewer.layers.remove(self.layer)
+        kernel = side_by_side(review.automatic.autocorrelation, np.nan)
+        place = in_a_row([review.automatic.spectrum.shape, kernel.shape, picture.shape])[-1]
+        active = viewer.layers.selection.active
+        self.layer = viewer.add_image(
             picture,
             name=QUICK_LOOK,
             contrast_limits=limits,
-            metadata=dict(NOISE_LAYER),
-            **placement.inside(picture.shape, (left_of_kernel(lags), 1.0), above=kernel),
+            metadata=dict(DERIVED_LAYER),
+            **place,
         )
-        self._viewer.layers.selection.active = active
-        if not present:
-            self.appeared.emit()
+        viewer.layers.selection.active = active
+        self.appeared.emit()
 
 
 def visible_box(seen: np.ndarray | None, z: int, shape: tuple[int, int, int]) -> Box:

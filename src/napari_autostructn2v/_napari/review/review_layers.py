@@ -11,7 +11,7 @@ from napari.layers import Layer
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAK_OUTLINES, PEAKS, SPECTRUM
-from napari_autostructn2v._napari.canvas.placement import NOISE_LAYER, Placement
+from napari_autostructn2v._napari.canvas.placement import Arrange, Placement
 from napari_autostructn2v._napari.napari_private import add_to_status, forget_history
 from napari_autostructn2v._napari.review import peak_marks
 from napari_autostructn2v._napari.review.layer_data import (
@@ -24,12 +24,12 @@ from napari_autostructn2v._napari.review.layer_data import (
     side_by_side,
 )
 from napari_autostructn2v._napari.review.mirror import Mirror
-from napari_autostructn2v._napari.review.spectrum_status import FrequencyText
+from napari_autostructn2v._napari.review.spectrum_status import FrequencyText, edges_in_nm
 from napari_autostructn2v.noise.review import Mark, Review
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Labels
-    from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
     from napari_autostructn2v._napari.review.spectrum_choice import SpectrumChoice
@@ -37,43 +37,65 @@ if TYPE_CHECKING:
 
 
 class ReviewLayers:
-    """Views of a session's review. Strokes on them become its edits; it tells them what to show."""
+    """Views of a session's review. Strokes on them become its edits; it tells them what to show.
+
+    There are none before :meth:`ensure`, as many never look at them; from then on they follow the session.
+    Layers that a person deletes do not come back by themselves either.
+
+    Parameters
+    ----------
+    viewer
+        Gives the viewer whose layers they are.
+    session
+        Whose review.
+    placement
+        The image that the review is of; its pixels give periods a length.
+    spectrum
+        Which spectrum is shown under the peaks.
+    arrange
+        Where pictures of such shapes go; None while that is not known.
+    """
 
     def __init__(
         self,
-        viewer: Viewer,
+        viewer: Callable[[], ViewerModel],
         session: Session,
         placement: Callable[[], Placement | None],
         spectrum: SpectrumChoice,
+        arrange: Arrange,
     ) -> None:
-        self._viewer = viewer
+        self._viewer_now = viewer
         self._session = session
         self._placement = placement
         self._spectrum = spectrum
+        self._arrange = arrange
         self.layers: dict[str, Layer] = {}
+        self._texts: dict[str, Callable[[Any], str]] = {}
+        """What is told of a position in the world, for each layer that has something to tell."""
         self._mirrors: dict[str, Mirror] = {}
         self._mirrored = True
         self._shown: Any = None
-        session.reviewed.connect(self.show)
-        spectrum.changed.connect(self.show)
-        viewer.mouse_drag_callbacks.append(self._activate_pressed)
+        session.reviewed.connect(self._show)
+        spectrum.changed.connect(self._show)
 
     def close(self) -> None:
-        """Let go of the viewer; the layers stay as any others."""
-        if self._activate_pressed in self._viewer.mouse_drag_callbacks:
-            self._viewer.mouse_drag_callbacks.remove(self._activate_pressed)
+        """Follow the session no more; the layers stay as any others."""
+        self._session.reviewed.disconnect(self._show)
+        self._spectrum.changed.disconnect(self._show)
         self._release()
 
-    def show(self) -> None:
-        """Make the layers show the session's review; without one they stay, hidden, for the next."""
+    @property
+    def _viewer(self) -> ViewerModel:
+        return self._viewer_now()
+
+    def ensure(self) -> None:
+        """Have layers for the session's review, if it has one."""
         review, placement = self._session.review, self._placement()
         if review is None or placement is None:
-            self._release()
-            self._shown = None
             return
         # layers of another image or another grid are of no use here
         grid = (placement, review.automatic.spectrum.shape, review.automatic.autocorrelation.shape)
-        if grid != self._shown or any(layer not in self._viewer.layers for layer in self.layers.values()):
+        if grid != self._shown or not self.there:
             active = self._viewer.layers.selection.active
             key = next((key for key, layer in self.layers.items() if layer is active), "")
             self._release()
@@ -83,6 +105,21 @@ class ReviewLayers:
                 self._viewer.layers.selection.active = self.layers.get(key)
         self._update(review)
 
+    @property
+    def there(self) -> bool:
+        """Whether all the layers are there."""
+        return bool(self.layers) and all(layer in self._viewer.layers for layer in self.layers.values())
+
+    def _show(self) -> None:
+        """Let the layers, if there are any, follow the review; without one they wait, hidden."""
+        if self._session.review is not None and self._placement() is not None and self.there:
+            self.ensure()
+            return
+        for layer in self.layers.values():
+            layer.visible = False
+        self._release()
+        self._shown = None
+
     def _add(self, review: Review, placement: Placement) -> None:
         active = self._viewer.layers.selection.active
         self._grid = review.kernel_grid.shape
@@ -91,7 +128,8 @@ class ReviewLayers:
             review.peak_marks,
             self._autocorrelation(review),
             review.kernel_grid,
-            placement,
+            self._arrange,
+            edges_in_nm(placement),
         )
         before = self.layers
         self.layers = {key: self._layer(before.pop(key, None), data) for key, data in found.items()}
@@ -112,7 +150,8 @@ class ReviewLayers:
         frequency = FrequencyText(self.layers[SPECTRUM], placement)
         lag = partial(_lag, self.layers[LAGS])
         for key, text in ((SPECTRUM, frequency), (PEAKS, frequency), (LAGS, lag), (KERNEL, lag)):
-            _explain(self.layers[key], text, placement, self._grid)
+            self._texts[key] = _text_of(self.layers[key], text, self._grid)
+            add_to_status(self.layers[key], self._texts[key])
         self._viewer.layers.selection.active = active if active in self._viewer.layers else None
 
     def _update(self, review: Review) -> None:
@@ -145,8 +184,31 @@ class ReviewLayers:
         return review.from_peaks.autocorrelation
 
     def labels(self, key: str) -> Labels:
-        """The editable layer ``peaks`` or ``kernel``."""
+        """The editable layer ``peaks`` or ``kernel``, which is made if there is none yet."""
+        if not self.there:
+            self.ensure()
         return self.layers[key]
+
+    @property
+    def painted(self) -> list[Labels]:
+        """The editable layers, while there are any; the one that a stroke would go to comes first."""
+        active = self._viewer.layers.selection.active
+        return sorted((self.layers[key] for key in self._mirrors), key=lambda layer: layer is not active)
+
+    def undo(self) -> None:
+        """Take back the last stroke on the layer that a stroke would go to."""
+        for layer in self.painted[:1]:
+            layer.undo()
+
+    def redo(self) -> None:
+        """Do again what was taken back."""
+        for layer in self.painted[:1]:
+            layer.redo()
+
+    def text_at(self, position: Any) -> str:
+        """What is under a position of the world, in words; nothing where no layer is."""
+        texts = (text(position).strip() for text in self._texts.values())
+        return next((text for text in texts if text), "")
 
     def draw_kernel(self, grid: np.ndarray) -> None:
         """Make the kernel ``grid``, bool (L, L) or (3, L, L), as one stroke that Ctrl+Z takes back."""
@@ -165,7 +227,7 @@ class ReviewLayers:
             self._session.reset_kernel_edits()  # those that no layer shows
 
     def _stroke(self, key: str, wanted: np.ndarray) -> None:
-        self.show()  # its layer may have been deleted
+        self.ensure()
         layer = self.labels(key)
         index = np.nonzero(np.asarray(layer.data) != wanted)
         if index[0].size:
@@ -207,14 +269,15 @@ class ReviewLayers:
         layers = self._viewer.layers
         array, meta, kind = data
         if before is None or before not in layers:
-            return self._viewer.add_layer(Layer.create(array, {**meta, "metadata": dict(NOISE_LAYER)}, kind))
+            return self._viewer.add_layer(Layer.create(array, meta, kind))
         if kind != "labels":
             layers.remove(before)
             return self._layer(None, data)
         before.data = array
         forget_history(before)
-        for name in ("scale", "translate", "units"):
+        for name in meta.keys() & {"scale", "translate", "units"}:
             setattr(before, name, meta[name])
+        before.visible = True
         layers.move(layers.index(before), len(layers))
         return before
 
@@ -239,8 +302,11 @@ class ReviewLayers:
         picture = np.asarray(self.labels(KERNEL).data) > 0
         self._session.edit_kernel(from_side_by_side(picture, self._grid))
 
-    def _activate_pressed(self, viewer: Viewer, event: Any) -> None:
-        """Let a press on the peaks or the kernel paint there, whichever of the two is active."""
+    def activate_pressed(self, viewer: ViewerModel, event: Any) -> None:
+        """Let a press on the peaks or the kernel paint there, whichever of the two is active.
+
+        For the ``mouse_drag_callbacks`` of the viewer.
+        """
         editable = [self.layers[key] for key in (KERNEL, PEAKS) if key in self.layers]
         active = viewer.layers.selection.active
         if viewer.dims.ndisplay != 2 or active not in editable:
@@ -258,22 +324,20 @@ class ReviewLayers:
                 return
 
 
-def _explain(layer: Layer, text: Callable[..., str], placement: Placement, grid: tuple[int, ...]) -> None:
-    """Say in the status bar what is under the cursor, in the units of the image."""
+def _text_of(layer: Layer, text: Callable[..., str], grid: tuple[int, ...]) -> Callable[[Any], str]:
+    """What to say of a position in the world, from what is to be said of an index into the layer's data."""
 
     def of_place(position: Any) -> str:
         # another thread asks: nothing but numbers is read here
         index = np.round(np.asarray(layer.world_to_data(position))[-2:]).astype(int)
         if (index < 0).any() or (index >= np.array(layer.data.shape)).any():
             return ""
-        return "  " + text(index, layer.data.shape, placement, grid)
+        return "  " + text(index, layer.data.shape, grid)
 
-    add_to_status(layer, of_place)
+    return of_place
 
 
-def _lag(
-    lags: Layer, index: np.ndarray, shape: tuple[int, ...], placement: Placement, grid: tuple[int, ...]
-) -> str:
+def _lag(lags: Layer, index: np.ndarray, shape: tuple[int, ...], grid: tuple[int, ...]) -> str:
     width = grid[-1]
     block, column = divmod(int(index[1]), width + 1) if len(grid) == 3 else (1, int(index[1]))
     if column == width:

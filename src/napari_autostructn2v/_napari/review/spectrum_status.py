@@ -24,7 +24,7 @@ class FrequencyText:
 
     def __init__(self, spectrum: Any, placement: Placement) -> None:
         self._spectrum = spectrum
-        self._edges = _edges(placement)
+        self._edges = edges_in_nm(placement)
 
     def __call__(self, index: np.ndarray, shape: tuple[int, ...], *_: Any) -> str:
         """Of the bin at ``index`` of a spectrum of ``shape``. Another thread asks: it reads numbers only."""
@@ -39,7 +39,7 @@ class FrequencyText:
         return f"{text}  {power}"
 
 
-def _edges(placement: Placement) -> np.ndarray | None:
+def edges_in_nm(placement: Placement) -> np.ndarray | None:
     """Height and width of a pixel in nanometres, or None if the image has no unit of length."""
     quantity = pint.application_registry.Quantity
     units = placement.units[-2:]

@@ -38,7 +38,6 @@ def look(viewer: Any) -> dict[str, Any]:
 
 def start(hand: Any, dock: Any, way: str | None) -> None:
     hand.click(dock.ways.ways[way])
-    hand.wait(lambda: not dock._workspace.flight.flying)
 
 
 @pytest.mark.parametrize("way", ["row", "column", "swipe", "blink"])
@@ -155,8 +154,7 @@ def test_line_profile_follows(hand: Any, viewer: Any, dock: Any) -> None:
 def test_an_end_of_the_line_is_dragged(hand: Any, viewer: Any, dock: Any) -> None:
     hand.click(dock.profile.draw)
     line = dock.profile.line
-    dock._workspace.flight.to([viewer.layers["raw"]])
-    hand.wait(lambda: not dock._workspace.flight.flying)
+    viewer.reset_view()
     (start_end,) = line.data
     line.mode = "direct"
     before = dock.profile.plot.listDataItems()[0].getData()[0]

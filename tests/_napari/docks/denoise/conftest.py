@@ -10,6 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from hands import Hand, live, open_dock, threads_at_work, through_stage1
+from napari.qt import QtViewer
 
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
@@ -23,7 +24,6 @@ def window_of_a_module(name: str) -> Iterator[Any]:
     from napari import Viewer
     from napari._app_model._app import NapariApplication, _napari_names
     from napari._qt._qapp_model.qactions import init_qactions
-    from napari._qt.qt_viewer import QtViewer
     from napari.plugins import _initialize_plugins
     from napari.settings import get_settings
 
@@ -37,7 +37,6 @@ def window_of_a_module(name: str) -> Iterator[Any]:
         _initialize_plugins.cache_clear()
         init_qactions.cache_clear()
         viewer: Any = Viewer(show=False)
-        QtViewer._instances.clear()  # windows that a test opens besides are counted alone
         try:
             yield viewer
         finally:
@@ -73,6 +72,8 @@ class ReviewWindow:
             for key in (PEAKS, KERNEL)
         }
         self.camera = viewer.scene.camera.center, viewer.scene.camera.zoom
+        self.hand.over_noise()
+        QtViewer._instances.clear()  # windows that a test opens besides are counted alone
         self.point = viewer.dims.current_step
         self.hand.close_dock(dock)
 
@@ -84,7 +85,7 @@ class ReviewWindow:
         name = "Structured denoising"
         self.viewer.window.add_dock_widget(dock, name=name)
         yield dock
-        self.hand.wait(lambda: not (threads_at_work() or self.workspace.flight.flying))
+        self.hand.wait(lambda: not (threads_at_work() or self.workspace.noise.flight.flying))
         for each in self.viewer.window._qt_window.findChildren(StructuredDenoisingWidget):
             self.hand.close_dock(each)
 
@@ -97,7 +98,7 @@ class ReviewWindow:
         workspace.review.mirrored = True
         workspace.spectrum.choose("background")
         # a test may have had the image put back as another layer
-        kept = [*self.layers, workspace.source_layer, *workspace.review.layers.values()]
+        kept = [*self.layers, workspace.source_layer]
         for layer in list(viewer.layers):
             if layer not in kept:
                 viewer.layers.remove(layer)
@@ -109,6 +110,7 @@ class ReviewWindow:
             for name, value in options.items():
                 setattr(layer, name, value)
             layer._reset_history()
+        workspace.picked.pick(None)
         workspace.views.show("side")
         viewer.scene.camera.center, viewer.scene.camera.zoom = self.camera
         viewer.dims.current_step = self.point

@@ -56,6 +56,7 @@ def viewer(window_in_review: Any) -> Any:
 def dock(window_in_review: Any, hand: Any) -> Iterator[StructuredDenoisingWidget]:
     with window_in_review.dock() as dock:
         open_tools(hand, dock)
+        hand.over_noise()
         yield dock
 
 
@@ -99,7 +100,7 @@ def test_each_tool_is_one_step_that_is_undone_and_redone(viewer: Any, hand: Any,
 def test_a_stroke_between_two_tools_is_undone_in_its_turn(hand: Any, dock: Any) -> None:
     tools, layer = dock.kernel, dock.workspace.review.labels(KERNEL)
     hand.click(dock.review.to_kernel)
-    hand.wait(lambda: not dock.workspace.flight.flying)
+    hand.wait(hand.noise_rests)
     found = grid_of(dock)
     tools.angle.setValue(90)
     hand.click(tools.draw)
@@ -139,7 +140,7 @@ def test_a_kernel_may_be_drawn_one_sided(
 ) -> None:
     tools, layer = dock.kernel, dock.workspace.review.labels(KERNEL)
     hand.click(dock.review.to_kernel)
-    hand.wait(lambda: not dock.workspace.flight.flying)
+    hand.wait(hand.noise_rests)
     found = grid_of(dock)
     middle = len(found) // 2
     assert tools.mirror.value, "as noise is"
@@ -414,7 +415,7 @@ def test_status_says_the_correlation(dock: Any, hand: Any) -> None:
 
 
 def test_a_kernel_layer_that_was_deleted_comes_back(viewer: Any, hand: Any, dock: Any) -> None:
-    viewer.layers.remove("kernel")
+    dock.workspace.noise.model.layers.remove("kernel")
     dock.kernel.angle.setValue(90)
     before = grid_of(dock)
     hand.click(dock.kernel.draw)
@@ -439,7 +440,7 @@ def test_every_pixel_is_large_enough_and_answers_to_its_click(
     hand = Hand(viewer)
     dock = in_review(viewer, hand, noisy, mode)
     hand.click(dock.review.to_kernel)
-    hand.wait(lambda: not dock.workspace.flight.flying)
+    hand.wait(hand.noise_rests)
     layer = dock.workspace.review.labels(KERNEL)
     rows, columns = layer.data.shape
     first, second = hand.at(layer, (0, 0)), hand.at(layer, (rows - 1, columns - 1))

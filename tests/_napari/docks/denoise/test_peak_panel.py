@@ -37,7 +37,7 @@ def dock(window_in_review: Any, hand: Any) -> Iterator[StructuredDenoisingWidget
     """Flown to the peaks."""
     with window_in_review.dock() as dock:
         hand.click(dock.review.to_spectrum)
-        hand.wait(lambda: not dock.workspace.flight.flying)
+        hand.over_noise()
         yield dock
 
 
@@ -157,22 +157,22 @@ def test_marks_are_outlined_and_erased_bins_crossed_out(hand: Any, dock: Any) ->
 
 
 def test_table_and_layer_are_linked(hand: Any, viewer: Any, dock: Any) -> None:
-    panel, picked = dock.peaks, dock.workspace.picked
+    panel, picked, noise = dock.peaks, dock.workspace.picked, dock.workspace.noise.model
     peaks = dock.workspace.review.labels(PEAKS)
     before = state(dock)
     assert panel.table.rowCount() == len(picked.peaks) >= 2
     assert panel.table.item(0, 0).text() == f"{picked.peaks[0].period_px:.3g}"
     panel.table.selectRow(1)
-    assert picked.row == 1 and PICKED_PEAK in viewer.layers and viewer.layers.selection.active is peaks
+    assert picked.row == 1 and PICKED_PEAK in noise.layers and noise.layers.selection.active is peaks
     middle = len(peaks.data) // 2
     peaks.mode = "pan_zoom"
     target = np.rint(np.multiply(picked.peaks[0].frequency, len(peaks.data))).astype(int) + middle
     hand.stroke(peaks, tuple(target))
     assert picked.row == 0 and panel.table.selectionModel().selectedRows()[0].row() == 0
-    zoom = viewer.scene.camera.zoom
+    zoom, before_zoom = noise.scene.camera.zoom, viewer.scene.camera.zoom
     hand.click(panel.zoom)
-    hand.wait(lambda: not dock.workspace.flight.flying)
-    assert viewer.scene.camera.zoom > zoom
+    hand.wait(hand.noise_rests)
+    assert noise.scene.camera.zoom > zoom and viewer.scene.camera.zoom == before_zoom
     mask, count = picked.peaks[0].mask, len(picked.peaks)
     QTest.keyClick(panel.table, Qt.Key.Key_Delete)
     assert (peaks.data[mask] == Mark.ERASED).all() and panel.table.rowCount() == count - 1
@@ -180,7 +180,7 @@ def test_table_and_layer_are_linked(hand: Any, viewer: Any, dock: Any) -> None:
     hand.undo()
     assert state(dock) == before and panel.table.rowCount() == count
     hand.stroke(peaks, (1, 1))
-    assert picked.row is None and PICKED_PEAK not in viewer.layers and not panel.delete.isEnabled()
+    assert picked.row is None and PICKED_PEAK not in noise.layers and not panel.delete.isEnabled()
 
 
 def test_spectra_of_what_the_stages_leave(hand: Any, dock: Any) -> None:

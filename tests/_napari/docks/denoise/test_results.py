@@ -22,6 +22,7 @@ def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) ->
     through_stage1(hand, dock)
     session, combo = dock.session, dock.peaks.spectrum
     dock.parts["Peaks"].button.setChecked(True)
+    dock.workspace.review.ensure()
     layer = dock.workspace.review.layers[SPECTRUM]
     background = np.array(layer.data)
     hand.click(dock.review.approve)

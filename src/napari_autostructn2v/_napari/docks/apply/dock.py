@@ -133,7 +133,7 @@ class ApplyModelWidget(QWidget):
         grid.addWidget(self.entries, 1, 0, 1, 2)
         grid.addWidget(self.remove, 2, 0)
         grid.addWidget(self.cancel, 2, 1)
-        self.strip = ViewStrip(self._workspace.views)
+        self.strip = ViewStrip(self._workspace)
         layout.addWidget(self.strip)
         layout.addLayout(self._forms[0])
         layout.addLayout(grid, stretch=1)

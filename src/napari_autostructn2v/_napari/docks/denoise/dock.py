@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QApplication, QFileDialog
 from superqt.utils import create_worker
 
@@ -124,7 +125,7 @@ class StructuredDenoisingWidget(DockColumn):
         self.head.addWidget(self.message)
         self.head.addWidget(self.copy_report)
         self.head.addWidget(self.left_out)
-        self.strip = ViewStrip(self.workspace.views)
+        self.strip = ViewStrip(self.workspace)
         self.head.addWidget(self.strip)
         for section in self.sections.values():
             self.column.addWidget(section)
@@ -138,6 +139,18 @@ class StructuredDenoisingWidget(DockColumn):
         bindings.connect(self.workspace.viewer.events.theme, self._refresh)
         self._find_device()
         self._refresh()
+
+    def keyPressEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Undo what a tool did as a stroke is undone: a click on it leaves the keyboard here."""
+        review = self.workspace.review
+        for keys, act in (
+            (QKeySequence.StandardKey.Undo, review.undo),
+            (QKeySequence.StandardKey.Redo, review.redo),
+        ):
+            if event.matches(keys) and review.painted:
+                act()
+                return
+        super().keyPressEvent(event)
 
     def _refresh(self, event: Any = None) -> None:
         session = self.session

@@ -36,6 +36,7 @@ class KernelPanel(QWidget):
         self._bindings = Bindings(self)
         self._bindings.connect(self._session.changed, self.refresh)
         self._bindings.connect(self._session.reviewed, self.refresh)
+        self._bindings.connect(workspace.noise.changed, self.refresh)
         self.refresh()
 
     def _make_tools(self) -> None:
@@ -149,6 +150,7 @@ class KernelPanel(QWidget):
     def _show_layers(self, event: Any = None) -> None:
         """Show what the layers are like: napari's own controls change them as well."""
         review, layers = self._workspace.review, self._workspace.review.layers
+        self.heat.enabled = self.opacity.enabled = bool(layers)
         if not layers:
             return
         lags, kernel = followed = [layers[LAGS], layers[KERNEL]]
@@ -178,8 +180,8 @@ class KernelPanel(QWidget):
     def _replace(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
         review = self._session.review
         if review is not None:
-            if self._workspace.views.view != "noise":  # nobody draws on what is not seen
-                self._workspace.fly_to_review(LAGS, KERNEL)
+            if not self._workspace.noise.shown:  # nobody draws on what is not seen
+                self._workspace.fly_to_noise(LAGS, KERNEL)
             self._workspace.review.draw_kernel(change(review.kernel_grid))
 
 

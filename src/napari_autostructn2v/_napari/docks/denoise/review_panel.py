@@ -54,16 +54,13 @@ class ReviewPanel(QWidget):
         session = self._session
         self.card = VerdictCard(workspace)
         self.to_spectrum = button(
-            "Edit peaks", "Fly to the spectrum and paint or erase peaks (brush 2, eraser 1, Ctrl+Z)",
+            "Edit peaks", "Paint or erase peaks on the spectrum, below the image (brush 2, eraser 1, Ctrl+Z)",
             lambda: workspace.paint_in(PEAKS, SPECTRUM),
         )  # fmt: skip
         self.to_kernel = button(
-            "Edit kernel", "Fly to the kernel and paint or erase its pixels (brush 2, eraser 1, Ctrl+Z)",
+            "Edit kernel", "Paint or erase pixels of the kernel, below the image (brush 2, eraser 1, Ctrl+Z)",
             lambda: workspace.paint_in(KERNEL, LAGS),
         )  # fmt: skip
-        self.to_image = button(
-            "Back to image", "Put the brush away and look at the image as before", workspace.back_to_images
-        )
         self.quick_look = button(
             "Quick look", "Train for some seconds with this kernel on what you see of the image, and again "
             "after each edit: stage 1 on the left, the kernel's work on the right. Or end that",
@@ -123,10 +120,9 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.card, 0, 0, 1, 2)
         grid.addWidget(self.to_spectrum, 2, 0)
         grid.addWidget(self.to_kernel, 2, 1)
-        grid.addWidget(self.to_image, 3, 0)
+        grid.addWidget(self.quick_look, 3, 0)
         grid.addWidget(self.pattern, 3, 1)
-        grid.addWidget(self.quick_look, 4, 0)
-        grid.addWidget(self.quick_status, 4, 1)
+        grid.addWidget(self.quick_status, 4, 0, 1, 2)
         Bindings(self).connect(workspace.quick_look.look.changed, self._show_quick_look)
         inner = QVBoxLayout()
         inner.setSpacing(2)
@@ -151,7 +147,6 @@ class ReviewPanel(QWidget):
         free = review is not None and session.runner.job is None
         for widget in (self.to_spectrum, self.to_kernel):
             widget.setEnabled(review is not None)
-        self.to_image.setEnabled(self._workspace.images.placement is not None)
         analysing = session.runner.job is not None and session.runner.job.kind == "analysis"
         for choice, value in (
             (self.notch, session.choice.settings.notch),
@@ -189,3 +184,4 @@ class ReviewPanel(QWidget):
         self.quick_look.setEnabled(look.on or look.possible)
         self.quick_look.setChecked(look.on)
         self.quick_status.setText(look.status)
+        self.quick_status.setVisible(bool(look.status))
