@@ -65,6 +65,7 @@ tour: .venv/installed-test
 	done; done
 
 lint: .venv/installed-dev
+	! git grep -nE '^(<<<<<<<|>>>>>>>) '
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

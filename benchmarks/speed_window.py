@@ -130,6 +130,49 @@ def answers(quick: bool, peers: Path | None) -> Iterator[Row]:
             cancelled.append(time.perf_counter() - started)
     yield _answered("late for a timer while a network trains", late)
     yield _answered("from a click on cancel until the thread has ended", cancelled)
+    for what, seconds in handovers(noisy, 1 if quick else 7):
+        yield _answered(what, seconds)
+
+
+def handovers(noisy: np.ndarray, rounds: int) -> Iterator[tuple[str, list[float]]]:
+    """The longest time that the window stands still, from a click until what it asked for is there.
+
+    Yields
+    ------
+    tuple of str and list of float
+        What was clicked on, and the seconds of each round, each in a new window.
+    """
+    from qtpy.QtWidgets import QApplication
+
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        with window(noisy) as (hand, dock):
+            from napari_autostructn2v._napari.session.state import Phase
+
+            session = dock.session
+            dock.data.steps.value = 2
+            ways = {
+                "window still, from run stage 1 to the review": (
+                    dock.stage1.run, lambda session=session: session.phase is Phase.REVIEW
+                ),
+                "window still, from approve to the result": (
+                    dock.review.approve, lambda session=session: session.phase is Phase.RESULT
+                ),
+                "window still, from noise to its canvas": (dock.strip.noise, hand.noise_rests),
+            }  # fmt: skip
+            for what, (button, there) in ways.items():
+                hand.click(button)
+                longest, rest = 0.0, time.perf_counter() + 1.0
+                while not there() or time.perf_counter() < rest:
+                    began = time.perf_counter()
+                    QApplication.processEvents()
+                    longest = max(longest, time.perf_counter() - began)
+                    time.sleep(0.002)
+                    assert not session.messages.error, session.messages.error
+                    if not there():
+                        rest = time.perf_counter() + 0.5
+                found.setdefault(what, []).append(longest)
+    yield from found.items()
 
 
 @contextmanager

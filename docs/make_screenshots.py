@@ -48,11 +48,14 @@ def from_data_to_result(window: Window, steps: int) -> None:
     train(window, dock, dock.stage1.run, "stage1")
     window.wait(session, lambda: session.phase is Phase.REVIEW)
     window.photograph("review")
+    window.hand.click(dock.strip.noise)
+    window.hand.over_noise()
+    window.photograph("noise")
     edit_peaks(window, dock)
     edit_kernel(window, dock)
 
     window.hand.click(dock.review.reset_kernel)  # these edits were for the pictures
-    window.hand.click(dock.review.to_image)
+    window.hand.click(dock.strip.noise)
     window.reveal(dock.sections[Phase.REVIEW])
     train(window, dock, dock.review.approve, "stage2")
     window.wait(session, lambda: session.phase is Phase.RESULT)
@@ -98,7 +101,7 @@ def edit_peaks(window: Window, dock: Any) -> None:
 
 
 def edit_kernel(window: Window, dock: Any) -> None:
-    """The tools with a shape drawn; then single pixels, with the quick look under the kernel."""
+    """The tools with a shape drawn; then single pixels, with the quick look beside the kernel."""
     hand, section = window.hand, dock.parts["Kernel tools"]
     window.reveal(dock.review)
     hand.click(dock.review.to_kernel)

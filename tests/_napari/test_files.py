@@ -159,7 +159,9 @@ def test_a_run_folder_opens_as_results_and_analysis(viewer: Any, tmp_path: Path,
     layers = reader(str(folder))
     names = [meta["name"] for _, meta, _ in layers]
     assert names[:2] == ["tiny", "tiny stage 1"]
-    assert names[-6:] == ["spectrum", "peaks", "peak outlines", "autocorrelation", "kernel", "kernel grid"]
+    assert names[-7:] == [
+        "spectrum", "peaks", "peak outlines", "autocorrelation", "kernel", "kernel grid", "periods"
+    ]  # fmt: skip
     for data, meta, kind in layers:
         getattr(viewer, f"add_{kind}")(data, **meta)
     np.testing.assert_allclose(viewer.layers[0].scale, (2, 1, 1))

@@ -262,7 +262,7 @@ def flat(figures: list[tuple[int, int, float]], mib: float) -> None:
 
 def test_training_and_cancelling_leaves_nothing_behind(hand: Hand, viewer: Any, noisy: np.ndarray) -> None:
     viewer.add_image(noisy, name="tiny")
-    flat(soak(hand, open_dock(viewer, 2), cycles=2, warm_up=2), mib=60)
+    flat(soak(hand, open_dock(viewer, 2), cycles=2, warm_up=1), mib=60)
 
 
 @pytest.mark.long

@@ -125,6 +125,7 @@ def test_each_row_is_trained_on_and_a_bad_one_fails_alone(
     one, empty, three = summary(tmp_path / "day_batch")
     assert [row["state"] for row in (one, empty, three)] == ["done", "failed", "done"]
     assert "is blank" in empty["reason"] and one["verdict"] and one["kernel"]
+    assert one["conclusion"] in ("helps", "adds_nothing", "look_first") and one["headline"].endswith(".")
     assert one["gain_db"] and not three["gain_db"], "only the first has a recording that judges"
     for name in ("one.mrc", "three.tif"):
         assert read_stack(tmp_path / name).array.shape == (4, 72, 80)

@@ -57,7 +57,7 @@ _workspaces: WeakKeyDictionary[Any, Workspace] = WeakKeyDictionary()
 
 
 def workspace_of(viewer: Any) -> Workspace:
-    """The workspace of a viewer, the same for every dock widget opened in it, and for the canvas of its noise."""
+    """The workspace of a viewer: one for every dock widget opened in it, and for the canvas of its noise."""
     viewer = unwrapped(viewer)
     for workspace in _workspaces.values():
         if workspace.noise.model is viewer:  # a key was pressed there
@@ -97,6 +97,7 @@ class Workspace:
         self.noise.follow(self.review, self.add_to_layer_list, [self.session.reviewed])
         self._listed: ReviewLayers | None = None
         """The same layers in the layer list, if they were put there."""
+        self.noise.changed.connect(self.views.rearrange)
         self.picked = PickedPeak(self.noise, self.session, self.review)
         self.noise.presses = [self.review.activate_pressed, self.picked.on_press]
         self.quick_look = QuickLookLayer(self.noise, self.session)
@@ -342,8 +343,7 @@ class Workspace:
 
     def _compare_run(self) -> None:
         """Show side by side what there is by now."""
-        self._show_run()
-        self.views.show("side")
+        self.views.take(self.images.pictures, "side")
 
     def close(self) -> None:
         """The window closes: stop the thread, forget the viewer."""

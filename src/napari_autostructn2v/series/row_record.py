@@ -36,7 +36,7 @@ class RowRecord(BaseModel):
         ``begun`` until the row is done or has failed.
     reason
         Why it failed.
-    verdict, summary, direction_deg, length_px, covered
+    verdict, conclusion, headline, summary, direction_deg, length_px, covered
         Of the noise analysis, as in :class:`~napari_autostructn2v.noise.verdict.Verdict`.
     kernel, kernel_pixels
         The kernel that the result was made with: its shape, and how many pixels it has.
@@ -59,6 +59,8 @@ class RowRecord(BaseModel):
     state: Literal["begun", "done", "failed"] = "begun"
     reason: str = ""
     verdict: str = ""
+    conclusion: str = ""
+    headline: str = ""
     summary: str = ""
     direction_deg: float | None = None
     length_px: int | None = None
@@ -166,6 +168,8 @@ def described(
     return record.model_copy(
         update={
             "verdict": verdict.kind,
+            "conclusion": verdict.conclusion,
+            "headline": verdict.headline,
             "summary": verdict.summary,
             "direction_deg": verdict.direction_deg,
             "length_px": verdict.length_px,

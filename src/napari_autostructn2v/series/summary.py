@@ -13,8 +13,9 @@ from napari_autostructn2v.series.row_record import RowRecord
 from napari_autostructn2v.series.work_list import Row
 
 FIGURES = (
-    "state", "reason", "verdict", "summary", "kernel", "kernel_pixels", "direction_deg", "length_px",
-    "covered", "structured_db", "leaked", "added_share", "added_period_px", "gain_db", "seconds", "finished",
+    "state", "reason", "verdict", "conclusion", "headline", "summary",
+    "kernel", "kernel_pixels", "direction_deg", "length_px", "covered",
+    "structured_db", "leaked", "added_share", "added_period_px", "gain_db", "seconds", "finished",
 )  # fmt: skip
 """Columns of the table after those of the list; they are those of the record."""
 
@@ -101,7 +102,7 @@ def _line(row: Row, record: RowRecord | None) -> str:
     )
     return (
         f"<tr><td>{name}</td>{pictures}<td class='figures'>{'<br>'.join(_figures(record))}</td>"
-        f"<td class='verdict'>{escape(record.summary)}</td></tr>"
+        f"<td class='verdict'><b>{escape(record.headline)}</b><br>{escape(record.summary)}</td></tr>"
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_autostructn2v._napari.canvas.views import Views
+    from napari_autostructn2v._napari.canvas.views import PictureName, Views
 
 
 class BatchLayers:
@@ -63,8 +63,11 @@ class BatchLayers:
         """Show the source and the result of the last of these entries that is done side by side."""
         done = [entry for entry in entries if entry in self._results and entry in self._sources]
         if done:
-            self._views.take({"original": self._sources[done[-1]], "denoised": self._results[done[-1]]})
-            self._views.show("side")
+            shown: dict[PictureName, Image] = {
+                "original": self._sources[done[-1]],
+                "denoised": self._results[done[-1]],
+            }
+            self._views.take(shown, "side")
 
     def _on_finished(self, entry: Entry, applied: Applied) -> None:
         if applied.denoised is None:

@@ -169,18 +169,19 @@ class ImageLayers:
         self._recovery = self._session.choice.settings.recovery
         denoised = output.denoised(self._recovery)
         limits, layer = contrast_limits(denoised), self.results.get(kind)
+        name, place = RESULTS[kind].format(self.placement.name), self.placement.result(denoised.ndim)
+        preview, self.preview = self.preview, None
+        previewed = preview is not None and preview in self._viewer.layers
         if layer is not None and layer in self._viewer.layers:
             layer.data, layer.contrast_limits = by_slices(denoised), limits
+        elif preview is not None and previewed:  # another layer would be drawn anew, which is felt
+            preview.data, preview.contrast_limits = by_slices(denoised), limits
+            preview.translate, preview.name, preview.metadata = place["translate"], name, place["metadata"]
+            self.results[kind], previewed = preview, False
         else:
-            self.results[kind] = self._add(
-                by_slices(denoised),
-                name=RESULTS[kind].format(self.placement.name),
-                contrast_limits=limits,
-                **self.placement.result(denoised.ndim),
-            )
-        preview, self.preview = self.preview, None
-        self.finished.emit()  # before the preview is removed, which may be what is seen
-        if preview is not None and preview in self._viewer.layers:
+            self.results[kind] = self._add(by_slices(denoised), name=name, contrast_limits=limits, **place)
+        self.finished.emit()  # before a preview is removed, which may be what is seen
+        if previewed:
             self._viewer.layers.remove(preview)
 
     def add_again(self, run: Run) -> Image:

@@ -29,7 +29,8 @@ CAPTION_POINTS = 6.0, 10.0
 POINTS_WIDE = 1.1
 """Screen pixels that a letter is wide, for each point of its size."""
 
-GRID_SETTINGS = ("shape", "stride", "spacing", "enabled")
+GRID_SETTINGS = ("enabled", "stride", "spacing", "shape")
+"""Switched off first: the canvas makes each change of a grid that is on."""
 
 
 class Spotlight:
@@ -50,10 +51,12 @@ class Spotlight:
         """Whether the names of layers were shown, and how large, before they became captions."""
         self._grid: dict[str, Any] = {}
         """The person's own settings while there are panes."""
-        self._asked: tuple[int, Panes, float] = (0, "best", 0.0)
-        """How many panes, how arranged, and at which zoom of the whole canvas they came or went last."""
+        self._asked: tuple[int, Panes, tuple[int, ...], float] = (0, "best", (), 0.0)
+        """How many panes, how arranged, on which canvas, and at which zoom of it they came or went last."""
         self._shape, self._magnified = (1, 1), 1.0
         """Their rows and columns, and by what the zoom changes with them."""
+        self._panes: tuple[Panes, list[Layer], tuple[int, ...]] | None = None
+        """How the panes are arranged, of which layers, and on how large a canvas."""
         self._busy = False
         viewer.canvas.grid.events.enabled.connect(self._on_grid)
 
@@ -72,6 +75,8 @@ class Spotlight:
         panes
             How their panes are arranged, in the order of the layer list; None shows them in one picture.
         """
+        if panes is not None and self._is_shown(layers, panes):
+            return
         self._busy = True
         self._close_grid()
         for layer in self._viewer.layers:
@@ -84,6 +89,12 @@ class Spotlight:
         if active is None or not active.visible:  # its controls would do nothing
             self._viewer.layers.selection.active = layers[0] if layers else None
         self._busy = False
+
+    def _is_shown(self, layers: Sequence[Layer], panes: Panes) -> bool:
+        """Whether these layers have these panes already: to make them anew takes a while."""
+        seen = [layer for layer in self._viewer.layers if layer.visible]
+        as_before = self._panes == (panes, list(layers), tuple(self._viewer.canvas.size))
+        return as_before and self._grid != {} and set(seen) == set(layers)
 
     def close(self) -> None:
         """Let all layers and the grid be as they were."""
@@ -98,7 +109,8 @@ class Spotlight:
     def _open_grid(self, layers: Sequence[Layer], panes: Panes) -> None:
         viewer, grid, camera = self._viewer, self._viewer.canvas.grid, self._viewer.scene.camera
         self._grid = {name: getattr(grid, name) for name in GRID_SETTINGS}
-        asked = len(layers), panes, float(camera.zoom)
+        self._panes = panes, list(layers), tuple(viewer.canvas.size)
+        asked = len(layers), panes, tuple(viewer.canvas.size), float(camera.zoom)
         if asked != self._asked:  # else nobody has zoomed since: as it was
             self._asked, (self._shape, zoom) = asked, self._arrange(layers, panes)
             self._magnified = min(zoom / camera.zoom, 1.0)
@@ -133,7 +145,7 @@ class Spotlight:
         if self._viewer.dims.ndisplay == 2:
             camera = self._viewer.scene.camera
             camera.zoom /= self._magnified
-            self._asked = (*self._asked[:2], float(camera.zoom))
+            self._asked = (*self._asked[:3], float(camera.zoom))
 
     def _on_grid(self, event: Any) -> None:
         if self._busy or not self._grid or self._viewer.canvas.grid.enabled:

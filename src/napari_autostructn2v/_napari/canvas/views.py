@@ -80,13 +80,22 @@ class Views:
             return len(self.pictures) > 1
         return view in self.pictures
 
-    def take(self, pictures: Mapping[PictureName, Image]) -> None:
-        """Show these pictures from now on, in the present view as long as there is something to see in it."""
+    def take(self, pictures: Mapping[PictureName, Image], view: View | None = None) -> None:
+        """Show these pictures from now on, in this view, or in the present one.
+
+        Where there is nothing to see in it, they are seen side by side.
+        """
         self.blink(False)
         self.pictures = dict(pictures)
+        self.view = view or self.view
         if self.view is not None and not self.available(self.view):
             self.view = "side" if self.available("side") else None
         self._draw()
+
+    def rearrange(self) -> None:
+        """Arrange the panes anew, as the canvas has another size."""
+        if self.view == "side":
+            self._draw()
 
     def drop(self, picture: Layer) -> None:
         """Go on without a picture, whose layer was removed."""

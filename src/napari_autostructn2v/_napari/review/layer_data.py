@@ -91,10 +91,10 @@ def periods(shape: tuple[int, int], edges_nm: np.ndarray | None) -> LayerData:
     """
     edges, unit = (np.ones(2), "px") if edges_nm is None else (edges_nm, "nm")
     rows, columns = shape
-    below, left = rows - 0.5 + BESIDE * rows, -0.5 - BESIDE * columns
+    below, left = rows - 0.5 + BESIDE * rows, -0.5 - 2 * BESIDE * columns
     places: list[tuple[float, float]] = [(below, columns // 2)]
     said = [f"period, {unit}"]
-    for cycles in TICKS:
+    for cycles in TICKS[:-1]:  # in the lower corner stands the other axis
         places.append((rows // 2 + cycles * rows, left))
         said.append(f"{edges[0] / abs(cycles):.3g}")
     for cycles in (TICKS[0], TICKS[-1]):  # what the axes are stands between

@@ -46,6 +46,8 @@ class NoiseCanvas:
         """What to fly to as soon as there is a canvas."""
         self._seen = False
         """Whether a canvas has been seen; from then on its camera is the person's."""
+        self._there = False
+        """Whether there is a canvas now, of the size that the dock gives it."""
         viewer.events.theme.connect(self._follow_theme)
 
     def follow(self, review: ReviewLayers, add_to_list: Callable[[], None], signals: Sequence[Any]) -> None:
@@ -118,7 +120,7 @@ class NoiseCanvas:
 
     def _fly(self, flight: Callable[[], None]) -> None:
         self.show()
-        if self.dock is not None and self.dock.canvas is not None:
+        if self._there:
             flight()
         else:  # how far to zoom depends on how large the canvas will be
             self._next_flight = flight
@@ -137,6 +139,7 @@ class NoiseCanvas:
             self.dock.make_canvas(self.model)
 
     def _on_canvas_made(self) -> None:
+        self._there = True
         flight, self._next_flight = self._next_flight, None
         if flight is not None:
             flight()
@@ -148,6 +151,7 @@ class NoiseCanvas:
     def _on_canvas_gone(self) -> None:
         """Take the layers to another model, as they would else be drawn for ever on the canvas that goes."""
         self.flight.stop()
+        self._there = False
         before, self.model = self.model, ViewerModel(title=TITLE)
         active = before.layers.selection.active
         self.model.layers.extend(taken_off(before))

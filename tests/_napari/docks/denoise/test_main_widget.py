@@ -77,14 +77,14 @@ def test_the_whole_way(
     threads = set()
     session.previewed.connect(lambda event: threads.add(threading.current_thread()))
     previewed = []
-    session.previewed.connect(lambda event: previewed.append(dock.workspace.images.preview))
+    session.previewed.connect(lambda event: previewed.append(dock.workspace.images.preview.name))
 
     hand.click(dock.stage1.run)
     assert dock.stage1.cancel.isVisibleTo(dock)
     hand.wait(lambda: session.phase is Phase.REVIEW or session.messages.error)
     assert not session.messages.error
     assert threads == {threading.main_thread()}
-    assert previewed and previewed[0].name == "tiny preview"
+    assert previewed and previewed[0] == "tiny preview"
     assert {layer.name for layer in viewer.layers} == {"tiny", "tiny stage 1"}
     assert "neighbour" in dock.review.card.summary.text() or dock.review.card.summary.text()
 
