@@ -61,12 +61,7 @@ class Hand:
     def noise_rests(self) -> bool:
         """Whether there is a canvas of the noise, and it shows what it was asked for."""
         noise = workspace_of(self.viewer).noise
-        return bool(
-            noise.dock
-            and noise.dock.canvas
-            and not (noise._next_flight or noise.flight.flying)
-            and noise._seen
-        )
+        return bool(noise._there and noise._next_flight is None and not noise.flight.flying)
 
     def at(self, layer: Any, point: tuple[float, float]) -> QPoint:
         """Canvas pixel of a point of a 2D layer, in its data coordinates."""
