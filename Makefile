@@ -3,7 +3,8 @@
 # make test      the whole test suite, by two processes, with its windows on virtual screens
 # make test-busy the same three times, two of them while another program keeps all cores busy
 # make faults    kills, full disks, two at once, hostile files: the long tests as well; half an hour
-# make tour      the pictures of the user guide, made anew by clicking through the real window
+# make tour      the pictures of the user guide, made anew by clicking through the real window; the light theme and a
+#                larger window go into tour/
 # make lint      style, types, documented parameters, the borders between modules, and what GitHub is told
 # make docs      the documentation as a site, in site/; a link that leads nowhere is an error
 # make package   wheel and sources in dist/, checked as PyPI and pip see them, and tried from an empty folder
@@ -32,6 +33,8 @@ ifeq ($(shell uname),Linux)
 ON_SCREEN := env QT_QPA_PLATFORM=xcb xvfb-run -a -s "-screen 0 1400x900x24"
 endif
 
+TOUR = $(subst 1400x900,2000x1200,$(ON_SCREEN)) $(BIN)/python docs/make_screenshots.py
+
 # The engine: every parameter is documented. (Of commands, the docstring is what --help shows.)
 DOCUMENTED = $(shell find src/napari_autostructn2v -name '*.py' -not -path '*/_napari/*' -not -path '*/cli/*')
 
@@ -59,10 +62,10 @@ faults: .venv/installed-test
 
 tour: .venv/installed-test
 	.ci/system-packages.sh tests
-	for size in 1280 1920; do for theme in dark light; do \
-		$(subst 1400x900,2000x1200,$(ON_SCREEN)) $(BIN)/python docs/make_screenshots.py --theme $$theme --size $$size \
-		|| exit; \
-	done; done
+	$(TOUR) --theme dark --size 1280
+	$(TOUR) --theme light --size 1280 --out tour
+	$(TOUR) --theme dark --size 1920 --out tour
+	$(TOUR) --theme light --size 1920 --out tour
 
 lint: .venv/installed-dev
 	! git grep -nE '^(<<<<<<<|>>>>>>>) '

@@ -17,6 +17,8 @@ sys.path.insert(0, str(HERE.parent / "tests" / "_napari"))
 
 from hands import Hand  # noqa: E402 - the same hands that test the window
 
+from napari_autostructn2v._napari.widgets.told_once import told_before
+
 PLUGIN = "napari-autostructn2v"
 SIZES = {"1280": (1280, 800), "1920": (1920, 1080)}
 PATIENCE_S = 3600.0
@@ -35,6 +37,7 @@ class Window:
 
     def __init__(self, theme: str, size: str, out: Path) -> None:
         self._ending, self._out = f"{theme}-{size}", out
+        told_before("graphics card")  # a notice on this computer is no matter of the guide
         self.viewer: Any = napari.Viewer()
         self.viewer.theme = theme
         self.viewer.window._qt_window.resize(*SIZES[size])

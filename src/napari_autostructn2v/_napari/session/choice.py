@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
 from napari_autostructn2v._napari.session.state import ANALYSIS_SETTINGS, Field, Run, Settings, Source
 from napari_autostructn2v.box import Box
-from napari_autostructn2v.config import Config, Mode
+from napari_autostructn2v.config import Config, Mode, Preset, TrainingConfig
 from napari_autostructn2v.errors import MostlyBlankError, StackError
 from napari_autostructn2v.runs.masks import mask_digest
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.survey import few_slices_notice
+
+if TYPE_CHECKING:
+    from napari_autostructn2v.learning.model import Model
 
 
 class Choice:
@@ -37,6 +40,8 @@ class Choice:
         """Pixels to leave out, bool (Y, X) or (Z, Y, X); None leaves out what is found by itself."""
         self.mostly_blank = False
         """Whether the person knows that most of the data is left out."""
+        self.start: Model | None = None
+        """Model whose weights the next run goes on from; None trains from nothing."""
         self._problem_of_layer = ""
         self._refused: tuple[Any, str] = (None, "")
         """Data that showed nothing when they were looked at, and why."""
@@ -74,13 +79,25 @@ class Choice:
     def configure(self, **changes: Any) -> None:
         """Change settings by name. Another preset brings its own training settings."""
         if changes.get("preset", self.settings.preset) != self.settings.preset:
-            changes = {"training": Config.from_preset(changes["preset"]).stage1, **changes}
+            changes = {"training": self._training_of(changes["preset"]), **changes}
         before, self.settings = self.settings, replace(self.settings, **changes)
         if self.settings == before:
             return
         if self.source is not None and "mode" in changes:
             self._check()
         self.changed.emit(before)
+
+    def start_from(self, model: Model | None) -> None:
+        """Go on from the weights of a model in the next run, with fewer steps; from nothing if None."""
+        if model is not self.start:
+            before, self.start = self.settings, model
+            self.settings = replace(before, training=self._training_of(before.preset))
+            self.changed.emit(before)
+
+    def _training_of(self, preset: Preset) -> TrainingConfig:
+        """The settings of a training by a preset, from nothing or from the model chosen."""
+        config = Config.from_preset(preset)
+        return (config if self.start is None else config.going_on_from(self.start.config)).stage1
 
     def take_mode(self, mode: Mode) -> None:
         """Use the mode of the present run, without :attr:`changed`: the session tells the views itself."""
@@ -99,7 +116,7 @@ class Choice:
             recovery=config.recovery,
         )
         self.field = None if box is None or (box.y, box.x) == ((0, height), (0, width)) else (box.y, box.x)
-        self.region, self.left_out = request.region, request.left_out
+        self.region, self.left_out, self.start = request.region, request.left_out, request.start
 
     @property
     def usable(self) -> bool:
@@ -136,6 +153,7 @@ class Choice:
             box=self.box(run.stack),
             seed=run.seed,
             source=run.source,
+            start=run.start,
         )
 
     def stack(self, source: Source, mode: Mode) -> Stack:

@@ -132,8 +132,8 @@ class Session:
         if not self.ready or source is None:
             return
         folder = self.disk.new_folder(source.name, self.run)
-        recovery = self.choice.settings.recovery
-        run = Run(source, self.choice.stack(source, mode), mode, recovery=recovery, folder=folder)
+        stack, recovery = self.choice.stack(source, mode), self.choice.settings.recovery
+        run = Run(source, stack, mode, recovery=recovery, start=self.choice.start, folder=folder)
         self._begin(run, self.choice.settings)
         self._start("stage1", stage1(run, self.choice.request(run)))
 
@@ -150,9 +150,9 @@ class Session:
             self.messages.fail(str(error))
             return
         stack = as_stack(source.array, request.mode, left_out=request.left_out)
-        recovery = request.config.recovery
         self.choice.take_request(request, stack)
-        run = Run(source, stack, request.mode, request.seed, recovery=recovery, folder=folder)
+        run = Run(source, stack, request.mode, request.seed, start=request.start, folder=folder)
+        run = replace(run, recovery=request.config.recovery)
         self._begin(run, settings)
         self.monitor.losses = {"stage1": Losses.read(saved.folder.stage("stage1").losses)}
         self._start("reopen", reopen(run, saved))

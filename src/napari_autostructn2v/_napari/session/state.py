@@ -99,6 +99,8 @@ class Run:
     recovery: float = Config().recovery
     survey: Surveyed | None = None
     """What of the stack was never measured; None if all was, or that is not known yet."""
+    start: Model | None = None
+    """Whose weights it goes on from; None if it begins from nothing."""
     folder: RunFolder | None = None
     """Where it is autosaved while it goes on, in case the program ends; None if nowhere."""
 

@@ -9,6 +9,7 @@ from napari.layers import Shapes
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QSpinBox, QWidget
 
+from napari_autostructn2v._napari.docks.denoise.start_combo import StartCombo
 from napari_autostructn2v._napari.widgets.layer_combo import LayerCombo
 from napari_autostructn2v.stack import as_stack
 
@@ -66,6 +67,8 @@ class TrainingPanel(QWidget):
         for name, (key, widget) in zip(names, self.fields.items(), strict=True):
             form.addRow(name, widget.native)
             widget.changed.connect(lambda value, key=key: self._session.configure_training(**{key: value}))
+        self.start = StartCombo(workspace)
+        form.addRow("Start from", self.start)
         form.addRow("Train on", self.field)
         row = QHBoxLayout()
         for part in (self.some_slices, self.first, self.last):
