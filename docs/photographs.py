@@ -12,12 +12,12 @@ from PIL import Image
 from qtpy.QtCore import QBuffer, QPoint, Qt
 from qtpy.QtWidgets import QScrollArea, QWidget
 
+from napari_autostructn2v._napari.widgets.told_once import told_before
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "_napari"))
 
 from hands import Hand  # noqa: E402 - the same hands that test the window
-
-from napari_autostructn2v._napari.widgets.told_once import told_before
 
 PLUGIN = "napari-autostructn2v"
 SIZES = {"1280": (1280, 800), "1920": (1920, 1080)}
