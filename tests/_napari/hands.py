@@ -184,6 +184,13 @@ class Hand:
         self.wait(lambda: time.monotonic() > end)
 
 
+def small_screen(make_napari_viewer: Any) -> Any:
+    """A viewer in a window that is really shown, on a small screen."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1280, 800)
+    return viewer
+
+
 def open_dock(viewer: Any, steps: int | None = None) -> StructuredDenoisingWidget:
     """The main dock, set to a training of so many steps if they are given."""
     dock = StructuredDenoisingWidget(viewer)

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import live
+from napari.components import ViewerModel
+from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QLabel, QMainWindow, QWidget
 
@@ -16,6 +19,7 @@ from napari_autostructn2v._napari.napari_private import (
     main_window,
     shows_canvas,
     stroke_is_open,
+    taken_off,
     unwrapped,
 )
 
@@ -49,6 +53,25 @@ def test_a_script_that_closes_the_viewer_has_hidden_the_canvas(shown: Any) -> No
     watch = AtClosing(window)
     shown.close()
     assert watch.canvas_shown == [False]
+
+
+def test_layers_outlive_the_canvas_that_has_shown_them(qapp: Any) -> None:
+    model = ViewerModel()
+    image = model.add_image(np.zeros((9, 9), np.float32))
+    labels = model.add_labels(np.zeros((9, 9), np.uint8))
+    canvas = QtViewer(model)
+    live()
+    assert taken_off(model) == [image, labels] and not model.layers
+    canvas.close()
+    live()
+    other = ViewerModel()
+    other.layers.extend([image, labels])
+    labels.mode = "paint"
+    for layer in (image, labels):
+        layer.visible = False
+        layer.visible = True
+        layer.data = layer.data + 1
+        layer.refresh()
 
 
 def test_data_that_are_replaced_have_no_history(labels: Any) -> None:

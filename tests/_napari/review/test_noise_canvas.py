@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hands import Hand, live, open_dock, through_stage1
+from hands import Hand, live, open_dock, small_screen, through_stage1
 from qtpy.QtCore import Qt
 
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS, SPECTRUM
@@ -14,14 +14,7 @@ from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS, SPECT
 
 @pytest.fixture
 def viewer(make_napari_viewer: Any) -> Any:
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1280, 800)
-    return viewer
-
-
-@pytest.fixture
-def hand(viewer: Any) -> Hand:
-    return Hand(viewer)
+    return small_screen(make_napari_viewer)
 
 
 @pytest.fixture

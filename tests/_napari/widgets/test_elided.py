@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import small_screen
 from qtpy.QtCore import QEvent, QPoint
 from qtpy.QtGui import QHelpEvent
 from qtpy.QtWidgets import QApplication, QLabel, QTabBar, QToolTip
@@ -31,8 +32,7 @@ def test_both_ends_are_kept(longest: int) -> None:
 
 
 def test_long_names_are_cut_in_the_middle_and_told_whole(make_napari_viewer: Any, noisy: np.ndarray) -> None:
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1280, 800)
+    viewer = small_screen(make_napari_viewer)
     viewer.add_image(noisy, name=NAME)
     viewer.add_image(noisy + 1, name=f"{NAME} denoised")
     _, dock = viewer.window.add_plugin_dock_widget("napari-autostructn2v", "Compare")
@@ -66,8 +66,7 @@ def test_titles_of_docks_are_read_whole(make_napari_viewer: Any, title: str) -> 
 
 
 def test_three_tabs_are_read_whole(make_napari_viewer: Any) -> None:
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1280, 800)
+    viewer = small_screen(make_napari_viewer)
     for title in ("Structured denoising", "Compare", "Apply trained model"):
         viewer.window.add_plugin_dock_widget("napari-autostructn2v", title, tabify=True)
     QApplication.processEvents()

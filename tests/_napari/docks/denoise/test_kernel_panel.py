@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hands import Hand, open_dock, through_stage1
+from hands import Hand, open_dock, small_screen, through_stage1
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox
@@ -435,8 +435,7 @@ def test_every_pixel_is_large_enough_and_answers_to_its_click(
     make_napari_viewer: Any, noisy: np.ndarray, mode: str
 ) -> None:
 
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1280, 800)
+    viewer = small_screen(make_napari_viewer)
     hand = Hand(viewer)
     dock = in_review(viewer, hand, noisy, mode)
     hand.click(dock.review.to_kernel)

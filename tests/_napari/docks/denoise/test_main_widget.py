@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hands import Gate, open_dock, threads_at_work, through_stage1
+from hands import Gate, open_dock, small_screen, threads_at_work, through_stage1
 from qtpy.QtWidgets import QApplication, QFileDialog, QScrollArea
 
 from napari_autostructn2v import load_model, synthetic
@@ -204,8 +204,7 @@ def test_25d_kernel_is_mirrored_between_the_outer_slices(hand: Any, viewer: Any,
 
 
 def test_the_decision_is_always_in_sight(hand: Any, make_napari_viewer: Any, noisy: np.ndarray) -> None:
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1280, 800)
+    viewer = small_screen(make_napari_viewer)
     viewer.add_image(noisy, name="tiny")
     dock = open_dock(viewer)
     dock.data.preset.value, dock.data.steps.value = "fast", 2

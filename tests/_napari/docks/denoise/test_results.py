@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hands import Hand, live, open_dock, through_stage1
+from hands import Hand, live, open_dock, small_screen, through_stage1
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -14,8 +14,7 @@ from napari_autostructn2v._napari.session.state import Phase
 
 
 def test_the_spectrum_of_a_result(make_napari_viewer: Any, noisy: np.ndarray) -> None:
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1280, 800)
+    viewer = small_screen(make_napari_viewer)
     hand = Hand(viewer)
     viewer.add_image(noisy, name="tiny")
     dock = open_dock(viewer, 2)
