@@ -202,7 +202,7 @@ def left_out(window: Window, steps: int) -> None:
 
 def judge(window: Window, steps: int) -> None:
     """A real recording, denoised and judged by the second scan of the same scene."""
-    second, first = window.viewer.open_sample(PLUGIN, "two_scans")
+    first, second = window.viewer.open_sample(PLUGIN, "two_scans")
     dock = window.dock("Structured denoising")
     dock.data.layer.choose(first)
     set_up(window, dock, steps)

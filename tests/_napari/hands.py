@@ -42,8 +42,8 @@ class Hand:
     @property
     def canvas(self) -> Any:
         """What the pointer is over."""
-        seen = self.viewer.window._qt_viewer if self._noise is None else self._noise.dock.canvas
-        return seen.canvas
+        noise = None if self._noise is None else self._noise.dock.canvas  # None while it is hidden
+        return (noise or self.viewer.window._qt_viewer).canvas
 
     def over(self, layer: Any) -> None:
         """Go to the canvas that shows a layer."""

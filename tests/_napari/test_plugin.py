@@ -45,7 +45,7 @@ def test_samples_open(viewer: Any, key: str) -> None:
 
 def test_the_real_sample_is_a_pair(viewer: Any) -> None:
     """So that a newcomer can judge by the second scan at once."""
-    second, first = viewer.open_sample(PLUGIN, "two_scans")
+    first, second = viewer.open_sample(PLUGIN, "two_scans")
     assert (first.name, second.name) == ("first scan", "second scan") and not second.visible
     assert voxel_size(first) == VoxelSize(0.788, 0.788, 0.788)
     noise, shared = (

@@ -17,9 +17,9 @@ def two_scans() -> list[LayerData]:
     assert size is not None
     place = {"scale": (size.y, size.x), "units": (size.unit,) * 2, "colormap": colours.IMAGE}
     first, second = np.asarray(file.array)
-    return [
-        (second, {"name": "second scan", "visible": False, **place}, "image"),
+    return [  # what is opened first is what is denoised, unless another layer is chosen
         (first, {"name": "first scan", **place}, "image"),
+        (second, {"name": "second scan", "visible": False, **place}, "image"),
     ]
 
 
