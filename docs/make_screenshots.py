@@ -59,6 +59,7 @@ def from_data_to_result(window: Window, steps: int) -> None:
     window.reveal(dock.sections[Phase.REVIEW])
     train(window, dock, dock.review.approve, "stage2")
     window.wait(session, lambda: session.phase is Phase.RESULT)
+    window.wait(session, lambda: dock.workspace.appraisal.found is not None)
     window.reveal(dock.sections[Phase.RESULT])
     window.photograph("result")
     compare(window, dock)
