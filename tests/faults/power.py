@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,21 +57,24 @@ class Disk:
         """Call ``at`` with the number of the moment, from 1, after each thing done to files or folders."""
         really = {name: getattr(os, name) for name in MOMENTS}
         looking = False
+        # libraries write from several threads: none may rename what another one is listed by
+        one_by_one = threading.RLock()
 
         def watched(name: str) -> Callable[..., Any]:
             def call(*arguments: Any, **options: Any) -> Any:
                 nonlocal looking
-                answer = really[name](*arguments, **options)
-                if looking:  # what ``at`` itself does is none of the program's doing
+                with one_by_one:
+                    answer = really[name](*arguments, **options)
+                    if looking:  # what ``at`` itself does is none of the program's doing
+                        return answer
+                    if name == "fsync":
+                        self._flushed(os.dup(arguments[0]))
+                    self._note_names()
+                    self.moments += 1
+                    looking = True
+                    at(self.moments)
+                    looking = False
                     return answer
-                if name == "fsync":
-                    self._flushed(os.dup(arguments[0]))
-                self._note_names()
-                self.moments += 1
-                looking = True
-                at(self.moments)
-                looking = False
-                return answer
 
             return call
 
