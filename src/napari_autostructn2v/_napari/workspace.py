@@ -94,7 +94,7 @@ class Workspace:
         self.review = ReviewLayers(
             lambda: self.noise.model, self.session, lambda: self.images.placement, self.spectrum, in_a_row
         )
-        self.noise.follow(self.review, self.add_to_layer_list, [self.session.reviewed])
+        self.noise.follow(self.review, self.add_to_layer_list, self.session.reviewed)
         self._listed: ReviewLayers | None = None
         """The same layers in the layer list, if they were put there."""
         self.noise.changed.connect(self.views.rearrange)
@@ -131,7 +131,7 @@ class Workspace:
         worker.serve(self.session.runner)
         worker.serve(self.batch.runner)
         worker.serve(self.appraisal.runner)
-        self.quick_look.appeared.connect(self._fly_to_quick_look)
+        self.quick_look.appeared.connect(lambda: self.fly_to_noise(LAGS, KERNEL))
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
         self.runs = RunDialogs(viewer, self.session, self.batch, self.choose, self.train_in, self.leave_out)
@@ -214,10 +214,7 @@ class Workspace:
         if self._running is not None:
             self.quick_look.toggle(self._running, self.views.pixels_seen, self._point)
             if self.quick_look.look.on:
-                self._fly_to_quick_look()
-
-    def _fly_to_quick_look(self) -> None:
-        self.fly_to_noise(LAGS, KERNEL)
+                self.fly_to_noise(LAGS, KERNEL)
 
     def fly_to_noise(self, *keys: str) -> None:
         """Show layers of the review, and the quick look beside them while there is one."""

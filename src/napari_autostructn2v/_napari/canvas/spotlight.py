@@ -55,8 +55,6 @@ class Spotlight:
         """How many panes, how arranged, on which canvas, and at which zoom of it they came or went last."""
         self._shape, self._magnified = (1, 1), 1.0
         """Their rows and columns, and by what the zoom changes with them."""
-        self._panes: tuple[Panes, list[Layer], tuple[int, ...]] | None = None
-        """How the panes are arranged, of which layers, and on how large a canvas."""
         self._busy = False
         viewer.canvas.grid.events.enabled.connect(self._on_grid)
 
@@ -93,8 +91,8 @@ class Spotlight:
     def _is_shown(self, layers: Sequence[Layer], panes: Panes) -> bool:
         """Whether these layers have these panes already: to make them anew takes a while."""
         seen = [layer for layer in self._viewer.layers if layer.visible]
-        as_before = self._panes == (panes, list(layers), tuple(self._viewer.canvas.size))
-        return as_before and self._grid != {} and set(seen) == set(layers)
+        as_before = self._asked[1:3] == (panes, tuple(self._viewer.canvas.size))
+        return self.panes and as_before and list(self._captions) == list(layers) and set(seen) == set(layers)
 
     def close(self) -> None:
         """Let all layers and the grid be as they were."""
@@ -109,7 +107,6 @@ class Spotlight:
     def _open_grid(self, layers: Sequence[Layer], panes: Panes) -> None:
         viewer, grid, camera = self._viewer, self._viewer.canvas.grid, self._viewer.scene.camera
         self._grid = {name: getattr(grid, name) for name in GRID_SETTINGS}
-        self._panes = panes, list(layers), tuple(viewer.canvas.size)
         asked = len(layers), panes, tuple(viewer.canvas.size), float(camera.zoom)
         if asked != self._asked:  # else nobody has zoomed since: as it was
             self._asked, (self._shape, zoom) = asked, self._arrange(layers, panes)

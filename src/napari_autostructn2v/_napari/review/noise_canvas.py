@@ -50,7 +50,7 @@ class NoiseCanvas:
         """Whether there is a canvas now, of the size that the dock gives it."""
         viewer.events.theme.connect(self._follow_theme)
 
-    def follow(self, review: ReviewLayers, add_to_list: Callable[[], None], signals: Sequence[Any]) -> None:
+    def follow(self, review: ReviewLayers, add_to_list: Callable[[], None], reviewed: Any) -> None:
         """Show these layers from now on, with tools for them.
 
         Parameters
@@ -59,10 +59,10 @@ class NoiseCanvas:
             The layers, in :attr:`model`.
         add_to_list
             Puts them into the layer list of the window as well.
-        signals
-            After these the tools are to be looked at again.
+        reviewed
+            Signal after which there may be other layers.
         """
-        self._review, self._add_to_list, self._signals = review, add_to_list, signals
+        self._review, self._add_to_list, self._reviewed = review, add_to_list, reviewed
 
     @property
     def shown(self) -> bool:
@@ -74,7 +74,7 @@ class NoiseCanvas:
         """Open the dock, or bring it to the front."""
         self._review.ensure()
         if self.dock is None:
-            self.dock = NoiseDock(self._review, self.fit, self._add_to_list, self._signals)
+            self.dock = NoiseDock(self._review, self.fit, self._add_to_list, self._reviewed)
             self.dock.shown.connect(self._on_shown)
             self.dock.canvas_made.connect(self._on_canvas_made)
             self.dock.canvas_gone.connect(self._on_canvas_gone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.qt import QtViewer
@@ -53,7 +53,7 @@ class NoiseDock(QWidget):
         review: ReviewLayers,
         fit: Callable[[], None],
         add_to_list: Callable[[], None],
-        signals: Sequence[Any],
+        reviewed: Any,
     ) -> None:
         super().__init__()
         self._review = review
@@ -97,9 +97,7 @@ class NoiseDock(QWidget):
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
         self._column.addLayout(bar)
-        bindings = Bindings(self)
-        for signal in signals:
-            bindings.connect(signal, self._refresh)
+        Bindings(self).connect(reviewed, self._refresh)
         self.destroyed.connect(self._followed.release)
         self._refresh()
 
@@ -123,10 +121,7 @@ class NoiseDock(QWidget):
         if self.canvas is None or event.spontaneous() or self._making:
             return
         # at once, before Qt paints it in the next window; the rest waits until that window stands
-        canvas, self.canvas = self.canvas, None
-        self._column.removeWidget(canvas)
-        canvas.hide()
-        canvas.setParent(None)
+        canvas = self._take_out(self.canvas)
         QTimer.singleShot(0, lambda: self._drop(canvas))
 
     def make_canvas(self, model: ViewerModel) -> None:
@@ -143,12 +138,15 @@ class NoiseDock(QWidget):
 
     def drop_canvas(self) -> None:
         """Give up the canvas."""
-        canvas, self.canvas = self.canvas, None
-        if canvas is not None:
-            self._column.removeWidget(canvas)
-            canvas.hide()
-            canvas.setParent(None)
-            self._drop(canvas)
+        if self.canvas is not None:
+            self._drop(self._take_out(self.canvas))
+
+    def _take_out(self, canvas: QtViewer) -> QtViewer:
+        self.canvas = None
+        self._column.removeWidget(canvas)
+        canvas.hide()
+        canvas.setParent(None)
+        return canvas
 
     def _drop(self, canvas: QtViewer) -> None:
         self.canvas_gone.emit()

@@ -53,7 +53,7 @@ class ReviewLayers:
     spectrum
         Which spectrum is shown under the peaks.
     arrange
-        Where pictures of such shapes go; None while that is not known.
+        Where pictures of such shapes go.
     """
 
     def __init__(
@@ -307,7 +307,7 @@ class ReviewLayers:
 
         For the ``mouse_drag_callbacks`` of the viewer.
         """
-        editable = [self.layers[key] for key in (KERNEL, PEAKS) if key in self.layers]
+        editable = self.painted
         active = viewer.layers.selection.active
         if viewer.dims.ndisplay != 2 or active not in editable:
             return

@@ -151,8 +151,8 @@ class Session:
             return
         stack = as_stack(source.array, request.mode, left_out=request.left_out)
         self.choice.take_request(request, stack)
-        run = Run(source, stack, request.mode, request.seed, start=request.start, folder=folder)
-        run = replace(run, recovery=request.config.recovery)
+        recovery, start = request.config.recovery, request.start
+        run = Run(source, stack, request.mode, request.seed, recovery=recovery, start=start, folder=folder)
         self._begin(run, settings)
         self.monitor.losses = {"stage1": Losses.read(saved.folder.stage("stage1").losses)}
         self._start("reopen", reopen(run, saved))

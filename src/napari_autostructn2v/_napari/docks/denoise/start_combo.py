@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QFileDialog
-from superqt.utils import create_worker
 
-from napari_autostructn2v._napari.session.jobs import Failure
+from napari_autostructn2v._napari import worker
+from napari_autostructn2v._napari.batch.jobs import load
+from napari_autostructn2v._napari.session.job_runner import JobRunner
+from napari_autostructn2v._napari.session.jobs import Failure, Job
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
-    from napari_autostructn2v.learning.model import Model
 
 NOTHING, TRAINED_HERE, FROM_FILE = range(3)
 ENTRIES = ("nothing", "the model trained here", "a model file …")
@@ -35,6 +36,9 @@ class StartCombo(QComboBox):
             "quarter of the preset's steps. The noise is analysed anew, and the kernel with it"
         )
         self.activated.connect(self._choose)
+        self._runner = JobRunner(lambda event: None, self._on_end)
+        worker.serve(self._runner)
+        self.destroyed.connect(lambda: self._runner.drop())
         Bindings(self).connect(self._session.changed, self.refresh)
         self.refresh()
 
@@ -67,21 +71,11 @@ class StartCombo(QComboBox):
         chosen, _ = QFileDialog.getOpenFileName(self, "Start from a model", "", "Model (*.zip)")
         if not chosen:
             return
-        loading = create_worker(_load, Path(chosen), _start_thread=False, _ignore_errors=True)
-        loading.returned.connect(self._take)
-        loading.start()
+        self._runner.drop()  # of two files the later one is meant
+        self._runner.start("load", load(Path(chosen)))
 
-    def _take(self, found: Model | Failure) -> None:
-        if isinstance(found, Failure):
-            self._session.messages.fail(found.message, found.error)
+    def _on_end(self, job: Job, outcome: Any) -> None:
+        if isinstance(outcome, Failure):
+            self._session.messages.fail(outcome.message, outcome.error)
         else:
-            self._session.choice.start_from(found)
-
-
-def _load(path: Path) -> Model | Failure:
-    from napari_autostructn2v.learning.model import load_model  # PyTorch takes seconds to import
-
-    try:
-        return load_model(path)
-    except Exception as error:
-        return Failure.of(error)
+            self._session.choice.start_from(outcome)
