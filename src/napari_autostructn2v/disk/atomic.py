@@ -268,12 +268,36 @@ def room(folder: Path) -> int:
     Parameters
     ----------
     folder
-        Any folder on that disk.
+        Any folder on that disk, which need not be made yet.
     """
+    there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
     try:
-        return shutil.disk_usage(folder).free
+        return shutil.disk_usage(there).free
     except OSError:
         return 2**62
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise an error where so many bytes do not fit, before hours are spent on writing them.
+
+    Parameters
+    ----------
+    folder
+        Where they are to be written; it need not be made yet.
+    needed
+        Bytes.
+
+    Raises
+    ------
+    DiskFullError
+        If there is less room.
+    """
+    there = room(folder)
+    if there < needed:
+        raise DiskFullError(
+            f"{folder} takes up to {needed / 1e9:.1f} GB, and its disk has room for {there / 1e9:.1f} GB. "
+            "Free some space there, or choose a folder on another disk."
+        )
 
 
 def _explain(error: OSError, target: Path) -> str:

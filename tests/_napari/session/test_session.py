@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask.array as da
@@ -23,7 +24,7 @@ from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, Settings, Source
 from napari_autostructn2v.disk.lock import Hold
-from napari_autostructn2v.errors import BusyError, RunFolderError
+from napari_autostructn2v.errors import BusyError, DiskFullError, RunFolderError
 from napari_autostructn2v.events import Event, SliceDone, SliceSeen, Step, finish
 from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.kernel import Edits
@@ -622,6 +623,22 @@ def test_saved_again_in_another_mode(kept: Session, tmp_path: Path) -> None:
         assert write is not None
         write()
         assert open_run(tmp_path / "saved").request.mode == mode
+
+
+def test_saving_a_run_where_there_is_no_room_writes_nothing(
+    kept: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = kept.save_to(tmp_path / "new" / "saved")
+    assert write is not None
+    size = 3 * np.asarray(kept.choice.source.array).size * 4
+    usage = SimpleNamespace(free=size - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(DiskFullError, match="room for"):
+        write()
+    assert not (tmp_path / "new").exists()
+    usage.free = size
+    write()
+    assert open_run(tmp_path / "new" / "saved").request.mode == "2d"
 
 
 def test_what_was_painted_in_one_mode_is_there_after_stage_1_in_the_other(kept: Session) -> None:

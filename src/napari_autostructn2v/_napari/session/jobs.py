@@ -16,7 +16,7 @@ from napari_autostructn2v._napari.session.run_files import SavedRun, write_recor
 from napari_autostructn2v._napari.session.state import Run
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import QUICK_LOOK
-from napari_autostructn2v.disk.atomic import room
+from napari_autostructn2v.disk.atomic import check_room
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.error_report import log_and_explain
 from napari_autostructn2v.errors import FileError, RunFolderError, StackError
@@ -130,11 +130,7 @@ def _begun(folder: RunFolder, stack: Stack, request: RunRequest) -> Generator[Ev
     yield StageStarted("stage1")
     try:
         needed = AUTOSAVED_STACKS * stack.scale.dtype.itemsize * math.prod(stack.input_shape)
-        if room(folder.path) < needed:
-            raise FileError(
-                f"It takes up to {needed / 1e9:.1f} GB, and {folder.path.parent} has room for "
-                f"{room(folder.path) / 1e9:.1f} GB."
-            )
+        check_room(folder.path, needed)
         write_record(folder, stack, request)
     except FileError as error:
         yield Notice(f"This run is not kept in case the program ends: {error}")

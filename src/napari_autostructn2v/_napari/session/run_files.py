@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_autostructn2v.disk.atomic import check_room
 from napari_autostructn2v.io import ImageFile
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.runs.folder import INPUT, RunFolder
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.progress import Losses
     from napari_autostructn2v._napari.session.state import Run
     from napari_autostructn2v.noise.review import Review
+
+
+STACKS_OF_A_STAGE = 3
+"""What the network made, the detail brought back, and their sum; the first two lie in a run's own folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +48,8 @@ def save_run(path: Path, run: Run, request: RunRequest, review: Review, losses: 
     ------
     RunFolderError
         If the folder holds something else.
+    DiskFullError
+        If there is no room for all of it; nothing is written then.
     FileError
         If it cannot be written.
     """
@@ -54,6 +62,8 @@ def save_run(path: Path, run: Run, request: RunRequest, review: Review, losses: 
     trained: dict[str, Any] = {stage: output.model.config for stage, output in outputs.items()}
     with ExitStack() as held:
         own = run.folder is not None and run.folder.path.resolve() == path.resolve()
+        stacks = len(outputs) * (1 if own else STACKS_OF_A_STAGE)
+        check_room(path, stacks * run.stack.scale.dtype.itemsize * math.prod(run.stack.input_shape))
         if not own:  # which this window holds already
             held.enter_context(folder.hold())
         write_record(folder, run.stack, replace(request, config=request.config.model_copy(update=trained)))
