@@ -36,6 +36,13 @@ ProgressOption = Annotated[
     typer.Option(help="bars for people; json: a line for each event on standard output, for programs."),
 ]
 
+TensorBoardOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Write losses, and a slice as it is denoised, for TensorBoard to show."
+    ),
+]
+
 NotchOption = Annotated[
     NotchChoice | None,
     typer.Option(

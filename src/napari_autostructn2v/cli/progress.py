@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from enum import IntEnum
 from types import FrameType
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from napari_autostructn2v.cli.event_lines import EventLines
+from napari_autostructn2v.cli.tensorboard_log import TensorBoardLog
 from napari_autostructn2v.events import (
     Event,
     Notice,
@@ -56,7 +57,12 @@ def say(*lines: str) -> None:
 
 
 def follow(
-    events: Generator[Event, Any, Result], quiet: bool, label: str = "", *, lines: bool = False
+    events: Generator[Event, Any, Result],
+    quiet: bool,
+    label: str = "",
+    *,
+    lines: bool = False,
+    log: TensorBoardLog | None = None,
 ) -> Result:
     """Run a stream of events to its end under progress bars; Ctrl-C closes it, so that it can be resumed.
 
@@ -70,6 +76,8 @@ def follow(
         What is said of the slices until the stream names a stage.
     lines
         Write a line of JSON for each event instead of showing bars.
+    log
+        Takes the events as well, and is closed at the end.
 
     Returns
     -------
@@ -90,8 +98,9 @@ def follow(
         console=console,
         disable=quiet or lines,
     )
-    with interruptible() as interrupted, progress:
+    with interruptible() as interrupted, progress, nullcontext() if log is None else closing(log):
         shown = EventLines() if lines else _Bars(progress, label)
+        looked_at = None
         while True:
             if interrupted:
                 events.close()
@@ -99,10 +108,14 @@ def follow(
                 say("Stopped. The same command goes on from here.")
                 raise typer.Exit(ExitCode.INTERRUPTED)
             try:
-                shown.show(next(events))
+                event = events.send(looked_at)
             except StopIteration as end:
                 result: Result = end.value
                 return result
+            shown.show(event)
+            if log is not None:
+                log.show(event)
+                looked_at = log.z
 
 
 class _Bars:

@@ -31,15 +31,18 @@ from napari_autostructn2v.cli.options import (
     SeedOption,
     SetOption,
     StartOption,
+    TensorBoardOption,
     refuse_own_input,
     region_of,
     settings_of,
 )
 from napari_autostructn2v.cli.progress import follow, say
+from napari_autostructn2v.cli.tensorboard_log import TensorBoardLog
 from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import ConfigError
 
 if TYPE_CHECKING:
+    from napari_autostructn2v.io import ImageFile
     from napari_autostructn2v.learning.model import Model
     from napari_autostructn2v.to_file import Outcome
 
@@ -88,6 +91,7 @@ def run(
     ] = None,
     overwrite: OverwriteOption = False,
     progress: ProgressOption = "bars",
+    tensorboard: TensorBoardOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Denoise a stack: Stage 1, noise analysis, Stage 2.
@@ -122,7 +126,7 @@ def run(
             raise typer.BadParameter("--second, --average and --run-dir are of one stack alone.")
         _run_together(
             files, out, mode, settings, start, kernel, background, train_on, leave_out, mostly_blank, device,
-            seed, overwrite, progress == "json", quiet,
+            seed, overwrite, progress == "json", tensorboard, quiet,
         )  # fmt: skip
         return
     input, output = _one_stack(files, out)
@@ -160,10 +164,15 @@ def run(
         events = run_to_file(
             request, folder, second=other, average=average, device=device, overwrite=overwrite
         )
-        outcome = follow(events, quiet, lines=progress == "json")
+        outcome = follow(events, quiet, lines=progress == "json", log=_log(tensorboard, image))
         if not quiet:
             _say_what_was_written(output, outcome)
         distributed.broadcast(None)
+
+
+def _log(folder: Path | None, image: ImageFile) -> TensorBoardLog | None:
+    """What writes for TensorBoard, if that is wanted."""
+    return None if folder is None else TensorBoardLog(folder, image.array)
 
 
 def _one_stack(files: list[Path], out: Path | None) -> tuple[Path, Path]:
@@ -196,6 +205,7 @@ def _run_together(
     seed: int,
     overwrite: bool,
     lines: bool,
+    tensorboard: Path | None,
     quiet: bool,
 ) -> None:
     """Train on several stacks together, and write the result of each."""
@@ -235,7 +245,8 @@ def _run_together(
         )
         for image, output in zip(images, outputs, strict=True)
     ]
-    made = follow(run_together_to_files(requests, device=device, overwrite=overwrite), quiet, lines=lines)
+    events = run_together_to_files(requests, device=device, overwrite=overwrite)
+    made = follow(events, quiet, lines=lines, log=_log(tensorboard, images[0]))
     if not quiet:
         say(*(stack.sentence for stack in made.agreement.stacks), *made.agreement.sentences[:1])
 
@@ -249,6 +260,7 @@ def resume(
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
     progress: ProgressOption = "bars",
+    tensorboard: TensorBoardOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Finish a run that was stopped, killed or cut off by a power failure, from its folder alone.
@@ -275,7 +287,7 @@ def resume(
         events = write_result(
             pipeline.resume(folder, device=device), folder, target, image, overwrite=overwrite
         )
-        result = follow(events, quiet, lines=progress == "json")
+        result = follow(events, quiet, lines=progress == "json", log=_log(tensorboard, image))
     if not quiet:
         _say_what_was_written(target, Outcome((result,)))
 
