@@ -196,6 +196,21 @@ def test_what_was_killed_goes_on(stacks: list[Path], settings: Path, tmp_path: P
     assert [row["state"] for row in summary(tmp_path / "day_batch")] == ["done", "done"]
 
 
+def test_by_workers_side_by_side_as_by_one(stacks: list[Path], settings: Path, tmp_path: Path) -> None:
+    write_stack(tmp_path / "raw" / "empty.mrc", np.zeros((4, 72, 80), np.float32))
+    rows = ("raw/tomo_1.mrc", "raw/empty.mrc", "raw/tomo_2.mrc")
+    listed = table(tmp_path / "day.csv", *rows, heading="input")
+    arguments = ("batch", listed, "--config", settings)
+    alone = command(*arguments, "--out", tmp_path / "alone")
+    many = command(*arguments, "--out", tmp_path / "many", "--workers", 2)
+    assert alone.exit_code == many.exit_code == ExitCode.FAILED and "empty.mrc is left out" in many.output
+    assert [row["state"] for row in summary(tmp_path / "day_batch")] == ["done", "failed", "done"]
+    for name in ("tomo_1.mrc", "tomo_2.mrc"):
+        np.testing.assert_allclose(
+            read_stack(tmp_path / "many" / name).array, read_stack(tmp_path / "alone" / name).array, atol=1e-5
+        )
+
+
 def test_a_result_that_was_written_before_the_kill_is_our_own(
     stacks: list[Path], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
