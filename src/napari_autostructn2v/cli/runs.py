@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,12 +39,12 @@ from napari_autostructn2v.cli.options import (
 )
 from napari_autostructn2v.cli.progress import follow, say
 from napari_autostructn2v.cli.tensorboard_log import TensorBoardLog
-from napari_autostructn2v.config import Config, Mode
+from napari_autostructn2v.config import Config
 from napari_autostructn2v.errors import ConfigError
 
 if TYPE_CHECKING:
     from napari_autostructn2v.io import ImageFile
-    from napari_autostructn2v.learning.model import Model
+    from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.to_file import Outcome
 
 
@@ -121,13 +122,28 @@ def run(
         recovery=recovery,
         start=start,
     )
+    hidden = None if kernel is None else load_kernel(kernel)
+
+    def request(image: ImageFile, output: Path) -> RunRequest:
+        shape = image.array.shape
+        return RunRequest(
+            mode=mode,
+            config=settings,
+            start=start,
+            kernel=hidden,
+            region=region_of(background, shape),
+            left_out=LeftOut.from_texts(leave_out or ()).of(shape),
+            box=None if train_on is None else Box.from_text(train_on, shape, STACK_FORM),
+            mostly_blank=mostly_blank,
+            seed=seed,
+            source=image,
+            output=output,
+        )
+
     if out is not None and len(files) > 1:
         if second is not None or average or run_dir is not None:
             raise typer.BadParameter("--second, --average and --run-dir are of one stack alone.")
-        _run_together(
-            files, out, mode, settings, start, kernel, background, train_on, leave_out, mostly_blank, device,
-            seed, overwrite, progress == "json", tensorboard, quiet,
-        )  # fmt: skip
+        _run_together(files, out, request, device, overwrite, progress == "json", tensorboard, quiet)
         return
     input, output = _one_stack(files, out)
     image = read_stack(input)
@@ -140,30 +156,15 @@ def run(
     check_recordings(output, mode, image, other, overwrite=overwrite)
     if not quiet:
         say(*image.notices, *(other.notices if other is not None else ()))
-    left_out = LeftOut.from_texts(leave_out or ()).of(image.array.shape)
+    asked = request(image, output)
     with distributed.process_group():
         if average and distributed.world_size() > 1:
             raise ConfigError("torchrun trains one network: leave out --average, and average afterwards.")
         if not distributed.is_leader():
-            train_along(as_stack(image.array, mode, left_out=left_out), device)
+            train_along(as_stack(image.array, mode, left_out=asked.left_out), device)
             return
-        request = RunRequest(
-            mode=mode,
-            config=settings,
-            start=start,
-            kernel=None if kernel is None else load_kernel(kernel),
-            region=region_of(background, image.array.shape),
-            left_out=left_out,
-            box=None if train_on is None else Box.from_text(train_on, image.array.shape, STACK_FORM),
-            mostly_blank=mostly_blank,
-            seed=seed,
-            source=image,
-            output=output,
-        )
         folder = run_dir or RunFolder.beside(output).path
-        events = run_to_file(
-            request, folder, second=other, average=average, device=device, overwrite=overwrite
-        )
+        events = run_to_file(asked, folder, second=other, average=average, device=device, overwrite=overwrite)
         outcome = follow(events, quiet, lines=progress == "json", log=_log(tensorboard, image))
         if not quiet:
             _say_what_was_written(output, outcome)
@@ -193,16 +194,8 @@ def _one_stack(files: list[Path], out: Path | None) -> tuple[Path, Path]:
 def _run_together(
     inputs: list[Path],
     out: Path,
-    mode: Mode,
-    config: Config,
-    start: Model | None,
-    kernel: Path | None,
-    background: str | None,
-    train_on: str | None,
-    leave_out: list[str] | None,
-    mostly_blank: bool,
+    request: Callable[[ImageFile, Path], RunRequest],
     device: str,
-    seed: int,
     overwrite: bool,
     lines: bool,
     tensorboard: Path | None,
@@ -212,10 +205,7 @@ def _run_together(
     from napari_autostructn2v.apply import result_paths
     from napari_autostructn2v.disk.atomic import make_folder
     from napari_autostructn2v.io import read_stack
-    from napari_autostructn2v.io.left_out import LeftOut
-    from napari_autostructn2v.kernel import load_kernel
     from napari_autostructn2v.learning import distributed
-    from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.to_file import check_recordings, run_together_to_files
 
     with distributed.process_group():
@@ -223,28 +213,13 @@ def _run_together(
             raise ConfigError("torchrun trains on one stack. Train on several with one process.")
     images = [read_stack(path) for path in inputs]
     outputs = result_paths([(image.name, image.path) for image in images], make_folder(out), "")
+    requests = [request(image, output) for image, output in zip(images, outputs, strict=True)]
     for image, output in zip(images, outputs, strict=True):
         for other in images:
             refuse_own_input(output, other.path)
-        check_recordings(output, mode, image, None, overwrite=overwrite)
+        check_recordings(output, requests[0].mode, image, None, overwrite=overwrite)
     if not quiet:
         say(*(notice for image in images for notice in image.notices))
-    requests = [
-        RunRequest(
-            mode=mode,
-            config=config,
-            start=start,
-            kernel=None if kernel is None else load_kernel(kernel),
-            region=region_of(background, image.array.shape),
-            left_out=LeftOut.from_texts(leave_out or ()).of(image.array.shape),
-            box=None if train_on is None else Box.from_text(train_on, image.array.shape, STACK_FORM),
-            mostly_blank=mostly_blank,
-            seed=seed,
-            source=image,
-            output=output,
-        )
-        for image, output in zip(images, outputs, strict=True)
-    ]
     events = run_together_to_files(requests, device=device, overwrite=overwrite)
     made = follow(events, quiet, lines=lines, log=_log(tensorboard, images[0]))
     if not quiet:
