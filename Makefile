@@ -19,6 +19,9 @@
 
 BIN := .venv/bin
 
+# Modules are compiled once, and not anew by every Python that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The usual Python if it is recent enough and can make a virtual environment, else one that is and can.
 PYTHON ?= $(shell for modules in ensurepip sys; do \
 	for python in python3 python python3.13 python3.12 python3.11; do \

@@ -94,6 +94,8 @@ def _quick_windows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
     from napari_autostructn2v.config import Config
 
+    _keep_out_of_collections()
+
     manifests, as_shipped = request.getfixturevalue("_manifests"), Config.from_preset
 
     def small(preset: Any) -> Config:
@@ -117,7 +119,12 @@ def hand(viewer: Any) -> Any:
 
 
 def pytest_collection_finish() -> None:
-    """Keep what is loaded by now out of garbage collection: napari collects whenever a layer goes."""
+    """What is loaded by now stays."""
+    _keep_out_of_collections()
+
+
+def _keep_out_of_collections() -> None:
+    """Spare later garbage collections what is there by now: napari has one whenever a layer goes."""
     gc.collect()
     gc.freeze()
 
