@@ -109,7 +109,9 @@ def _kept(path: Path) -> KeptRun:
         record = Record.model_validate(folder.read_record())
         started = None if record.started is None else datetime.fromisoformat(record.started)
         stage = "done" if record.skipped else _stage(folder, record)
-        return KeptRun(path, record.input or path.name, started, stage, stage == "done", size)
+        others = len(record.together) - 1
+        name = (record.input or path.name) + (f" and {others} more" if others > 0 else "")
+        return KeptRun(path, name, started, stage, stage == "done", size)
     except (RunFolderError, ValueError):
         return KeptRun(path, path.name, None, "cannot be read", True, size)
 

@@ -149,6 +149,9 @@ class ResultPanel(QWidget):
             text = f"{run.source.name} is denoised by stage 1; stage 2 was skipped."
         else:
             text = "Stage 1 is done and can be saved as it is."
+        if run is not None and there and run.companions:
+            others = ", ".join(each.source.name for each in run.companions)
+            text += f" So {'is' if len(run.companions) == 1 else 'are'} {others}: see the layers."
         self.summary.setText(text)
 
     def _keep(self) -> None:
