@@ -15,7 +15,6 @@ from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v.events import Event, SliceDone, StackStarted, Step
-from napari_autostructn2v.pipeline import resume
 from napari_autostructn2v.runs.store import RunStore
 
 Cut = Callable[[Job, Event], bool]
