@@ -14,6 +14,7 @@ from napari_autostructn2v._napari.session.jobs import Job, drive
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, Source
+from napari_autostructn2v._napari.widgets.panel_parts import progress_text
 from napari_autostructn2v.events import Event, SliceDone, StackStarted, Step
 from napari_autostructn2v.runs.store import RunStore
 
@@ -129,8 +130,17 @@ def test_one_of_them_alone(tmp_path: Path) -> None:
 
 
 def test_the_review_is_of_all(tmp_path: Path) -> None:
-    session = session_in(tmp_path)
+    shown = set[str]()
+
+    def watch(job: Job, event: Event) -> bool:
+        progress = session.monitor.progress
+        if isinstance(event, Step | SliceDone) and progress is not None:
+            shown.add(progress_text(progress).split(" 1 /")[0])
+        return False
+
+    session = session_in(tmp_path, watch)
     begin(session)
+    assert {"Training", "1 of 2 · Denoising", "2 of 2 · Denoising"} <= shown
     review = session.review
     assert review is not None and review.agreement is not None
     assert [stack.name for stack in review.agreement.stacks] == ["first", "second"]

@@ -20,7 +20,7 @@ from napari_autostructn2v.disk.atomic import room
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.error_report import log_and_explain
 from napari_autostructn2v.errors import FileError, MostlyBlankError, RunFolderError, StackError
-from napari_autostructn2v.events import Event, Notice, SliceDone, StageStarted, Step, Surveyed
+from napari_autostructn2v.events import Event, Notice, SliceDone, StackStarted, StageStarted, Step, Surveyed
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.patterns import Notch, notched
 from napari_autostructn2v.noise.review import Review
@@ -277,6 +277,8 @@ def _made_again(
     model = load_model(saved.folder.stage(stage).model)
     made = list[StageOutput]()
     for member, kept in zip(members, (saved, *saved.companions), strict=True):
+        if len(members) > 1:
+            yield StackStarted(member.name, member.number, len(members))
         yield StageStarted(stage)
         made.append((yield from _made_again_of(member, kept.folder, stage, model)))
     return replace(made[0], others=tuple(made[1:]))

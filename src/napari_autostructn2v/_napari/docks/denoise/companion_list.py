@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 ROWS = 3
 """Layers that are seen without scrolling."""
+
+ROW_HEIGHT, MARGINS = 20, 4
+"""Pixels of a row, which has a box to hit, and of what napari's style puts around all of them."""
 
 TIP = (
     "Stacks of the same noise, as of one session at the microscope: one network is trained on all that are "
@@ -110,8 +113,9 @@ class CompanionList(QWidget):
             self._names.connect(layer.events.name, self._follow)
             item = QListWidgetItem(layer.name, self.list)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-        row = max(self.list.sizeHintForRow(0), self.fontMetrics().lineSpacing())
-        self.list.setFixedHeight(min(max(len(self._layers), 1), ROWS) * row + 2 * self.list.frameWidth())
+            item.setSizeHint(QSize(0, ROW_HEIGHT))
+        rows = min(len(self._layers), ROWS)
+        self.list.setFixedHeight(rows * ROW_HEIGHT + 2 * self.list.frameWidth() + MARGINS)
         self.list.setVisible(bool(self._layers))
 
     def _choose(self) -> None:
