@@ -61,8 +61,20 @@ class Together:
 
 
 @dataclass(frozen=True, eq=False)
-class _Member:
-    """One of the stacks, with what belongs to it."""
+class Member:
+    """One of the stacks, with what belongs to it.
+
+    Attributes
+    ----------
+    stack
+        Its values.
+    request
+        What is asked of it.
+    folder
+        Where its run is kept, held by the caller; None if nowhere.
+    number
+        Its place among the others, from 1.
+    """
 
     stack: Stack
     request: RunRequest
@@ -71,6 +83,7 @@ class _Member:
 
     @property
     def name(self) -> str:
+        """Of the stack, for a person."""
         return self.request.name or f"stack {self.number}"
 
 
@@ -115,7 +128,7 @@ def run_together(
     pairs = [checked(stack, request, device) for stack, request in zip(stacks, requests, strict=True)]
     digests = tuple(slices_digest(stack) for stack, _ in pairs)
     members = [
-        _Member(
+        Member(
             stack,
             replace(request, together=digests),
             None if folders is None else RunFolder(folders[number - 1]),
@@ -135,9 +148,9 @@ def run_together(
         return (yield from _both_stages(members, device))
 
 
-def _both_stages(members: Sequence[_Member], device: str) -> Generator[Event, Any, Together]:
+def _both_stages(members: Sequence[Member], device: str) -> Generator[Event, Any, Together]:
     first = members[0].request
-    outputs = yield from _stage(members, "stage1", first_stage(first), device)
+    outputs = yield from stage_together(members, "stage1", first_stage(first), device=device)
     analyses: list[NoiseAnalysis] = []
     for member, output in zip(members, outputs, strict=True):
         review = yield from examine_noise(
@@ -160,7 +173,7 @@ def _both_stages(members: Sequence[_Member], device: str) -> Generator[Event, An
         for member in members:
             if member.folder is not None and not member.folder.stage("stage2").model.exists():
                 yield from retry_when_full(partial(member.folder.approve, spec), member.folder.path)
-        outputs = yield from _stage(members, "stage2", spec, device)
+        outputs = yield from stage_together(members, "stage2", spec, device=device)
         denoised = yield from _denoised(members, "stage2", outputs)
     results = [
         Result(denoised=made, stage1=before, analysis=analysis, model=output.model)
@@ -175,10 +188,44 @@ def _with_common_kernel(analysis: NoiseAnalysis, kernel: np.ndarray, request: Ru
     return replace(analysis, kernel=kernel, given_up=None)
 
 
-def _stage(
-    members: Sequence[_Member], stage: TrainingStage, spec: StageSpec, device: str
+def stage_together(
+    members: Sequence[Member],
+    stage: TrainingStage,
+    spec: StageSpec,
+    *,
+    device: str = "auto",
+    preview: int | None = None,
 ) -> Generator[Event, Any, list[StageOutput]]:
-    """Train one network on all, and let it denoise each."""
+    """Train one network on all stacks, or go on with it, and let it denoise each.
+
+    Parameters
+    ----------
+    members
+        The stacks. The folder of the first keeps what all share while it is under way.
+    stage
+        Which of the two.
+    spec
+        What to train with.
+    device
+        As for :func:`~napari_autostructn2v.pipeline.denoise`.
+    preview
+        Slice of the first stack to show while it is trained; None shows none.
+
+    Yields
+    ------
+    Event
+        ``StageStarted``, the training's, and for each stack ``StackStarted`` and what denoising it yields.
+
+    Returns
+    -------
+    list of StageOutput
+        Of each stack.
+
+    Raises
+    ------
+    RunFolderError
+        If a folder holds another training.
+    """
     lead = members[0]
     yield StageStarted(stage)
     model = yield from train_stage(
@@ -187,8 +234,9 @@ def _stage(
         spec,
         device=device,
         seed=lead.request.seed,
-        folder=lead.folder,  # which keeps what all share while it is under way
+        folder=lead.folder,
         name=", ".join(member.name for member in members),
+        preview=preview,
         start=lead.request.start,
     )
     outputs = []
@@ -215,7 +263,7 @@ def _stage(
 
 
 def _denoised(
-    members: Sequence[_Member], stage: TrainingStage, outputs: Sequence[StageOutput]
+    members: Sequence[Member], stage: TrainingStage, outputs: Sequence[StageOutput]
 ) -> Generator[Event, Any, list[np.ndarray]]:
     """Each stack with its detail back: a memory map of the file in its folder, if it has one."""
     made = []

@@ -36,7 +36,8 @@ def run_stage1(viewer: Viewer) -> None:
     if session.ready:
         workspace.start_stage1()
     else:
-        show_info(session.choice.problem or "Stage 1 cannot start: a job runs, or there is no image layer.")
+        problem = session.choice.problem or session.choice.problem_together
+        show_info(problem or "Stage 1 cannot start: a job runs, or there is no image layer.")
 
 
 def approve(viewer: Viewer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -14,15 +13,17 @@ from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.batch.layers import BatchLayers, show_stack
 from napari_autostructn2v._napari.batch.queue import Batch
 from napari_autostructn2v._napari.canvas.background import Background
+from napari_autostructn2v._napari.canvas.companion_layers import CompanionLayers
 from napari_autostructn2v._napari.canvas.file_voxel_size import FileVoxelSize
 from napari_autostructn2v._napari.canvas.image_layers import ImageLayers
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
 from napari_autostructn2v._napari.canvas.left_out_layer import LeftOutLayer
 from napari_autostructn2v._napari.canvas.outline import outlined_field, outlined_region
 from napari_autostructn2v._napari.canvas.placement import in_a_row, slice_shown
-from napari_autostructn2v._napari.canvas.slices import grey_values, problem_of, stack_at
+from napari_autostructn2v._napari.canvas.slices import problem_of, stack_at
+from napari_autostructn2v._napari.canvas.sources import source_of
 from napari_autostructn2v._napari.canvas.views import View, Views
-from napari_autostructn2v._napari.canvas.voxel_sizes import heading_of, notices_of, voxel_size
+from napari_autostructn2v._napari.canvas.voxel_sizes import SOURCE_EVENTS
 from napari_autostructn2v._napari.napari_private import unwrapped
 from napari_autostructn2v._napari.review.noise_canvas import NoiseCanvas
 from napari_autostructn2v._napari.review.picked_peak import PickedPeak
@@ -35,11 +36,9 @@ from napari_autostructn2v._napari.runs.run_keeper import RunKeeper
 from napari_autostructn2v._napari.session.appraisal import Appraisal
 from napari_autostructn2v._napari.session.jobs import Job
 from napari_autostructn2v._napari.session.session import Session
-from napari_autostructn2v._napari.session.state import Source
 from napari_autostructn2v._napari.widgets.bindings import Connections
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import AutoStructN2VError
-from napari_autostructn2v.io.slice_numbers import missing_slices, slices_in
 from napari_autostructn2v.noise.patterns import pattern_of
 from napari_autostructn2v.runs.store import RunStore
 
@@ -67,17 +66,6 @@ def workspace_of(viewer: Any) -> Workspace:
     return _workspaces[viewer]
 
 
-def _notices_of_folder(path: Path | None) -> tuple[str, ...]:
-    """What is to be said of a folder of slices, which napari opens by itself."""
-    if path is None or not path.is_dir():
-        return ()
-    try:
-        told = missing_slices(slices_in(path))
-    except OSError:  # it is gone by now
-        return ()
-    return (told,) if told else ()
-
-
 class Workspace:
     """Binds a session to the layers and threads of a viewer."""
 
@@ -88,6 +76,7 @@ class Workspace:
         self.views = Views(viewer)
         self.noise = NoiseCanvas(viewer)
         self.images = ImageLayers(viewer, self.session)
+        self.companions = CompanionLayers(viewer, self.session)
         self.file_voxel_size = FileVoxelSize()
         self.left_out = LeftOutLayer(viewer, self.session, lambda: self.images.placement)
         self.spectrum = SpectrumChoice(self.session)
@@ -134,11 +123,14 @@ class Workspace:
         self.quick_look.appeared.connect(lambda: self.fly_to_noise(LAGS, KERNEL))
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
-        self.runs = RunDialogs(viewer, self.session, self.batch, self.choose, self.train_in, self.leave_out)
+        takes = self.choose, self.companions.choose, self.train_in, self.leave_out
+        self.runs = RunDialogs(viewer, self.session, self.batch, *takes)
         watch_closing(viewer, self.close, self.runs.may_close)
 
     def choose(self, layer: Image | None) -> None:
-        """Take a layer's data as the session's source."""
+        """Take a layer's data as the session's source. What was to be trained on with another is not."""
+        if layer is not self._chosen and self.companions.layers:
+            self.companions.choose([])
         self._chosen = layer
         if layer is not None and layer is self._running:
             self._show_run()  # in place of what came of another one
@@ -147,7 +139,7 @@ class Workspace:
         if layer is None:
             self.session.choice.choose(None)
             return
-        for event in ("data", "name", "scale", "units"):
+        for event in SOURCE_EVENTS:
             self._follows.connect(getattr(layer.events, event), self._on_layer_changed)
         self._take_source(layer)
 
@@ -156,16 +148,7 @@ class Workspace:
             self._take_source(self._chosen)
 
     def _take_source(self, layer: Image) -> None:
-        path = Path(layer.source.path) if layer.source.path else None
-        source = Source(
-            layer.name,
-            grey_values(layer),
-            voxel_size(layer),
-            path,
-            heading_of(layer.metadata),
-            notices_of(layer.metadata) or _notices_of_folder(path),
-        )
-        self.session.choice.choose(source, problem_of(layer))
+        self.session.choice.choose(source_of(layer), problem_of(layer))
 
     @property
     def chosen(self) -> Image | None:
@@ -269,6 +252,7 @@ class Workspace:
     def train_in(self, layer: Shapes | None) -> None:
         """Train on the box that a layer outlines from now on; on whole slices if None."""
         self.training_outline = layer
+        self.session.choice.train_in_part(layer is not None)
 
     def leave_out(self, layer: Labels | Shapes | None) -> None:
         """Leave out what a layer outlines in the next run; what is found alone if None."""
@@ -345,6 +329,7 @@ class Workspace:
     def close(self) -> None:
         """The window closes: stop the thread, forget the viewer."""
         self._follows.release()
+        self.companions.close()
         self.keeper.close()
         self._appraise_soon.cancel()
         self.appraisal.close()
@@ -365,11 +350,13 @@ class Workspace:
             self.views.end()
             self._running_before, self._running = self._running, self._chosen
             self.images.start(self._chosen)
+            self.companions.start()
             self._show_run()
         self._on_slider()
 
     def _on_went_back(self) -> None:
         """Show the run before again, if there was one."""
+        self.companions.go_back()
         if self.session.run is None:
             return
         self._running = self._running_before if self._running_before in self.viewer.layers else None

@@ -60,6 +60,14 @@ class VoxelSize:
                 f"A voxel of {self.z} × {self.y} × {self.x} {self.unit} has no size. Give positive lengths."
             )
 
+    @property
+    def pixel_in_words(self) -> str:
+        """Height and width of a pixel in nanometres, by which stacks are compared; empty in pixels."""
+        if self.unit == "pixel":
+            return ""
+        size = self.to("nm")
+        return f"{size.y:.3g} × {size.x:.3g} nm"
+
     def to(self, unit: Unit) -> VoxelSize:
         """The same size in another unit.
 

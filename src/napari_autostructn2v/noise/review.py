@@ -11,7 +11,9 @@ import numpy as np
 
 from napari_autostructn2v.config import AnalysisConfig
 from napari_autostructn2v.kernel import Edits, Offset, centre, embed_kernel, trim_kernel, validate_kernel
+from napari_autostructn2v.noise.agreement import Agreement, agree
 from napari_autostructn2v.noise.analysis import NoiseAnalysis
+from napari_autostructn2v.noise.notch import NotchRule
 
 
 class Mark(IntEnum):
@@ -25,11 +27,19 @@ class Mark(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Review:
-    """Peaks drive the kernel; kernel pixels set or erased by hand win over those that follow from peaks."""
+    """Peaks drive the kernel; kernel pixels set or erased by hand win over those that follow from peaks.
+
+    Where stacks are trained on together, the peaks are those of the first, edits of peaks are made in the
+    spectra of all, and what follows from them is one kernel and one notch for all.
+    """
 
     automatic: NoiseAnalysis
     peak_edits: Edits = field(default_factory=Edits)
     kernel_edits: Edits = field(default_factory=Edits)
+    others: tuple[NoiseAnalysis, ...] = ()
+    """Of the other stacks that are trained on together with this one, without any edit."""
+    names: tuple[str, ...] = ()
+    """Of this stack and the others; empty if it is alone."""
 
     @cached_property
     def peaks(self) -> np.ndarray:
@@ -48,9 +58,56 @@ class Review:
     @cached_property
     def from_peaks(self) -> NoiseAnalysis:
         """The analysis with the edited peaks, before any edit of the kernel."""
+        if self._agreed is None:
+            return self._each_from_peaks[0]
+        return replace(self._each_from_peaks[0], kernel=self._agreed.kernel, given_up=None)
+
+    @cached_property
+    def _each_from_peaks(self) -> tuple[NoiseAnalysis, ...]:
+        """The analysis of each stack by itself, with the edited peaks."""
         if self.peak_edits == Edits():
-            return self.automatic
-        return self.automatic.with_peaks(self.peaks)
+            return self.automatic, *self.others
+        side = len(self.automatic.peaks)
+        return tuple(
+            # in the smaller spectrum of a smaller stack, the same bin is another frequency
+            each.with_peaks(self.peak_edits.apply(each.peaks)) if len(each.peaks) == side else each
+            for each in (self.automatic, *self.others)
+        )
+
+    @cached_property
+    def _agreed(self) -> Agreement | None:
+        """What the stacks have in common, before any edit of the kernel; None of a stack that is alone."""
+        if not self.others:
+            return None
+        found = agree(self._each_from_peaks, self.names)
+        room = self.automatic.autocorrelation.shape[-1]  # no more can be painted on
+        beyond = max(0, max(found.kernel.shape[-2:]) - room) // 2
+        if not beyond:
+            return found
+        whole = embed_kernel(found.kernel, room + 2 * beyond)
+        return replace(found, kernel=trim_kernel(whole[..., beyond:-beyond, beyond:-beyond]))
+
+    @cached_property
+    def agreement(self) -> Agreement | None:
+        """What the stacks that are trained on together have in common; None of a stack that is alone."""
+        return None if self._agreed is None else replace(self._agreed, kernel=self.analysis.kernel)
+
+    @property
+    def analyses(self) -> tuple[NoiseAnalysis, ...]:
+        """Of each stack, with all edits and the kernel for all."""
+        kernel = self.analysis.kernel
+        others = self._each_from_peaks[1:]
+        return self.analysis, *(replace(each, kernel=kernel, given_up=None) for each in others)
+
+    @property
+    def notch_rule(self) -> NotchRule | None:
+        """How the notch finds its patterns, in this stack and those that are trained on with it."""
+        return self.analysis.notch_rule if self._agreed is None else self._agreed.notch
+
+    @property
+    def expect_gain(self) -> bool:
+        """Whether Stage 2 is expected to help this stack, or one that is trained on with it."""
+        return any(each.verdict.expect_gain for each in self.analyses)
 
     @cached_property
     def kernel_grid(self) -> np.ndarray:
@@ -88,15 +145,16 @@ class Review:
         edits = Edits(edited(Mark.ADDED, self.peak_edits.added), edited(Mark.ERASED, self.peak_edits.erased))
         return replace(self, peak_edits=edits)
 
-    def with_automatic(self, automatic: NoiseAnalysis) -> Review:
+    def with_automatic(self, other: Review) -> Review:
         """The review of another analysis of the same data, in either mode; the edits stay on top.
 
         Parameters
         ----------
-        automatic
-            Without any edit.
+        other
+            Whose edits do not count.
         """
-        return replace(self, automatic=automatic, kernel_edits=self.kernel_edits.in_mode(automatic.mode))
+        kernel_edits = self.kernel_edits.in_mode(other.automatic.mode)
+        return replace(other, peak_edits=self.peak_edits, kernel_edits=kernel_edits)
 
     def with_config(self, config: AnalysisConfig) -> Review:
         """The review of the same measurement with other thresholds; the edits stay on top.
@@ -106,7 +164,8 @@ class Review:
         config
             Its tile size and share of background are not used: those are as measured.
         """
-        return replace(self, automatic=self.automatic.with_config(config))
+        others = tuple(each.with_config(config) for each in self.others)
+        return replace(self, automatic=self.automatic.with_config(config), others=others)
 
     def with_kernel_grid(self, grid: np.ndarray) -> Review:
         """The review after a stroke left the kernel as ``grid``, bool, shape of :attr:`kernel_grid`.

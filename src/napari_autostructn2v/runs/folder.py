@@ -20,6 +20,7 @@
               spectrum.tif peaks.tif autocorrelation.tif kernel.tif
               edits.json           what a person added and erased, if anything
               region.tif           background that was outlined, if any
+    together/ 2/ 3/ …                folders as this one, of the other stacks of a run of the window
     stage2/  as stage1, and
              approved.json            what it was started with
              model_1.zip …            of earlier starts

@@ -25,11 +25,14 @@ class StageOutput:
         What the model made of the stack, shape of the input.
     detail
         What its recovery is to add to that, same shape; None if that was not wanted.
+    others
+        What it leaves of the other stacks that are trained on together with this one, in their order.
     """
 
     model: Model
     predicted: Any
     detail: Any
+    others: tuple[StageOutput, ...] = ()
 
     def denoised(self, recovery: float) -> ComputedArray | Any:
         """The stack with a share of its detail brought back, slice by slice as it is read.
@@ -63,4 +66,5 @@ class StageOutput:
 
     @property
     def _files(self) -> list[KeptStack]:
-        return [made for made in (self.predicted, self.detail) if isinstance(made, KeptStack)]
+        own = [made for made in (self.predicted, self.detail) if isinstance(made, KeptStack)]
+        return [*own, *(file for other in self.others for file in other._files)]

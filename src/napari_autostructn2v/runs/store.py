@@ -14,6 +14,7 @@ from platformdirs import user_data_path
 from napari_autostructn2v.disk.atomic import file_error
 from napari_autostructn2v.disk.lock import Hold
 from napari_autostructn2v.errors import RunFolderError
+from napari_autostructn2v.runs.companions import companion_folders
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.record import Record
 from napari_autostructn2v.runs.stage_folder import TrainingStage
@@ -109,7 +110,12 @@ def _kept(path: Path) -> KeptRun:
         record = Record.model_validate(folder.read_record())
         started = None if record.started is None else datetime.fromisoformat(record.started)
         stage = "done" if record.skipped else _stage(folder, record)
-        return KeptRun(path, record.input or path.name, started, stage, stage == "done", size)
+        for other in companion_folders(folder):  # with the networks of the first
+            if stage == "done" and not record.skipped:
+                stage = _slices_left(other, Record.model_validate(other.read_record())) or stage
+        others = len(record.together) - 1
+        name = (record.input or path.name) + (f" and {others} more" if others > 0 else "")
+        return KeptRun(path, name, started, stage, stage == "done", size)
     except (RunFolderError, ValueError):
         return KeptRun(path, path.name, None, "cannot be read", True, size)
 
@@ -117,12 +123,8 @@ def _kept(path: Path) -> KeptRun:
 def _stage(folder: RunFolder, record: Record) -> str:
     """How far a run came, by the files that are there."""
     approval = folder.read_approval()
-    depth = record.input_shape[0] if len(record.input_shape) == 3 else 1
-    for stage in get_args(TrainingStage):
-        for what, done in folder.stage(stage).slices_made().items():
-            if done < depth:
-                doing = "denoising" if what == "predicted" else "detail"
-                return f"stage {stage[-1]}, {doing}, slice {done} of {depth}"
+    if left := _slices_left(folder, record):
+        return left
     if folder.stage("stage2").model.exists():
         return "done"
     if approval is not None:
@@ -130,6 +132,17 @@ def _stage(folder: RunFolder, record: Record) -> str:
     if not folder.stage("stage1").model.exists():
         return f"stage 1, {_steps(folder, 'stage1', record.config.stage1.steps)}"
     return "review" if (folder.path / "analysis" / "analysis.json").exists() else "noise analysis"
+
+
+def _slices_left(folder: RunFolder, record: Record) -> str:
+    """How far a stage came that was cut off while it denoised; nothing if none was."""
+    depth = record.input_shape[0] if len(record.input_shape) == 3 else 1
+    for stage in get_args(TrainingStage):
+        for what, done in folder.stage(stage).slices_made().items():
+            if done < depth:
+                doing = "denoising" if what == "predicted" else "detail"
+                return f"stage {stage[-1]}, {doing}, slice {done} of {depth}"
+    return ""
 
 
 def _steps(folder: RunFolder, stage: TrainingStage, steps: int) -> str:

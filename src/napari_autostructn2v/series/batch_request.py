@@ -167,9 +167,8 @@ def _disagreements(batch: Batch, group: tuple[Row, ...]) -> Iterator[str]:
             size = read_stack(row.input).voxel_size
         except AutoStructN2VError:
             continue  # told of that row
-        if size is not None and size.unit != "pixel":
-            size = size.to("nm")
-            sizes.setdefault(f"{size.y:.3g} × {size.x:.3g} nm", row.number)
+        if size is not None and (pixel := size.pixel_in_words):
+            sizes.setdefault(pixel, row.number)
     if len(sizes) > 1:
         said = ", ".join(f"row {number} has {size}" for size, number in sizes.items())
         yield f"Group {group[0].group}: pixel sizes differ, and so do noise and detail: {said}. Make it two."

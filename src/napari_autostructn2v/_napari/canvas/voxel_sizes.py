@@ -17,6 +17,9 @@ HEADING = "napari_autostructn2v_heading"
 NOTICES = "napari_autostructn2v_notices"
 """Likewise: what the person should know of its file."""
 
+SOURCE_EVENTS = ("data", "name", "scale", "units")
+"""Of a layer: after them its data, or what is known of them, are others."""
+
 UNIT_NAMES: dict[str, Unit] = {"nanometer": "nm", "micrometer": "um", "angstrom": "angstrom"}
 
 

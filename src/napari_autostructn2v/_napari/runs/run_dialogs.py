@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from napari_autostructn2v._napari.batch.queue import Batch
     from napari_autostructn2v._napari.session.session import Session
+    from napari_autostructn2v.io import ImageFile
 
 
 class RunDialogs:
@@ -42,6 +43,8 @@ class RunDialogs:
         What would be interrupted or lost.
     choose
         Takes a layer as the data.
+    train_with
+        Takes the layers that are trained on together with those data.
     train_in
         Takes an outline as the part of each slice to train on.
     leave_out
@@ -54,11 +57,13 @@ class RunDialogs:
         session: Session,
         batch: Batch,
         choose: Callable[[Image], None],
+        train_with: Callable[[Sequence[Image]], None],
         train_in: Callable[[Shapes], None],
         leave_out: Callable[[Labels], None],
     ) -> None:
         self._viewer, self._session, self._batch = viewer, session, batch
-        self._choose, self._train_in, self._leave_out = choose, train_in, leave_out
+        self._choose, self._train_with = choose, train_with
+        self._train_in, self._leave_out = train_in, leave_out
         self.dialog: ResumeDialog | None = None
         self._answered = False
         """Whether the person has said that the window is to close once the run is saved."""
@@ -90,19 +95,24 @@ class RunDialogs:
             return
         try:
             saved = open_run(folder)
-            array, meta, _ = image_layer(saved.image)
         except AutoStructN2VError as error:
             self._session.messages.fail(str(error))
             return
         # before others are added: napari 0.9.2 can crash when it draws again what was removed after that
         for layer in instead_of:
             self._viewer.layers.remove(layer)
-        layer = self._viewer.add_image(array, **{**meta, "name": saved.image.name})
+        *others, layer = [self._add(each.image) for each in (*saved.companions, saved)]
         self._choose(layer)
-        source = Source(layer.name, array, voxel_size(layer), saved.image.path, saved.image.heading)
+        self._train_with(others)
+        path = saved.image.path
+        source = Source(layer.name, layer.data, voxel_size(layer), path, saved.image.heading)
         self._session.reopen(saved, source)
         self._outline_training(saved.request.box, layer)
         self._outline_left_out(saved.request.left_out, layer)
+
+    def _add(self, image: ImageFile) -> Image:
+        array, meta, _ = image_layer(image)
+        return self._viewer.add_image(array, **meta)
 
     def _outline_training(self, box: Box | None, image: Image) -> None:
         """Show the part of each slice that is trained on, as it was drawn for the first stage."""

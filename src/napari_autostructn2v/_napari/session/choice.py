@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
-from napari_autostructn2v._napari.session.state import ANALYSIS_SETTINGS, Field, Run, Settings, Source
+from napari_autostructn2v._napari.session.state import (
+    ANALYSIS_SETTINGS,
+    Companion,
+    Field,
+    Run,
+    Settings,
+    Source,
+)
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.config import Config, Mode, Preset, TrainingConfig
 from napari_autostructn2v.errors import MostlyBlankError, StackError
+from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.masks import mask_digest
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.stack import Stack, as_stack
@@ -19,6 +28,12 @@ from napari_autostructn2v.survey import few_slices_notice
 
 if TYPE_CHECKING:
     from napari_autostructn2v.learning.model import Model
+
+
+PART_OF_ONE = (
+    "Stacks that are trained on together are trained on as a whole. Set Train on to whole slices and switch "
+    "only slices off."
+)
 
 
 class Choice:
@@ -42,6 +57,12 @@ class Choice:
         """Whether the person knows that most of the data is left out."""
         self.start: Model | None = None
         """Model whose weights the next run goes on from; None trains from nothing."""
+        self.companions: tuple[Source, ...] = ()
+        """Other data that the next run trains on together with the source."""
+        self.problem_together = ""
+        """Why these cannot be trained on together."""
+        self._outlined = False
+        self._problem_of_companions = ""
         self._problem_of_layer = ""
         self._refused: tuple[Any, str] = (None, "")
         """Data that showed nothing when they were looked at, and why."""
@@ -59,6 +80,18 @@ class Choice:
         self.source, self._problem_of_layer = source, problem
         self._check()
         self.changed.emit(before)
+
+    def train_in_part(self, outlined: bool) -> None:
+        """Whether the next training is in an outline; :attr:`field` is read off that as it begins."""
+        self._outlined = outlined
+        self._check()
+        self.changed.emit(self.settings)
+
+    def train_with(self, companions: Sequence[Source], problem: str = "") -> None:
+        """Train on these data as well; ``problem`` as for :meth:`choose`."""
+        self.companions, self._problem_of_companions = tuple(companions), problem
+        self._check()
+        self.changed.emit(self.settings)
 
     def refuse(self, array: Any, problem: str) -> None:
         """Say why these data cannot be denoised, if they are the ones chosen: it took a look at them."""
@@ -83,7 +116,7 @@ class Choice:
         before, self.settings = self.settings, replace(self.settings, **changes)
         if self.settings == before:
             return
-        if self.source is not None and "mode" in changes:
+        if "mode" in changes or "slices" in changes:
             self._check()
         self.changed.emit(before)
 
@@ -99,13 +132,37 @@ class Choice:
         config = Config.from_preset(preset)
         return (config if self.start is None else config.going_on_from(self.start.config)).stage1
 
+    def new_run(self, source: Source, folder: RunFolder | None) -> Run:
+        """A run of these data with what is chosen."""
+        mode = self.settings.mode
+        companions = tuple(Companion(each, as_stack(each.array, mode)) for each in self.companions)
+        return Run(
+            source,
+            self.stack(source, mode),
+            mode,
+            recovery=self.settings.recovery,
+            start=self.start,
+            folder=folder,
+            companions=companions,
+        )
+
+    def saved_run(self, request: RunRequest, source: Source, folder: RunFolder | None) -> Run:
+        """The run that a saved one was, with its settings, without :attr:`changed`."""
+        mode, start, recovery = request.mode, request.start, request.config.recovery
+        stack = as_stack(source.array, mode, left_out=request.left_out)
+        self._take_request(request, stack)
+        companions = tuple(Companion(each, as_stack(each.array, mode)) for each in self.companions)
+        return Run(
+            source, stack, mode, request.seed, recovery=recovery, start=start, folder=folder,
+            companions=companions,
+        )  # fmt: skip
+
     def take_mode(self, mode: Mode) -> None:
         """Use the mode of the present run, without :attr:`changed`: the session tells the views itself."""
         self.settings = replace(self.settings, mode=mode)
         self._check()
 
-    def take_request(self, request: RunRequest, stack: Stack) -> None:
-        """Use what a saved run was asked for, without :attr:`changed`."""
+    def _take_request(self, request: RunRequest, stack: Stack) -> None:
         config, box = request.config, request.box
         depth, height, width = stack.shape
         self.settings = replace(
@@ -117,11 +174,12 @@ class Choice:
         )
         self.field = None if box is None or (box.y, box.x) == ((0, height), (0, width)) else (box.y, box.x)
         self.region, self.left_out, self.start = request.region, request.left_out, request.start
+        self._check()
 
     @property
     def usable(self) -> bool:
         """Whether there are data, and they can be denoised."""
-        return self.source is not None and not self.problem
+        return self.source is not None and not self.problem and not self.problem_together
 
     @property
     def hint(self) -> str:
@@ -172,6 +230,7 @@ class Choice:
         return Box(self.settings.slices or (0, depth), y, x)
 
     def _check(self) -> None:
+        self.problem_together = self._why_not_together()
         self.problem = self._problem_of_layer
         if self.source is None or self.problem:
             return
@@ -183,3 +242,26 @@ class Choice:
             as_stack(self.source.array, self.settings.mode)
         except StackError as error:
             self.problem = str(error)
+
+    def _why_not_together(self) -> str:
+        """Why the source and its companions cannot be trained on together; nothing if they can."""
+        if self.source is None or not self.companions:
+            return ""
+        if self._problem_of_companions:
+            return self._problem_of_companions
+        if self._outlined or self.settings.slices is not None:
+            return PART_OF_ONE
+        for companion in self.companions:
+            try:
+                as_stack(companion.array, self.settings.mode)
+            except StackError as error:
+                return f"{companion.name}: {error}"
+        pixels = {
+            source.name: size.pixel_in_words
+            for source in (self.source, *self.companions)
+            if (size := source.voxel_size) is not None and size.pixel_in_words
+        }
+        if len(set(pixels.values())) > 1:
+            said = ", ".join(f"{name} has {pixel}" for name, pixel in pixels.items())
+            return f"Pixel sizes differ, and so do noise and detail: {said}. Train on them one by one."
+        return ""

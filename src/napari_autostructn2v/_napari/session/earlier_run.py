@@ -44,7 +44,7 @@ class EarlierEdits:
         last, self._last = self._last, None
         if last is None or last[0].source.array is not run.source.array:
             return review
-        return last[1].with_automatic(review.automatic)
+        return last[1].with_automatic(review)
 
     def forget(self) -> None:
         """Forget the edits: a saved run was opened, and has its own."""

@@ -10,6 +10,7 @@ from napari_autostructn2v.events import (
     Event,
     SliceDone,
     SliceSeen,
+    StackStarted,
     StageStarted,
     Step,
     TrainingStarted,
@@ -51,6 +52,8 @@ class Progress:
     done: int = 0
     total: int = 0
     first: int = 0
+    of: str = ""
+    """Which of several stacks it is done to, to be put before the activity."""
     since: float = field(default_factory=time.monotonic)
 
     @property
@@ -95,11 +98,11 @@ class Monitor:
         self.progress: Progress | None = None
         self.losses: dict[str, Losses] = {}
         self.device = ""
-        self._stage = ""
+        self._stage = self._of = ""
 
     def begin(self, stage: str) -> None:
         """Follow a job that has just started, and that trains this stage if it trains one."""
-        self.progress, self._stage = Progress(Activity.STARTING), stage
+        self.progress, self._stage, self._of = Progress(Activity.STARTING), stage, ""
 
     def end(self) -> None:
         """The job has ended."""
@@ -120,10 +123,13 @@ class Monitor:
     def receive(self, event: Event) -> None:
         """Take in an event of the job."""
         match event:
+            case StackStarted():
+                self._of = f"{event.number} of {event.total} · "
             case StageStarted():
-                self.progress = Progress(ACTIVITIES.get(event.stage, Activity.PREPARING))
+                self._of = "" if event.stage == "analysis" else self._of
+                self.progress = Progress(ACTIVITIES.get(event.stage, Activity.PREPARING), of=self._of)
             case TrainingStarted():
-                self.device = event.device
+                self.device, self._of = event.device, ""
                 self.progress = Progress(Activity.TRAINING, event.step, event.steps, first=event.step)
             case Step():
                 self._curves.training.append((event.step, event.loss))
@@ -147,6 +153,6 @@ class Monitor:
 
     def _advance(self, activity: Activity, done: int, total: int) -> None:
         if self.progress is None or self.progress.activity is not activity:
-            self.progress = Progress(activity, done, total, first=done)
+            self.progress = Progress(activity, done, total, first=done, of=self._of)
             return
         self.progress.done, self.progress.total = done, total

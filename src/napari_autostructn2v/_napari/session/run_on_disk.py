@@ -11,6 +11,7 @@ from napari_autostructn2v.disk.lock import Hold
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.kernel import Edits
 from napari_autostructn2v.noise.review import Review
+from napari_autostructn2v.runs.companions import companion_folders
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.store import RunStore
@@ -152,7 +153,8 @@ def _release(hold: Hold | None, run: Run | None) -> None:
     if hold is None:
         return
     if run is not None and run.folder is not None and run.done:
-        run.folder.forget_earlier()
+        for folder in (run.folder, *companion_folders(run.folder)):
+            folder.forget_earlier()
     hold.release()
 
 

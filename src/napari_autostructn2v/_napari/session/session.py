@@ -12,7 +12,7 @@ import numpy as np
 from psygnal import Signal
 from pydantic import ValidationError
 
-from napari_autostructn2v._napari.session.choice import Choice
+from napari_autostructn2v._napari.session.choice import PART_OF_ONE, Choice
 from napari_autostructn2v._napari.session.earlier_run import EarlierEdits, RunBefore
 from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import (
@@ -40,7 +40,6 @@ from napari_autostructn2v.noise.review import Review
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.stage_spec import StageSpec
 from napari_autostructn2v.runs.store import RunStore
-from napari_autostructn2v.stack import as_stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v._napari.session.run_files import SavedRun
@@ -128,12 +127,10 @@ class Session:
 
     def start_stage1(self) -> None:
         """Train on single pixels, denoise, analyse what was taken out."""
-        source, mode = self.choice.source, self.choice.settings.mode
+        source = self.choice.source
         if not self.ready or source is None:
             return
-        folder = self.disk.new_folder(source.name, self.run)
-        stack, recovery = self.choice.stack(source, mode), self.choice.settings.recovery
-        run = Run(source, stack, mode, recovery=recovery, start=self.choice.start, folder=folder)
+        run = self.choice.new_run(source, self.disk.new_folder(source.name, self.run))
         self._begin(run, self.choice.settings)
         self._start("stage1", stage1(run, self.choice.request(run)))
 
@@ -142,17 +139,14 @@ class Session:
         request, settings = saved.request, self.choice.settings
         self.choice.take_mode(request.mode)  # the mode decides whether the data can be used
         self.choice.choose(source)
-        if not self.ready:
+        if self.choice.problem or self.runner.job is not None:
             return
         try:
             folder = self.disk.hold(saved.folder, self.run)
         except BusyError as error:
             self.messages.fail(str(error))
             return
-        stack = as_stack(source.array, request.mode, left_out=request.left_out)
-        self.choice.take_request(request, stack)
-        recovery, start = request.config.recovery, request.start
-        run = Run(source, stack, request.mode, request.seed, recovery=recovery, start=start, folder=folder)
+        run = self.choice.saved_run(request, source, folder)
         self._begin(run, settings)
         self.monitor.losses = {"stage1": Losses.read(saved.folder.stage("stage1").losses)}
         self._start("reopen", reopen(run, saved))
@@ -173,10 +167,13 @@ class Session:
         """Train again with the reviewed kernel, and denoise."""
         if self.review is None or self.run is None or self.runner.job is not None:
             return
-        self._approved = self.review  # the review may be edited further while the stage runs
-        analysis, training = self.review.analysis, self.choice.settings.config().stage2
+        review, training = self.review, self.choice.settings.config().stage2
         box = self.choice.box(self.run.stack)
-        self._train_with(StageSpec(analysis.kernel, analysis.notch_rule, training, box))
+        if box is not None and self.run.companions:
+            self.messages.fail(PART_OF_ONE)
+            return
+        self._approved = review  # which may be edited further while the stage runs
+        self._train_with(StageSpec(review.analysis.kernel, review.notch_rule, training, box))
 
     def _train_with(self, spec: StageSpec) -> None:
         assert self.run is not None
@@ -333,7 +330,7 @@ class Session:
             self._approved = self.review
             self._train_with(outcome.approval)
         if job.kind == "stage1" and self.choice.settings.unattended and self.review is not None:
-            if self.review.analysis.verdict.expect_gain:
+            if self.review.expect_gain:
                 self.approve()
             else:
                 self.skip()
@@ -342,9 +339,9 @@ class Session:
         assert self.run is not None
         mode = outcome.automatic.mode
         if mode != self.run.mode:
-            self.run = replace(self.run, mode=mode, stack=as_stack(self.run.stack, mode))
+            self.run = self.run.in_mode(mode)
             self.choice.take_mode(mode)
-        self.review = (self.review or outcome).with_automatic(outcome.automatic)
+        self.review = (self.review or outcome).with_automatic(outcome)
         self.reviewed.emit()
 
     def _take_in_stage1(self, output: StageOutput, review: Review) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from napari_autostructn2v.events import Surveyed
 from napari_autostructn2v.io import Heading, VoxelSize
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
-from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.stack import Stack, as_stack
 
 if TYPE_CHECKING:
     from napari_autostructn2v.learning.model import Model
@@ -86,6 +86,14 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
+class Companion:
+    """Another stack that is trained on together with that of a run."""
+
+    source: Source
+    stack: Stack
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """A stack on its way through both stages. What is chosen after stage 1 has started does not change it."""
 
@@ -103,6 +111,13 @@ class Run:
     """Whose weights it goes on from; None if it begins from nothing."""
     folder: RunFolder | None = None
     """Where it is autosaved while it goes on, in case the program ends; None if nowhere."""
+    companions: tuple[Companion, ...] = ()
+    """Other stacks that are trained on together with this one."""
+
+    def in_mode(self, mode: Mode) -> Run:
+        """The same run in a mode, all its stacks."""
+        companions = tuple(replace(each, stack=as_stack(each.stack, mode)) for each in self.companions)
+        return replace(self, mode=mode, stack=as_stack(self.stack, mode), companions=companions)
 
     @property
     def output(self) -> StageOutput | None:

@@ -137,8 +137,8 @@ class Section(QWidget):
 def progress_text(progress: Progress) -> str:
     """The activity, how much of it is done, and the time left."""
     if not progress.total:
-        return f"{progress.activity.value} …"
-    text = f"{progress.activity.value} {progress.done} / {progress.total}"
+        return f"{progress.of}{progress.activity.value} …"
+    text = f"{progress.of}{progress.activity.value} {progress.done} / {progress.total}"
     return text + time_left_text(progress.seconds_left)
 
 

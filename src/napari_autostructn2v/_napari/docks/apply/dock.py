@@ -29,14 +29,11 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
     show_message,
     time_left_text,
 )
+from napari_autostructn2v._napari.widgets.stack_files import FILES, STACK_FILES
 from napari_autostructn2v._napari.workspace import workspace_of
-from napari_autostructn2v.io.formats import FORMATS
 
 if TYPE_CHECKING:
     import napari.viewer
-
-FILES = [known for known in FORMATS if not known.is_folder]
-STACK_FILES = f"Stacks ({' '.join(f'*{suffix}' for known in FILES for suffix in known.patterns)})"
 
 
 class ApplyModelWidget(QWidget):

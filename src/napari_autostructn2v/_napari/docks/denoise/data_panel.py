@@ -99,7 +99,9 @@ class DataPanel(QWidget):
         form.addRow("Steps", self.steps.native)
         form.addRow(self.unattended.native)
         self.training = TrainingPanel(workspace)
-        form.addRow(Section("Advanced", self.training))
+        self.advanced = Section("Advanced", self.training)
+        self.advanced.button.toggled.connect(self._show_message)
+        form.addRow(self.advanced)
         row = QHBoxLayout()
         row.addWidget(self.resume)
         row.addWidget(self.open_run)
@@ -142,9 +144,16 @@ class DataPanel(QWidget):
         self.training.refresh()
         if session.monitor.device:
             self.device.setText(f"Device: {session.monitor.device}")
-        text, kind = (
-            (session.choice.problem, "error") if session.choice.problem else (session.choice.hint, "warning")
-        )
-        if session.choice.source is None:
+        self._show_message()
+
+    def _show_message(self) -> None:
+        """Say whether the data can be used; of the others as well while their list is not seen."""
+        choice = self._session.choice
+        text, kind = (choice.problem, "error") if choice.problem else (choice.hint, "warning")
+        if not text and choice.companions and not self.advanced.button.isChecked():
+            together = f"Trained on together with {', '.join(each.name for each in choice.companions)}."
+            problem = choice.problem_together
+            text, kind = (problem, "error") if problem else (together, "text")
+        if choice.source is None:
             text, kind = "Open a stack, or one of File ▸ Open Sample ▸ napari-autostructn2v.", "text"
         show_message(self.message, text, kind, self._workspace.viewer.theme)

@@ -92,9 +92,10 @@ class DecisionBar(QWidget):
             text, tooltip = ADVICE[advice]
             self.advice.setText(text)
             self.advice.setToolTip(tooltip)
-        main = {"approve": self.approve, "keep_stage1": self.skip}.get(
-            "approve" if verdict is None else verdict.next_step, self.advice
-        )
+        step = "approve" if verdict is None else verdict.next_step
+        if review is not None and review.others and review.expect_gain:
+            step = "approve"  # though it may not help the stack whose verdict is shown
+        main = {"approve": self.approve, "keep_stage1": self.skip}.get(step, self.advice)
         for each in (self.approve, self.skip, self.advice):
             look = MAIN if each is main else ""
             if each.styleSheet() != look:

@@ -21,6 +21,7 @@ from napari_autostructn2v._napari.widgets.plugin_dock import show_dock
 from napari_autostructn2v.io.formats import written
 
 if TYPE_CHECKING:
+    from napari_autostructn2v._napari.session.state import Run
     from napari_autostructn2v._napari.workspace import Workspace
 
 
@@ -144,9 +145,9 @@ class ResultPanel(QWidget):
         if run is None or not there:
             text = "Nothing is denoised yet."
         elif run.stage2 is not None:
-            text = f"{run.source.name} is denoised by both stages. For another kernel open Review."
+            text = f"{_who(run)} denoised by both stages. For another kernel open Review."
         elif run.skipped:
-            text = f"{run.source.name} is denoised by stage 1; stage 2 was skipped."
+            text = f"{_who(run)} denoised by stage 1; stage 2 was skipped."
         else:
             text = "Stage 1 is done and can be saved as it is."
         self.summary.setText(text)
@@ -162,6 +163,14 @@ class ResultPanel(QWidget):
     def _forget(self) -> None:
         for attempt in self._session.attempts:
             self._session.forget(attempt)  # it keeps the present one
+
+
+def _who(run: Run) -> str:
+    """Whose results there are, with the verb."""
+    others = [each.source.name for each in run.companions]
+    if not others:
+        return f"{run.source.name} is"
+    return f"{run.source.name} and {others[0] if len(others) == 1 else f'{len(others)} more'} are"
 
 
 def _in_a_row(*widgets: QWidget) -> QHBoxLayout:

@@ -9,6 +9,7 @@ from napari.layers import Shapes
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QSpinBox, QWidget
 
+from napari_autostructn2v._napari.docks.denoise.companion_list import CompanionList
 from napari_autostructn2v._napari.docks.denoise.start_combo import StartCombo
 from napari_autostructn2v._napari.widgets.layer_combo import LayerCombo
 from napari_autostructn2v.stack import as_stack
@@ -69,6 +70,8 @@ class TrainingPanel(QWidget):
             widget.changed.connect(lambda value, key=key: self._session.configure_training(**{key: value}))
         self.start = StartCombo(workspace)
         form.addRow("Start from", self.start)
+        self.companions = CompanionList(workspace)
+        form.addRow(self.companions)
         form.addRow("Train on", self.field)
         row = QHBoxLayout()
         for part in (self.some_slices, self.first, self.last):
@@ -87,6 +90,7 @@ class TrainingPanel(QWidget):
             widget.enabled = free
         self.field.choose(self._workspace.training_outline)
         self.field.setEnabled(free)
+        self.companions.refresh()
         usable = session.choice.source is not None and not session.choice.problem
         depth = (
             as_stack(session.choice.source.array).shape[0]

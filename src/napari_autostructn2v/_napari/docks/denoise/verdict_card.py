@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QProgressBar, QSize
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.docks.denoise.pictogram import Pictogram
-from napari_autostructn2v._napari.widgets.panel_parts import Section, message_label
+from napari_autostructn2v._napari.widgets.panel_parts import Section, message_label, show_message
 from napari_autostructn2v.errors import plural
 from napari_autostructn2v.noise.verdict import CONCLUSIONS
 
@@ -37,7 +37,7 @@ class VerdictCard(QWidget):
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
-        self._session = workspace.session
+        self._workspace, self._session = workspace, workspace.session
         self.pill = QLabel()
         self.pill.setToolTip("Whether stage 2 is expected to help, by what was measured")
         self.whose = message_label()
@@ -51,6 +51,11 @@ class VerdictCard(QWidget):
         self.sentence.setToolTip("What is seen in the noise")
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.sentence.setMinimumHeight(LINES * self.sentence.fontMetrics().lineSpacing())
+        self.together = message_label()
+        self.together.setToolTip(
+            "Whether the stacks that are trained on together have one kind of noise, and which differ: by "
+            "the kernel that each would have by itself, its direction and its strongest correlation"
+        )
         self.hides = _share_bar(
             "kernel hides %p %", "How much of the correlation measured in the noise the kernel hides"
         )
@@ -79,7 +84,8 @@ class VerdictCard(QWidget):
         bars.addWidget(self.hides)
         bars.addWidget(self.takes)
         grid.addLayout(bars, 3, 0, 1, 2)
-        grid.addWidget(self.details, 4, 0, 1, 2)
+        grid.addWidget(self.together, 4, 0, 1, 2)
+        grid.addWidget(self.details, 5, 0, 1, 2)
         self._shown: NoiseAnalysis | None = None
         self._tile: tuple[NoiseMeasurement, np.ndarray] | None = None
         """The piece of background that is shown, and what it belongs to: an edit reads no data."""
@@ -95,11 +101,16 @@ class VerdictCard(QWidget):
             self.hides.hide()
             self.takes.hide()
             self.sentence.setText(NOTHING_YET)
+            self.together.hide()
             return
         analysing = session.runner.job is not None and session.runner.job.kind == "analysis"
         mode = "2.5D" if review.analysis.mode == "2.5d" else "2D"
         self.whose.setText(f"{run.source.name} · {mode}" + " · analysing …" * analysing)
         self.numbers.setText(_numbers(review))
+        agreement = review.agreement
+        said = () if agreement is None else agreement.sentences
+        kind = "warning" if len(said) > 1 else "text"
+        show_message(self.together, "\n".join(said), kind, self._workspace.viewer.theme)
         if review.analysis is self._shown:
             return
         self._shown = analysis = review.analysis
@@ -111,7 +122,8 @@ class VerdictCard(QWidget):
         self.hides.setVisible(bool(analysis.kernel.sum() > 1))
         self.takes.setValue(round(100 * verdict.notched))
         self.takes.setVisible(bool(analysis.notch))
-        self.summary.setText(verdict.summary)
+        each = () if agreement is None else agreement.stacks
+        self.summary.setText("\n".join([verdict.summary, *(stack.sentence for stack in each)]))
         if self._tile is None or self._tile[0] is not analysis.measured:
             self._tile = analysis.measured, analysis.measured.example(run.stack)
         self.picture.show_analysis(analysis, self._tile[1])
