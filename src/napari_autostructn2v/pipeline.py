@@ -21,6 +21,7 @@ from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.noise.detail import bring_back
 from napari_autostructn2v.runs.checks import checked
+from napari_autostructn2v.runs.companions import companion_folders
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.output import StageOutput
 from napari_autostructn2v.runs.request import RunRequest
@@ -280,12 +281,20 @@ def resume(folder: Path, *, device: str = "auto") -> Generator[Event, Any, Resul
     run_folder = RunFolder(folder)
     request = replace(run_folder.read_request(), source=run_folder.read_input(), mostly_blank=True)
     assert request.source is not None
-    if request.together and not run_folder.stage("stage1").model.exists():
+    if request.together and _waits_for_others(run_folder):
         raise RunFolderError(
             f"The run in {folder} is one of {len(request.together)} that are trained together. Give the same "
-            "run command again: it goes on from there."
+            "run command again, or open the folder in napari if it was begun there: it goes on from there."
         )
     return (yield from run(request.source.array, request, device=device, folder=folder))
+
+
+def _waits_for_others(folder: RunFolder) -> bool:
+    """Whether a run of several stacks still has to be trained, or reviewed: this one alone would differ."""
+    if not folder.stage("stage1").model.exists():
+        return True
+    begun = folder.read_approval() is not None or bool(companion_folders(folder))
+    return begun and not folder.stage("stage2").model.exists()
 
 
 def _both_stages(

@@ -15,7 +15,9 @@ from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, Source
 from napari_autostructn2v._napari.widgets.panel_parts import progress_text
-from napari_autostructn2v.events import Event, SliceDone, StackStarted, Step
+from napari_autostructn2v.errors import RunFolderError
+from napari_autostructn2v.events import Event, SliceDone, Step, finish
+from napari_autostructn2v.pipeline import resume
 from napari_autostructn2v.runs.store import RunStore
 
 Cut = Callable[[Job, Event], bool]
@@ -112,11 +114,13 @@ def test_what_was_cut_off_goes_on_to_the_same_results(
 
 def test_one_of_them_alone(tmp_path: Path) -> None:
     """Its folder opens as any other run; but a first stage that is not done is not trained on it alone."""
-    session = session_in(tmp_path, in_stage("stage2", StackStarted, 1))
+    session = session_in(tmp_path, in_stage("stage2", Step, 1))
     begin(session)
     session.approve()
     session.disk.release(session.run)
     (kept,) = RunStore(tmp_path).runs()
+    with pytest.raises(RunFolderError, match="one of 2 that are trained together"):
+        finish(resume(kept.path))
     alone = session_in(tmp_path)
     saved = open_run(kept.path / "together" / "2")
     alone.reopen(saved, Source("second", saved.image.array))
