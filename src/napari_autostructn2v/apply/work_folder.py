@@ -325,7 +325,10 @@ def _notch(path: Path, changed: int) -> Notch | None:
 @lru_cache(maxsize=2)
 def _recovery(path: Path, changed: int) -> Recovery | None:
     with np.load(path, allow_pickle=False) as file:
-        return Recovery(file["gain"], tuple(map(float, file["calm"]))) if "gain" in file else None
+        if "gain" not in file:
+            return None
+        calm, found = (tuple(map(float, file[name])) for name in ("calm", "found"))
+        return Recovery(file["gain"], calm, file.get("repeats"), *found)
 
 
 def _marks(path: Path) -> Path:
@@ -382,4 +385,6 @@ def _notch_from(arrays: dict[str, np.ndarray]) -> Notch | None:
 
 
 def _recovery_arrays(recovery: Recovery) -> dict[str, np.ndarray]:
-    return {"gain": recovery.gain, "calm": np.array(recovery.calm)}
+    found = np.array([recovery.found_calm, recovery.found_share])
+    arrays = {"gain": recovery.gain, "calm": np.array(recovery.calm), "found": found}
+    return arrays if recovery.repeats is None else {**arrays, "repeats": recovery.repeats}

@@ -3,7 +3,8 @@
 What a network takes out, original minus denoised, is noise and the part of the image that cannot be told
 from the surroundings of a pixel. In flat background the residual is noise alone; where it holds more than
 that, at a frequency or at a place, the rest is detail. Two steps, both of them Wiener gains that need no
-truth: first in the spectrum of the whole stack, then, of what that leaves, locally in four bands.
+truth: first in the spectrum of the whole stack, then, of what that leaves, locally: at the frequencies of
+what repeats in the sample, as the wall of a microtubule does, and in four bands.
 
 References
 ----------
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -44,6 +46,12 @@ FLAT_SHARE = 0.25
 NOISE_MARGIN_SE = 0.5
 """Standard errors by which the noise spectrum is taken as higher than measured."""
 
+SURE_SE = 5.0
+"""Standard errors by which a single frequency that surely is of the sample stands out of noise."""
+
+CHANCE_SE = 3.0
+"""Standard errors by which a frequency of the background stands out of those beside it by chance."""
+
 NOISE_ENERGY_QUANTILE = 0.9
 """Quantile of the local energy in flat background that is still taken for noise."""
 
@@ -53,6 +61,9 @@ DETAIL_ENERGY_FACTOR = 1.5
 
 BANDS = (0.7, 1.4, 2.8, 5.6)
 """Sigmas in pixels between which the local step looks at each band by itself."""
+
+LEAST_SHARE = 0.05
+"""Share of detail in what the first step finds, below which nothing tells one place from another."""
 
 NEIGHBOURHOOD = 8.0
 """Sigma in pixels over which the energy of a band is averaged."""
@@ -79,11 +90,23 @@ class Recovery:
         Impulse response of the first step, (T, T), T odd, centred.
     calm
         Energy of each band that is still noise.
+    repeats
+        Impulse response at the frequencies at which the sample repeats, likewise, which is one more band;
+        None if there are none.
+    found_calm
+        Energy of what the first step finds that is still noise.
+    found_share
+        The share of detail in what it finds, over the whole stack.
     """
 
     gain: np.ndarray
     calm: tuple[float, ...]
-    _responses: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    repeats: np.ndarray | None = None
+    found_calm: float = 0.0
+    found_share: float = 1.0
+    _responses: dict[tuple[tuple[int, ...], str], np.ndarray] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def detail(self, residual: np.ndarray) -> np.ndarray:
         """The detail in the residual of a slice (Y, X), float32.
@@ -120,17 +143,20 @@ class Recovery:
             ``source`` of a tile of :meth:`tiles`, cut out of the residual of the slice, float (Y, X).
         """
         found, bands = self.split(residual)
+        if self.found_calm > 0:
+            # its gain is right where there is as much detail as on average; where there is less, less is
+            share = _detail_share(_energy(found), self.found_calm) / np.float32(self.found_share)
+            found *= _finer(np.minimum(share, 1), found.shape)
         for (band, energy), calm in zip(bands, self.calm, strict=True):
-            share = np.clip(1 - np.float32(calm) / np.maximum(energy, np.finfo(np.float32).tiny), 0, 1)
-            found += band * _finer(share, band.shape)
+            found += band * _finer(_detail_share(energy, calm), band.shape)
         return found
 
     def split(self, residual: np.ndarray) -> tuple[np.ndarray, Iterator[tuple[np.ndarray, np.ndarray]]]:
         """What the first step finds in a residual (Y, X), and the bands of the rest; all of it float32.
 
         Each band comes with its energy around every pixel, on a grid that is :data:`POOL` times coarser. The
-        bands are differences of Gaussians. All filters multiply one spectrum, within a margin as wide as the
-        farthest of them reaches.
+        bands are differences of Gaussians, and the last is what repeats. All filters multiply one spectrum,
+        within a margin as wide as the farthest of them reaches.
 
         Parameters
         ----------
@@ -146,8 +172,9 @@ class Recovery:
         def filtered(part: np.ndarray) -> np.ndarray:
             return np.asarray(fft.irfft2(part, shape, overwrite_x=True)[inner])
 
-        found = spectrum * self._response(shape)
-        rest = spectrum - found
+        found = spectrum * self._response(shape, "gain")
+        repeating = None if self.repeats is None else spectrum * self._response(shape, "repeats")
+        rest = spectrum - found if repeating is None else spectrum - found - repeating
 
         def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             fine = np.ones((), np.float32)
@@ -157,18 +184,21 @@ class Recovery:
                 band = filtered(rest * (fine - coarse))
                 yield band, _energy(band)
                 fine = coarse
+            if repeating is not None:
+                band = filtered(repeating)
+                yield band, _energy(band)
 
         return filtered(found), bands()
 
-    def _response(self, shape: tuple[int, ...]) -> np.ndarray:
-        """The share of each frequency that the first step takes, as ``rfft2`` lays them out."""
-        response = self._responses.get(shape)
+    def _response(self, shape: tuple[int, ...], which: Literal["gain", "repeats"]) -> np.ndarray:
+        """The share of each frequency that is taken, as ``rfft2`` lays them out."""
+        response = self._responses.get((shape, which))
         if response is None:  # two threads may both compute it: that is cheaper than waiting in turn
-            gain = np.zeros(shape, np.float32)
-            gain[: len(self.gain), : len(self.gain)] = self.gain
-            half = len(self.gain) // 2
+            impulse, gain = getattr(self, which), np.zeros(shape, np.float32)
+            gain[: len(impulse), : len(impulse)] = impulse
+            half = len(impulse) // 2
             response = fft.rfft2(np.roll(gain, (-half, -half), axis=(0, 1))).real
-            self._responses[shape] = response
+            self._responses[shape, which] = response
         return response
 
 
@@ -226,23 +256,52 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
         all_flat &= nothing_else
     if all_flat or not noise.any():
         return None
-    whole, noise = (
-        ndimage.uniform_filter(full_from_rfft2_centred(half), 3, mode="wrap") for half in (whole, noise)
-    )
-    noise *= 1 + NOISE_MARGIN_SE / np.sqrt(2 * count)
+    whole, noise = map(full_from_rfft2_centred, (whole, noise))
+    gain, repeats = _gains(whole, noise, len(corners) * len(slices), count)
+    first_step = Recovery(_impulse(gain), (), _impulse(repeats) if repeats.any() else None)
+    (of_found, *energies), flat = _energies(first_step, residuals, background)
+    # where all that was looked at is flat, nothing says that noise is stronger elsewhere
+    elsewhere = np.median(energies[0][~flat]) if not flat.all() else 0.0
+    stronger = max(1.0, float(elsewhere / np.median(energies[0][flat])))
+    calm = [stronger * DETAIL_ENERGY_FACTOR * float(np.quantile(energy[flat], NOISE_ENERGY_QUANTILE))
+            for energy in energies[: len(BANDS)]]  # fmt: skip
+    # at the few frequencies of what repeats nothing else is expected: what exceeds the noise is taken
+    calm += [stronger * float(energy[flat].mean()) for energy in energies[len(BANDS) :]]
+    noise_found, all_found = float(of_found[flat].mean()), float(of_found.mean())
+    share = 1 - noise_found / all_found if all_found > 0 else 0.0
+    if share < LEAST_SHARE:  # what differs from place to place is chance
+        return replace(first_step, calm=tuple(calm))
+    return replace(first_step, calm=tuple(calm), found_calm=noise_found, found_share=share)
+
+
+def _gains(
+    whole: np.ndarray, noise: np.ndarray, tiles: int, flat_tiles: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The share of the residual at each frequency that is detail: everywhere, and of what repeats.
+
+    Parameters
+    ----------
+    whole, noise
+        Power of the residual in all tiles and in the flat ones, (T, T), centred.
+    tiles, flat_tiles
+        How many these are.
+    """
+    around, calm = (ndimage.uniform_filter(power, 3, mode="wrap") for power in (whole, noise))
+    calm *= 1 + NOISE_MARGIN_SE / np.sqrt(2 * flat_tiles)
     # noise that follows the brightness is stronger elsewhere than in the background
-    noise *= max(1.0, float(np.median((whole / noise)[frequency_radius(side) > 0.4])))
-    response = fft.ifft2(fft.ifftshift(np.clip(1 - noise / whole, 0, 1))).real
-    first_step = Recovery(fft.fftshift(response), ())
-    energies, flat = _energies(first_step, residuals, background)
-    calm, ratio = [], None
-    for energy in energies:
-        if ratio is None:
-            # where all that was looked at is flat, nothing says that noise is stronger elsewhere
-            elsewhere = np.median(energy[~flat]) if not flat.all() else 0.0
-            ratio = max(1.0, float(elsewhere / np.median(energy[flat])))
-        calm.append(DETAIL_ENERGY_FACTOR * ratio * float(np.quantile(energy[flat], NOISE_ENERGY_QUANTILE)))
-    return Recovery(first_step.gain, tuple(calm))
+    stronger = max(1.0, float(np.median((around / calm)[frequency_radius(len(whole)) > 0.4])))
+    gain = np.clip(1 - stronger * calm / around, 0, 1)
+    # a repeat is a peak of single frequencies, which the average over those beside it would hide; what is a
+    # peak in the background as well is noise
+    alone = stronger * np.maximum(noise, calm)
+    error = np.sqrt(whole**2 / tiles + alone**2 / flat_tiles)
+    peaks = (whole - alone > SURE_SE * error) & (noise < calm * (1 + CHANCE_SE / np.sqrt(flat_tiles)))
+    return np.where(peaks, 0, gain), peaks.astype(float)
+
+
+def _impulse(gain: np.ndarray) -> np.ndarray:
+    """The filter with this gain, both (T, T), centred."""
+    return np.asarray(fft.fftshift(fft.ifft2(fft.ifftshift(gain)).real))
 
 
 def _places(
@@ -258,7 +317,7 @@ def _places(
 
 
 def _energies(first_step: Recovery, residuals: Stack, background: Tiles) -> tuple[np.ndarray, np.ndarray]:
-    """Energy of each band in what the first step leaves, (bands, places), and which places are flat."""
+    """Energy of what the first step finds and of each band of the rest, (bands, places); which are flat."""
     corners = tile_corners(residuals, background.side)
     slices = sorted({z for z, _, _ in background.corners})
     seen = min(math.prod(residuals.shape[1:]), len(corners) * background.side**2)
@@ -269,10 +328,11 @@ def _energies(first_step: Recovery, residuals: Stack, background: Tiles) -> tupl
         flat, rest = _places(background, z, corners, residual.shape)
         energies, which = [], []
         for tile in first_step.tiles(residual.shape):
-            _, bands = first_step.split(residual[tile.source])
+            found, bands = first_step.split(residual[tile.source])
+            around = [_energy(found), *(energy for _, energy in bands)]
             inner = tuple(slice(side.start // POOL, -(-side.stop // POOL), step) for side in tile.inner)
             here, other = (mask[tile.target][:: POOL * step, :: POOL * step] for mask in (flat, rest))
-            energies.append(np.array([energy[inner][here | other] for _, energy in bands]))
+            energies.append(np.array([energy[inner][here | other] for energy in around]))
             which.append(here[here | other])
         return energies, which
 
@@ -295,6 +355,11 @@ def _energy(band: np.ndarray) -> np.ndarray:
     """Mean square over the neighbourhood of each pixel, on a coarser grid: it is smooth."""
     pooled = avg_pool2d(torch.from_numpy(np.square(band))[None, None], POOL, ceil_mode=True)
     return np.asarray(ndimage.gaussian_filter(pooled[0, 0].numpy(), NEIGHBOURHOOD / POOL))
+
+
+def _detail_share(energy: np.ndarray, calm: float) -> np.ndarray:
+    """The share of the energy around a place that is detail, if so much of it is noise."""
+    return np.clip(1 - np.float32(calm) / np.maximum(energy, np.finfo(np.float32).tiny), 0, 1)
 
 
 def _finer(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
