@@ -10,6 +10,7 @@ from hands import Hand, live, open_dock, small_screen, through_stage1
 from qtpy.QtCore import Qt
 
 from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS, SPECTRUM
+from napari_autostructn2v.noise.review import Mark
 
 
 @pytest.fixture
@@ -41,6 +42,12 @@ def test_it_is_seen_with_the_image_in_a_small_window(hand: Hand, viewer: Any, do
     assert window.width() == 1280 and dock.strip.noise.isChecked()
     for tool in (*noise.dock.tools.values(), noise.dock.undo, noise.dock.fit, noise.dock.to_list):
         assert tool.visibleRegion().boundingRect() == tool.rect(), f"{tool.text()} is cut off"
+    found = int((dock.session.review.peak_marks == Mark.FOUND).sum())
+    counts = noise.dock.legend.counts
+    assert [count.text() for count in counts.values()] == [f"{found} found", "0 added", "0 erased"]
+    for count in counts.values():
+        assert count.visibleRegion().boundingRect() == count.rect(), f"{count.text()} is cut off"
+        assert count.width() >= count.sizeHint().width(), f"{count.text()} is cut off"
     assert dock.height() > 600, "the dock beside the image keeps its height"
     assert viewer.window._qt_viewer.canvas.native.height() > 300 and noise.dock.canvas.height() > 150
     for layer in noise.model.layers:
@@ -69,6 +76,7 @@ def test_its_tools_paint_erase_and_undo(hand: Hand, dock: Any) -> None:
     assert kernel.data[1, 2] and dock.session.review.kernel_grid[1, 2]
     hand.stroke(peaks, (3, 5))
     assert peaks.data[3, 5], "one click takes the brush to either picture"
+    assert bar.legend.counts[Mark.ADDED].text() == "2 added", "the bin and its mirror image"
     hand.click(bar.undo)
     assert not peaks.data[3, 5] and kernel.data[1, 2]
     hand.click(bar.redo)

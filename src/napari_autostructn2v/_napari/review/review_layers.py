@@ -195,6 +195,12 @@ class ReviewLayers:
         active = self._viewer.layers.selection.active
         return sorted((self.layers[key] for key in self._mirrors), key=lambda layer: layer is not active)
 
+    @property
+    def marks(self) -> np.ndarray | None:
+        """What each bin of the spectrum is, uint8 (T, T); None without a review."""
+        review = self._session.review
+        return None if review is None else review.peak_marks
+
     def undo(self) -> None:
         """Take back the last stroke on the layer that a stroke would go to."""
         for layer in self.painted[:1]:
