@@ -31,6 +31,7 @@ from napari_autostructn2v.cli.options import (
     SeedOption,
     SetOption,
     StartOption,
+    TypeOption,
     refuse_own_input,
     region_of,
     settings_of,
@@ -40,6 +41,7 @@ from napari_autostructn2v.config import Config, Mode
 from napari_autostructn2v.errors import ConfigError
 
 if TYPE_CHECKING:
+    from napari_autostructn2v.io.whole_numbers import ResultType
     from napari_autostructn2v.learning.model import Model
     from napari_autostructn2v.to_file import Outcome
 
@@ -86,6 +88,7 @@ def run(
         Path | None,
         typer.Option(help="Folder of the run, which can be resumed. Default: OUTPUT's name + _run."),
     ] = None,
+    dtype: TypeOption = None,
     overwrite: OverwriteOption = False,
     progress: ProgressOption = "bars",
     quiet: QuietOption = False,
@@ -122,7 +125,7 @@ def run(
             raise typer.BadParameter("--second, --average and --run-dir are of one stack alone.")
         _run_together(
             files, out, mode, settings, start, kernel, background, train_on, leave_out, mostly_blank, device,
-            seed, overwrite, progress == "json", quiet,
+            seed, dtype, overwrite, progress == "json", quiet,
         )  # fmt: skip
         return
     input, output = _one_stack(files, out)
@@ -133,7 +136,7 @@ def run(
         raise typer.BadParameter("--average needs a second recording. Give --second as well.")
     if second is not None:
         refuse_own_input(output, second)
-    check_recordings(output, mode, image, other, overwrite=overwrite)
+    check_recordings(output, mode, image, other, overwrite=overwrite, dtype=dtype)
     if not quiet:
         say(*image.notices, *(other.notices if other is not None else ()))
     left_out = LeftOut.from_texts(leave_out or ()).of(image.array.shape)
@@ -158,7 +161,7 @@ def run(
         )
         folder = run_dir or RunFolder.beside(output).path
         events = run_to_file(
-            request, folder, second=other, average=average, device=device, overwrite=overwrite
+            request, folder, second=other, average=average, device=device, overwrite=overwrite, dtype=dtype
         )
         outcome = follow(events, quiet, lines=progress == "json")
         if not quiet:
@@ -194,6 +197,7 @@ def _run_together(
     mostly_blank: bool,
     device: str,
     seed: int,
+    dtype: ResultType | None,
     overwrite: bool,
     lines: bool,
     quiet: bool,
@@ -216,7 +220,7 @@ def _run_together(
     for image, output in zip(images, outputs, strict=True):
         for other in images:
             refuse_own_input(output, other.path)
-        check_recordings(output, mode, image, None, overwrite=overwrite)
+        check_recordings(output, mode, image, None, overwrite=overwrite, dtype=dtype)
     if not quiet:
         say(*(notice for image in images for notice in image.notices))
     requests = [
@@ -235,7 +239,8 @@ def _run_together(
         )
         for image, output in zip(images, outputs, strict=True)
     ]
-    made = follow(run_together_to_files(requests, device=device, overwrite=overwrite), quiet, lines=lines)
+    events = run_together_to_files(requests, device=device, overwrite=overwrite, dtype=dtype)
+    made = follow(events, quiet, lines=lines)
     if not quiet:
         say(*(stack.sentence for stack in made.agreement.stacks), *made.agreement.sentences[:1])
 
@@ -247,6 +252,7 @@ def resume(
         typer.Argument(help="Where to write the denoised stack. Default: where the run was to write it."),
     ] = None,
     device: DeviceOption = "auto",
+    dtype: TypeOption = None,
     overwrite: OverwriteOption = False,
     progress: ProgressOption = "bars",
     quiet: QuietOption = False,
@@ -258,6 +264,7 @@ def resume(
     from napari_autostructn2v import pipeline
     from napari_autostructn2v.disk.lock import hold_output
     from napari_autostructn2v.io import check_stack_place
+    from napari_autostructn2v.io.whole_numbers import type_in_file
     from napari_autostructn2v.runs.folder import RunFolder
     from napari_autostructn2v.stack import as_stack
     from napari_autostructn2v.to_file import Outcome, write_result
@@ -267,13 +274,14 @@ def resume(
     if target is None:
         raise typer.BadParameter("The run does not say where its result is to go. Give OUTPUT as well.")
     image = run_folder.read_input()
-    check_stack_place(target, overwrite=overwrite, dtype=as_stack(image.array).scale.dtype)
+    made = as_stack(image.array).scale.dtype
+    check_stack_place(target, overwrite=overwrite, dtype=type_in_file(dtype, made))
     refuse_own_input(target, image.path)
     if not quiet:
         say(*image.notices)
     with hold_output(target):
         events = write_result(
-            pipeline.resume(folder, device=device), folder, target, image, overwrite=overwrite
+            pipeline.resume(folder, device=device), folder, target, image, overwrite=overwrite, dtype=dtype
         )
         result = follow(events, quiet, lines=progress == "json")
     if not quiet:

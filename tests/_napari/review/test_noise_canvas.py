@@ -9,7 +9,7 @@ import pytest
 from hands import Hand, live, open_dock, small_screen, through_stage1
 from qtpy.QtCore import Qt
 
-from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, KERNEL_GRID, PEAKS, SPECTRUM
 from napari_autostructn2v.noise.review import Mark
 
 
@@ -173,7 +173,7 @@ def test_another_mode_and_another_run_take_over_the_painted_layers(
     for mode in ("2.5d", "2d", "2.5d"):
         for layer in painted:
             hand.stroke(layer, (1, 2))
-        dock.workspace.regenerate(mode)
+        dock.workspace.analyse_again(mode)
         hand.wait(lambda: dock.session.runner.job is None)
     assert dock.session.review.kernel_grid.ndim == 3
     assert (review.labels(PEAKS), review.labels(KERNEL)) == painted
@@ -184,3 +184,30 @@ def test_another_mode_and_another_run_take_over_the_painted_layers(
     hand.wait(lambda: dock.session.runner.job is None)
     assert not dock.session.messages.error
     assert (review.labels(PEAKS), review.labels(KERNEL)) == painted and painted[1].visible
+
+
+def test_all_slices_of_a_kernel_are_seen_and_its_lines_only_where_they_are_told_apart(
+    hand: Hand, viewer: Any, dock: Any
+) -> None:
+    noise, review = dock.workspace.noise, dock.workspace.review
+    hand.click(dock.review.to_kernel)
+    hand.wait(hand.noise_rests)
+    lines = review.layers[KERNEL_GRID]
+    assert lines.visible and not dock.kernel.blocks.isVisibleTo(dock.kernel)
+    noise.model.scene.camera.zoom /= 8
+    assert not lines.visible, "lines as dense as pixels flicker"
+    hand.click(dock.review.to_kernel)
+    hand.wait(hand.noise_rests)
+    assert lines.visible
+    dock.workspace.analyse_again("2.5d")
+    hand.wait(lambda: dock.session.runner.job is None)
+    hand.click(dock.review.to_kernel)
+    hand.wait(hand.noise_rests)
+    kernel = review.labels(KERNEL)
+    rows, columns = kernel.data.shape
+    for place in ((0, 0), (rows - 1, columns - 1)):
+        pixel = hand.at(kernel, place)
+        assert noise.dock.canvas.canvas.native.rect().contains(pixel), "no slice is out of sight"
+    assert "middle, z" in dock.kernel.blocks.text()
+    dock.kernel.slices.value = "all"
+    assert "all three blocks" in dock.kernel.blocks.text()

@@ -109,6 +109,9 @@ class NoiseCanvas:
         """See all there is."""
         self._fly(lambda: self.flight.to([layer for layer in self.model.layers if layer.visible]))
 
+    def _on_zoom(self, event: Any = None) -> None:
+        self._review.show_grid(self.model.scene.camera.zoom)
+
     def close(self) -> None:
         """The window closes."""
         self.flight.stop()
@@ -136,6 +139,7 @@ class NoiseCanvas:
             self._follow_theme()
             self.model.mouse_drag_callbacks[:] = self.presses
             self.model.mouse_move_callbacks[:] = [self._tell]
+            self.model.scene.camera.events.zoom.connect(self._on_zoom)
             self.dock.make_canvas(self.model)
 
     def _on_canvas_made(self) -> None:

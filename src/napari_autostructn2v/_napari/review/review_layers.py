@@ -10,7 +10,14 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_autostructn2v._napari import colours
-from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAK_OUTLINES, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.canvas.layer_names import (
+    KERNEL,
+    KERNEL_GRID,
+    LAGS,
+    PEAK_OUTLINES,
+    PEAKS,
+    SPECTRUM,
+)
 from napari_autostructn2v._napari.canvas.placement import Arrange, Placement
 from napari_autostructn2v._napari.napari_private import add_to_status, forget_history
 from napari_autostructn2v._napari.review import peak_marks
@@ -34,6 +41,9 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
     from napari_autostructn2v._napari.review.spectrum_choice import SpectrumChoice
     from napari_autostructn2v._napari.session.session import Session
+
+SMALLEST_CELL = 4.0
+"""Pixels of the screen between the lines of the kernel's grid."""
 
 
 class ReviewLayers:
@@ -200,6 +210,18 @@ class ReviewLayers:
         """What each bin of the spectrum is, uint8 (T, T); None without a review."""
         review = self._session.review
         return None if review is None else review.peak_marks
+
+    def show_grid(self, zoom: float) -> None:
+        """Draw lines between the pixels of the kernel only where they are told apart: else they flicker.
+
+        Parameters
+        ----------
+        zoom
+            Pixels of the screen for a unit of the world.
+        """
+        if self._mirrors:
+            grid = self.layers[KERNEL_GRID]
+            grid.visible = zoom * abs(float(grid.scale[-1])) >= SMALLEST_CELL
 
     def undo(self) -> None:
         """Take back the last stroke on the layer that a stroke would go to."""

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 from superqt.utils import create_worker
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import LEFT_OUT_BY_HAND, TRAINING_FIELD
 from napari_autostructn2v._napari.canvas.placement import Placement
+from napari_autostructn2v._napari.canvas.slices import full_shape
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v._napari.napari_private import main_window
 from napari_autostructn2v._napari.runs.closing import unsaved_work_text
@@ -24,11 +26,12 @@ from napari_autostructn2v.box import Box
 from napari_autostructn2v.errors import AutoStructN2VError
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels, Layer, Shapes
+    from napari.layers import Labels, Layer, Shapes
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.batch.queue import Batch
     from napari_autostructn2v._napari.session.session import Session
+    from napari_autostructn2v.io import ImageFile
 
 
 class RunDialogs:
@@ -97,12 +100,27 @@ class RunDialogs:
         # before others are added: napari 0.9.2 can crash when it draws again what was removed after that
         for layer in instead_of:
             self._viewer.layers.remove(layer)
-        layer = self._viewer.add_image(array, **{**meta, "name": saved.image.name})
+        layer = self._there_already(saved.image)
+        if layer is None:
+            layer = self._viewer.add_image(array, **{**meta, "name": saved.image.name})
         self._choose(layer)
         source = Source(layer.name, array, voxel_size(layer), saved.image.path, saved.image.heading)
         self._session.reopen(saved, source)
         self._outline_training(saved.request.box, layer)
         self._outline_left_out(saved.request.left_out, layer)
+
+    def _there_already(self, file: ImageFile) -> Image | None:
+        """The layer of this very file, if there is one."""
+        for layer in self._viewer.layers:
+            of_file = isinstance(layer, Image) and layer.source.path is not None
+            if (
+                of_file
+                and Path(layer.source.path).resolve() == file.path.resolve()
+                and full_shape(layer) == tuple(file.array.shape)
+                and voxel_size(layer) == file.voxel_size
+            ):
+                return layer
+        return None
 
     def _outline_training(self, box: Box | None, image: Image) -> None:
         """Show the part of each slice that is trained on, as it was drawn for the first stage."""

@@ -61,6 +61,7 @@ class ProfilePanel(QWidget):
         )
         self.plot = Plot()
         self.plot.addLegend(offset=(-5, 2), labelTextSize="8pt")
+        self.plot.setLabel("left", "value", **{"font-size": "8pt"})
         self.plot.setToolTip("Values of the present slice along the line: sharp edges should stay sharp")
         self.plot.setFixedHeight(190)
         self.plot.hide()

@@ -42,11 +42,11 @@ from napari_autostructn2v._napari.widgets.told_once import told_before
 from napari_autostructn2v._napari.worker import error_text_of, with_lock
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.error_report import problem_report
-from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.errors import AutoStructN2VError, is_worth_a_report
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.io.formats import written
-from napari_autostructn2v.io.whole_numbers import whole_numbers
+from napari_autostructn2v.io.whole_numbers import in_type
 from napari_autostructn2v.kernel.library import KernelLibrary
 from napari_autostructn2v.model_zoo import check_zoo_library, export_model_zoo
 
@@ -122,8 +122,8 @@ class StructuredDenoisingWidget(DockColumn):
                 strict=True,
             )
         }
-        self.head.addWidget(self.message)
-        self.head.addWidget(self.copy_report)
+        self.foot.addWidget(self.message)
+        self.foot.addWidget(self.copy_report)
         self.head.addWidget(self.left_out)
         self.strip = ViewStrip(self.workspace)
         self.head.addWidget(self.strip)
@@ -159,8 +159,9 @@ class StructuredDenoisingWidget(DockColumn):
         if text == session.messages.confirmation:
             kind = "text"
         show_message(self.message, text, kind, self.workspace.viewer.theme)
-        self.copy_report.setVisible(bool(error) and session.messages.cause is not None)
-        if session.messages.cause is not self._copied:
+        cause = session.messages.cause
+        self.copy_report.setVisible(bool(error) and cause is not None and is_worth_a_report(cause))
+        if cause is not self._copied:
             self.copy_report.setText("Copy report")
         for panel in (
             self.left_out, self.data, self.stage1, self.review, self.peaks, self.analysis, self.stage2,
@@ -234,11 +235,8 @@ class StructuredDenoisingWidget(DockColumn):
         array, dtype, voxels, said = run.denoised, dialog.dtype, dialog.voxel_size, list[str]()
 
         def write() -> None:
-            stack: Any = array
-            if dtype is not None:
-                numbers = finish(whole_numbers(array, dtype))
-                stack = numbers.of(array)
-                said.append(str(numbers))
+            stack, words = finish(in_type(array, dtype))
+            said.extend([words] if words else [])
             write_stack(path, stack, voxel_size=voxels, heading=run.source.heading, overwrite=True)
 
         self._save(path, write, then=partial(self.session.disk.note_result_saved, run), said=said)
