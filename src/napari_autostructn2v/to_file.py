@@ -20,6 +20,7 @@ from napari_autostructn2v.io import ImageFile, check_stack_place, write_stack
 from napari_autostructn2v.io.slice_file import ScratchStack
 from napari_autostructn2v.io.whole_numbers import ResultType, in_type, type_in_file
 from napari_autostructn2v.judge import Score, refuse_other_shape, scoring
+from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.result import Result
@@ -195,7 +196,7 @@ def run_together_to_files(
             [image.array for image, _ in files], requests, device=device, folders=folders
         )
         for (image, output), folder, result in zip(files, folders, made.results, strict=True):
-            yield from _write(result.denoised, (folder,), output, image, overwrite, dtype)
+            yield from _write(result.denoised, result.model, (folder,), output, image, overwrite, dtype)
             yield StackDone(image.name, output)
     return made
 
@@ -242,12 +243,13 @@ def write_result(
         Of the run; ``FileError`` if the result cannot be written.
     """
     result = yield from events
-    yield from _write(result.denoised, (folder,), output, image, overwrite, dtype)
+    yield from _write(result.denoised, result.model, (folder,), output, image, overwrite, dtype)
     return result
 
 
 def _write(
     denoised: Any,
+    model: Model,
     folders: Sequence[Path],
     output: Path,
     image: ImageFile,
@@ -263,6 +265,7 @@ def _write(
         stack,
         voxel_size=image.voxel_size,
         heading=image.heading,
+        how=model.in_brief,
         overwrite=overwrite,
     )
     yield from retry_when_full(write, output.parent)
@@ -287,7 +290,7 @@ def _average_of_halves(
     stack = as_stack(first.array)
     with ScratchStack(stack.input_shape, output, stack.scale.dtype) as mean:
         halves = yield from denoise_halves(request, first, second, mean, folders=folders, device=device)
-        yield from _write(mean, folders, output, first, overwrite, dtype)
+        yield from _write(mean, halves.runs[0].model, folders, output, first, overwrite, dtype)
     files = [
         file
         for number, score in enumerate(halves.scores, start=1)

@@ -99,6 +99,8 @@ def test_run_analyze_apply_info(invoke, tomogram, tmp_path):
 
     said = invoke("apply", model, tomogram, "--out", tmp_path / "words", "--dtype", "uint16").stderr
     words = read_stack(tmp_path / "words" / "tomogram.mrc").array
+    with mrcfile.open(tmp_path / "words" / "tomogram.mrc") as file:
+        assert " 2D kernel 1x" in file.get_labels()[-1]
     assert words.dtype == np.uint16 and "65535 is" in said and "nothing is clipped" in said
     low, high = denoised.array.min(), denoised.array.max()
     np.testing.assert_allclose(low + (high - low) / 65535 * words, denoised.array, atol=(high - low) / 65535)

@@ -135,6 +135,7 @@ def denoise_whole(folder: WorkFolder) -> Generator[Event, Any, None]:
                 saved,
                 voxel_size=image.voxel_size,
                 heading=image.heading,
+                how=model.in_brief,
                 overwrite=task.overwrite,
             )
             yield from retry_when_full(write, task.target.parent)

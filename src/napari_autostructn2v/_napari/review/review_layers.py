@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.review.spectrum_choice import SpectrumChoice
     from napari_autostructn2v._napari.session.session import Session
 
-SMALLEST_CELL = 4.0
-"""Pixels of the screen between the lines of the kernel's grid."""
+SMALLEST_CELL = 8.0
+"""Pixels of the screen between the lines of the kernel's grid: nearer ones are not drawn alike."""
 
 
 class ReviewLayers:

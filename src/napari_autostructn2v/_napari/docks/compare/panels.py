@@ -48,6 +48,8 @@ class WayPanel(QWidget):
         self._comparison = comparison
         self.ways = {way: button(text, tip, lambda way=way: choose(way)) for way, (text, tip) in WAYS.items()}
         grid = QGridLayout(self)
+        for column in range(3):
+            grid.setColumnStretch(column, 1)
         for index, made in enumerate(self.ways.values()):
             made.setCheckable(True)
             row, column = divmod(index, 3)

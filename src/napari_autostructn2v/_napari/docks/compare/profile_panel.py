@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
     from napari.viewer import Viewer
 
-LEGEND_ROOM = 0.15
+LEGEND_ROOM = 0.32
 """Height of a line of the legend as a share of that of the curves."""
 REDRAW_MS = 40
 """A drag moves the line more often than a plot can be drawn."""

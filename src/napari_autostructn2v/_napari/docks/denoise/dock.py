@@ -237,7 +237,14 @@ class StructuredDenoisingWidget(DockColumn):
         def write() -> None:
             stack, words = finish(in_type(array, dtype))
             said.extend([words] if words else [])
-            write_stack(path, stack, voxel_size=voxels, heading=run.source.heading, overwrite=True)
+            write_stack(
+                path,
+                stack,
+                voxel_size=voxels,
+                heading=run.source.heading,
+                how="" if run.model is None else run.model.in_brief,
+                overwrite=True,
+            )
 
         self._save(path, write, then=partial(self.session.disk.note_result_saved, run), said=said)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_autostructn2v.noise.analysis import NoiseAnalysis
 
 
-BLOCKS: dict[Slices, str] = {"middle": "the block in the middle, z", "all": "all three blocks"}
+BLOCKS: dict[Slices, str] = {"middle": "block z", "all": "all blocks"}
 """What the tools act on, by the choice of slices."""
 
 
@@ -145,9 +145,8 @@ class KernelPanel(QWidget):
         three = review is not None and review.kernel_grid.ndim == 3
         self._show_row(self.slices.native, three)
         self.blocks.setVisible(three)
-        self.blocks.setText(
-            f"The tools change {BLOCKS[self.slices.value]}, the brush the block it paints on."
-        )
+        changed = BLOCKS[self.slices.value]
+        self.blocks.setText(f"The tools change {changed}, the brush the block under it.")
         self.numbers.setVisible(review is not None)
         if review is None:
             return
