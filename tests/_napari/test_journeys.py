@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hands import CountingHand, live, open_dock, small_screen
 from PIL import Image
+from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
 from napari_autostructn2v import synthetic
@@ -83,6 +84,11 @@ def test_of_noise_without_structure_stage_1_is_kept_and_saved(
     kept = read_stack(tmp_path / "kept.tif")
     np.testing.assert_allclose(kept.array, viewer.layers["plain stage 1"].data, rtol=1e-6)
     assert hand.clicks == 4, "run, keep, save and its answer"
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    hand.click(dock.open_folder)
+    assert opened == [str(tmp_path)]
+    assert dock.open_folder.isHidden() and not dock.message.text(), "it goes at the next click"
 
 
 def test_peaks_are_edited_below_the_image_and_approved(

@@ -9,9 +9,11 @@ from napari.components import ViewerModel
 from psygnal import Signal
 from qtpy.QtCore import Qt, QTimer
 
+from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.camera import Flight
 from napari_autostructn2v._napari.napari_private import main_window, taken_off
 from napari_autostructn2v._napari.review.noise_dock import NoiseDock
+from napari_autostructn2v._napari.widgets.panel_parts import is_dark
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,7 +167,9 @@ class NoiseCanvas:
         self.changed.emit()
 
     def _follow_theme(self, event: Any = None) -> None:
-        self.model.theme = self._viewer.theme
+        self.model.theme = theme = self._viewer.theme
+        # white around them makes dark pictures look darker
+        self.model.canvas.background_color_override = None if is_dark(theme) else colours.LIGHT_GROUND
 
     def _tell(self, model: ViewerModel, event: Any) -> None:
         """Say what is under the pointer in the status bar of the window."""

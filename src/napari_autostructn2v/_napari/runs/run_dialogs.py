@@ -199,7 +199,7 @@ class RunDialogs:
                 self._session.messages.fail(problem)
                 return
             self._session.disk.note_saved(path, run, review)
-            self._session.messages.confirm(f"Saved the run in {path}.")
+            self._session.messages.confirm(f"Saved the run in {path}.", path)
             if close:
                 self._answered = True
                 main_window(self._viewer).close()

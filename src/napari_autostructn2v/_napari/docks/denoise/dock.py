@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtGui import QKeySequence
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices, QKeySequence
 from qtpy.QtWidgets import QApplication, QFileDialog
 from superqt.utils import create_worker
 
@@ -90,6 +91,7 @@ class StructuredDenoisingWidget(DockColumn):
             "your data goes along.",
             self._copy_report,
         )
+        self.open_folder = button("Open folder", "Look at the folder of what was saved", self._open_folder)
         self.left_out = LeftOutBar(self.workspace)
         self.data = DataPanel(self.workspace)
         self.stage1 = StagePanel(self.workspace, "stage1")
@@ -124,6 +126,7 @@ class StructuredDenoisingWidget(DockColumn):
         }
         self.foot.addWidget(self.message)
         self.foot.addWidget(self.copy_report)
+        self.foot.addWidget(self.open_folder)
         self.head.addWidget(self.left_out)
         self.strip = ViewStrip(self.workspace)
         self.head.addWidget(self.strip)
@@ -161,6 +164,7 @@ class StructuredDenoisingWidget(DockColumn):
         show_message(self.message, text, kind, self.workspace.viewer.theme)
         cause = session.messages.cause
         self.copy_report.setVisible(bool(error) and cause is not None and is_worth_a_report(cause))
+        self.open_folder.setVisible(session.messages.saved_in is not None)
         if cause is not self._copied:
             self.copy_report.setText("Copy report")
         for panel in (
@@ -197,6 +201,11 @@ class StructuredDenoisingWidget(DockColumn):
         QApplication.clipboard().setText(problem_report(cause, self.session.choice.facts))
         self._copied = cause
         self.copy_report.setText("Copied: paste it into an issue")
+
+    def _open_folder(self) -> None:
+        folder = self.session.messages.saved_in
+        if folder is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder.absolute())))
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
@@ -300,7 +309,7 @@ class StructuredDenoisingWidget(DockColumn):
                 self.session.messages.fail(problem)
                 return
             then()
-            self.session.messages.confirm(" ".join([f"Saved {path}.", *said]))
+            self.session.messages.confirm(" ".join([f"Saved {path}.", *said]), path.parent)
 
         worker = create_worker(
             error_text_of, with_lock, path, write, _start_thread=False, _ignore_errors=True
