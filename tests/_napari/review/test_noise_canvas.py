@@ -193,12 +193,13 @@ def test_all_slices_of_a_kernel_are_seen_and_its_lines_only_where_they_are_told_
     hand.click(dock.review.to_kernel)
     hand.wait(hand.noise_rests)
     lines = review.layers[KERNEL_GRID]
-    assert lines.visible and not dock.kernel.blocks.isVisibleTo(dock.kernel)
+    every = len(lines.data)
+    assert every > 60 and not dock.kernel.blocks.isVisibleTo(dock.kernel)
     noise.model.scene.camera.zoom /= 8
-    assert not lines.visible, "lines as dense as pixels flicker"
+    assert len(lines.data) == 4, "lines as dense as pixels flicker: a frame is left"
     hand.click(dock.review.to_kernel)
     hand.wait(hand.noise_rests)
-    assert lines.visible
+    assert len(lines.data) == every
     dock.workspace.analyse_again("2.5d")
     hand.wait(lambda: dock.session.runner.job is None)
     hand.click(dock.review.to_kernel)

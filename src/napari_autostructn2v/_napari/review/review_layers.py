@@ -27,6 +27,7 @@ from napari_autostructn2v._napari.review.layer_data import (
     _reach,
     _span,
     from_side_by_side,
+    grid_lines,
     layer_data,
     side_by_side,
 )
@@ -212,7 +213,7 @@ class ReviewLayers:
         return None if review is None else review.peak_marks
 
     def show_grid(self, zoom: float) -> None:
-        """Draw lines between the pixels of the kernel only where they are told apart: else they flicker.
+        """Draw lines between the pixels of the kernel only where they are told apart, else around it alone.
 
         Parameters
         ----------
@@ -220,8 +221,11 @@ class ReviewLayers:
             Pixels of the screen for a unit of the world.
         """
         if self._mirrors:
-            grid = self.layers[KERNEL_GRID]
-            grid.visible = zoom * abs(float(grid.scale[-1])) >= SMALLEST_CELL
+            grid: Any = self.layers[KERNEL_GRID]
+            pixels = zoom * abs(float(grid.scale[-1])) >= SMALLEST_CELL
+            lines = grid_lines(self._grid, pixels=pixels)
+            if len(lines) != len(grid.data):
+                grid.data = lines
 
     def undo(self) -> None:
         """Take back the last stroke on the layer that a stroke would go to."""
