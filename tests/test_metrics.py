@@ -121,9 +121,15 @@ def test_pictures_of_a_comparison(made, tmp_path: Path):
         with Image.open(write_png(tmp_path / "b.png", panes, 4, VoxelSize(1, 1, 1))) as barred:
             differs = np.argwhere(np.asarray(barred) != np.asarray(plain))
         assert differs[:, 0].min() > 440 and differs[:, 1].max() < 480, "a bar in the corner, only there"
+        part = write_png(tmp_path / "c.png", panes, 4, field=(slice(10, 50), slice(20, 110)))
+        with Image.open(part) as cut:
+            assert cut.size == (2 * 360 + 6, 160 + 26)
+            grey = np.asarray(cut)[26 + 2 :: 4, 2:360:4]
+            seen = made.noisy[4, 10:50, 20:110]
+            np.testing.assert_allclose(grey, 255 * np.clip((seen + 3) / 6, 0, 1), atol=2)
     with Image.open(finish(write_gif(tmp_path / "a.gif", panes))) as film:
         assert film.n_frames == SHAPE[0]
     with pytest.raises(FileError):
         write_png(tmp_path / "a.png", panes, 4)
     with pytest.raises(StackError, match="same shape"):
-        write_png(tmp_path / "c.png", [panes[0], Pane("x", made.noisy[:2], (0, 1))], 0)
+        write_png(tmp_path / "d.png", [panes[0], Pane("x", made.noisy[:2], (0, 1))], 0)

@@ -92,6 +92,19 @@ def is_foreseen(error: BaseException) -> bool:
     return isinstance(error, AutoStructN2VError) or _from_outside(error) is not None
 
 
+def is_worth_a_report(error: BaseException) -> bool:
+    """Whether those who make the program can learn from an error.
+
+    They cannot where it says of the person's own data, files or settings what to change.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    """
+    return not isinstance(error, AutoStructN2VError) or isinstance(error, DeviceError | TrainingError)
+
+
 def explain(error: BaseException) -> str:
     """What went wrong and what to do about it, whatever was raised.
 

@@ -13,12 +13,14 @@ from napari_autostructn2v import pipeline
 from napari_autostructn2v.config import Mode
 from napari_autostructn2v.disk.lock import hold_output
 from napari_autostructn2v.disk.waiting import retry_when_full
-from napari_autostructn2v.events import Event, StackDone, StageStarted
+from napari_autostructn2v.events import Event, Notice, StackDone, StageStarted, finish
 from napari_autostructn2v.figures.score import write_score
 from napari_autostructn2v.halves import denoise_halves
 from napari_autostructn2v.io import ImageFile, check_stack_place, write_stack
 from napari_autostructn2v.io.slice_file import ScratchStack
+from napari_autostructn2v.io.whole_numbers import ResultType, in_type, type_in_file
 from napari_autostructn2v.judge import Score, refuse_other_shape, scoring
+from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.runs.folder import RunFolder
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.runs.result import Result
@@ -46,7 +48,13 @@ class Outcome:
 
 
 def check_recordings(
-    output: Path, mode: Mode, image: ImageFile, second: ImageFile | None, *, overwrite: bool
+    output: Path,
+    mode: Mode,
+    image: ImageFile,
+    second: ImageFile | None,
+    *,
+    overwrite: bool,
+    dtype: ResultType | None = None,
 ) -> None:
     """Check what of a run from file to file can be checked before it is begun.
 
@@ -62,16 +70,19 @@ def check_recordings(
         Another one of the same scene; None if there is none.
     overwrite
         Whether a result that exists is replaced.
+    dtype
+        What the result is saved as; None for its values as they are.
 
     Raises
     ------
     FileError
         If nothing can be written there.
     StackError
-        If the recording does not suit the mode, or the second is of another shape.
+        If the recording does not suit the mode, the second is of another shape, or the type does not suit
+        the values.
     """
     stack = as_stack(image.array, mode)
-    check_stack_place(output, overwrite=overwrite, dtype=stack.scale.dtype)
+    check_stack_place(output, overwrite=overwrite, dtype=type_in_file(dtype, stack.scale.dtype))
     if second is not None:
         refuse_other_shape("second recording", second.array, image.array)
 
@@ -84,6 +95,7 @@ def run_to_file(
     average: bool = False,
     device: str = "auto",
     overwrite: bool = False,
+    dtype: ResultType | None = None,
 ) -> Generator[Event, Any, Outcome]:
     """Denoise the file of a request into its output.
 
@@ -102,11 +114,13 @@ def run_to_file(
         As for :func:`~napari_autostructn2v.pipeline.denoise`.
     overwrite
         Whether an output that exists is replaced.
+    dtype
+        As for :func:`check_recordings`.
 
     Yields
     ------
     Event
-        As :func:`~napari_autostructn2v.pipeline.run`.
+        As :func:`~napari_autostructn2v.pipeline.run`; ``Notice`` of how values became whole numbers.
 
     Returns
     -------
@@ -124,9 +138,9 @@ def run_to_file(
     assert output is not None
     with hold_output(output):
         if average and second is not None:
-            return (yield from _average_of_halves(request, image, second, folder, device, overwrite))
+            return (yield from _average_of_halves(request, image, second, folder, device, overwrite, dtype))
         events = pipeline.run(image.array, request, device=device, folder=folder)
-        result = yield from write_result(events, folder, output, image, overwrite=overwrite)
+        result = yield from write_result(events, folder, output, image, overwrite=overwrite, dtype=dtype)
         if second is None:
             return Outcome((result,))
         yield StageStarted("score")
@@ -136,7 +150,11 @@ def run_to_file(
 
 
 def run_together_to_files(
-    requests: Sequence[RunRequest], *, device: str = "auto", overwrite: bool = False
+    requests: Sequence[RunRequest],
+    *,
+    device: str = "auto",
+    overwrite: bool = False,
+    dtype: ResultType | None = None,
 ) -> Generator[Event, Any, Together]:
     """Train on the files of several requests together, and denoise each into its output.
 
@@ -149,6 +167,8 @@ def run_together_to_files(
         As for :func:`~napari_autostructn2v.pipeline.denoise`.
     overwrite
         Whether outputs that exist are replaced.
+    dtype
+        As for :func:`check_recordings`.
 
     Yields
     ------
@@ -176,7 +196,7 @@ def run_together_to_files(
             [image.array for image, _ in files], requests, device=device, folders=folders
         )
         for (image, output), folder, result in zip(files, folders, made.results, strict=True):
-            yield from _write(result.denoised, (folder,), output, image, overwrite)
+            yield from _write(result.denoised, result.model, (folder,), output, image, overwrite, dtype)
             yield StackDone(image.name, output)
     return made
 
@@ -188,6 +208,7 @@ def write_result(
     image: ImageFile,
     *,
     overwrite: bool,
+    dtype: ResultType | None = None,
 ) -> Generator[Event, Any, Result]:
     """Take a run to its end, write its result, and clear away what earlier attempts have left.
 
@@ -203,6 +224,8 @@ def write_result(
         The file it is made of.
     overwrite
         Whether an output that exists is replaced.
+    dtype
+        As for :func:`check_recordings`.
 
     Yields
     ------
@@ -220,19 +243,29 @@ def write_result(
         Of the run; ``FileError`` if the result cannot be written.
     """
     result = yield from events
-    yield from _write(result.denoised, (folder,), output, image, overwrite)
+    yield from _write(result.denoised, result.model, (folder,), output, image, overwrite, dtype)
     return result
 
 
 def _write(
-    denoised: Any, folders: Sequence[Path], output: Path, image: ImageFile, overwrite: bool
+    denoised: Any,
+    model: Model,
+    folders: Sequence[Path],
+    output: Path,
+    image: ImageFile,
+    overwrite: bool,
+    dtype: ResultType | None,
 ) -> Generator[Event, Any, None]:
+    stack, words = finish(in_type(denoised, dtype))
+    if words:
+        yield Notice(words)
     write = partial(
         write_stack,
         output,
-        denoised,
+        stack,
         voxel_size=image.voxel_size,
         heading=image.heading,
+        how=model.in_brief,
         overwrite=overwrite,
     )
     yield from retry_when_full(write, output.parent)
@@ -243,7 +276,13 @@ def _write(
 
 
 def _average_of_halves(
-    request: RunRequest, first: ImageFile, second: ImageFile, folder: Path, device: str, overwrite: bool
+    request: RunRequest,
+    first: ImageFile,
+    second: ImageFile,
+    folder: Path,
+    device: str,
+    overwrite: bool,
+    dtype: ResultType | None,
 ) -> Generator[Event, Any, Outcome]:
     """The runs of two recordings, the mean of their results and both scores."""
     output, folders = request.output, (folder, folder.with_name(f"{folder.name}_second"))
@@ -251,7 +290,7 @@ def _average_of_halves(
     stack = as_stack(first.array)
     with ScratchStack(stack.input_shape, output, stack.scale.dtype) as mean:
         halves = yield from denoise_halves(request, first, second, mean, folders=folders, device=device)
-        yield from _write(mean, folders, output, first, overwrite)
+        yield from _write(mean, halves.runs[0].model, folders, output, first, overwrite, dtype)
     files = [
         file
         for number, score in enumerate(halves.scores, start=1)

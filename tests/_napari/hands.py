@@ -184,6 +184,16 @@ class Hand:
         self.wait(lambda: time.monotonic() > end)
 
 
+class CountingHand(Hand):
+    """Counts the clicks on buttons."""
+
+    clicks = 0
+
+    def click(self, button: Any) -> None:
+        self.clicks += 1
+        super().click(button)
+
+
 def small_screen(make_napari_viewer: Any) -> Any:
     """A viewer in a window that is really shown, on a small screen."""
     viewer = make_napari_viewer(show=True)

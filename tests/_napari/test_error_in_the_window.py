@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session import jobs, session
+from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import StageStarted
 
 
@@ -48,3 +49,6 @@ def test_an_error_is_told_and_its_report_can_be_copied(
     assert widget.copy_report.isHidden(), "there is nothing to report any more"
     widget.session.messages.fail("The disk is full.")
     assert widget.copy_report.isHidden(), "of this there is no more to say"
+    flat = StackError("All values are the same.")
+    widget.session.messages.fail(str(flat), flat)
+    assert widget.copy_report.isHidden(), "this is of the person's data, and no matter for an issue"

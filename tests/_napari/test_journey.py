@@ -7,23 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hands import Hand, live, small_screen
+from hands import CountingHand, live, small_screen
 from qtpy.QtWidgets import QFileDialog
 
 from napari_autostructn2v._napari import PLUGIN
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session.state import Phase
 from napari_autostructn2v.io import read_stack
-
-
-class CountingHand(Hand):
-    """Counts the clicks on buttons."""
-
-    clicks = 0
-
-    def click(self, button: Any) -> None:
-        self.clicks += 1
-        super().click(button)
 
 
 def test_from_the_real_sample_to_a_saved_stack(

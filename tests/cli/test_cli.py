@@ -97,6 +97,25 @@ def test_run_analyze_apply_info(invoke, tomogram, tmp_path):
     np.testing.assert_allclose(applied.array, denoised.array, rtol=1e-5)
     assert applied.voxel_size == VoxelSize(2.0, 1.0, 1.0)
 
+    said = invoke("apply", model, tomogram, "--out", tmp_path / "words", "--dtype", "uint16").stderr
+    words = read_stack(tmp_path / "words" / "tomogram.mrc").array
+    with mrcfile.open(tmp_path / "words" / "tomogram.mrc") as file:
+        assert " 2D kernel 1x" in file.get_labels()[-1]
+    assert words.dtype == np.uint16 and "65535 is" in said and "nothing is clipped" in said
+    low, high = denoised.array.min(), denoised.array.max()
+    np.testing.assert_allclose(low + (high - low) / 65535 * words, denoised.array, atol=(high - low) / 65535)
+    bad = invoke("apply", model, tomogram, "--out", tmp_path / "bad", "--dtype", "int16")
+    assert bad.exit_code == 2 and "uint8" in bad.stderr and not (tmp_path / "bad").exists()
+
+
+def test_a_result_in_bytes(invoke, tomogram, tmp_path):
+    target = tmp_path / "small.tif"
+    assert invoke("run", tomogram, target, "--dtype", "uint8", "--quiet").exit_code == 0
+    values = np.asarray(read_stack(target).array)
+    assert values.dtype == np.uint8 and values.min() == 0 and values.max() == 255
+    again = invoke("resume", tmp_path / "small_run", tmp_path / "large.tif", "--quiet")
+    assert again.exit_code == 0 and read_stack(tmp_path / "large.tif").array.dtype == np.float32
+
 
 def test_a_kernel_from_a_file_is_used(invoke, tomogram, tmp_path):
     np.save(tmp_path / "kernel.npy", np.ones((5, 1), bool))

@@ -163,11 +163,11 @@ class SessionMachine(RuleBasedStateMachine):
         if depth in ("edits", "analysis", "other mode", "stage 2", "attempts", "reopened"):
             self._paint(0, 3)
         if depth == "other mode":
-            self.session.regenerate("2.5d")
+            self.session.analyse_again("2.5d")
             self._pump(1000)
             self._paint(2, 1)
         if depth == "analysis":
-            self.session.regenerate()
+            self.session.analyse_again()
         if depth in ("stage 2", "result", "attempts", "reopened"):
             self.session.approve()
             self._pump(3 if depth == "stage 2" else 1000)
@@ -327,8 +327,8 @@ class SessionMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.session.review is not None and self.session.runner.job is None)
     @rule(mode=st.sampled_from([None, "2d", "2.5d"]))
-    def regenerate(self, mode: Any) -> None:
-        self.session.regenerate(mode)
+    def analyse_again(self, mode: Any) -> None:
+        self.session.analyse_again(mode)
         assert self.session.runner.job is not None or self.session.messages.error
 
     @precondition(lambda self: self.session.review is not None and self.session.runner.job is None)

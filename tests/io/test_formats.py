@@ -27,7 +27,9 @@ def dump(monkeypatch: pytest.MonkeyPatch) -> Format:
     def read(path: Path) -> ImageFile:
         return ImageFile(np.load(path, mmap_mode="r"), None, path.stem, path, "dump")
 
-    def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
+    def write(
+        path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None, made_by: str
+    ) -> None:
         with path.open("wb") as file:
             np.save(file, np.asarray(array[...], np.float32))
 

@@ -13,6 +13,7 @@ import pytest
 from mrcfile.dtypes import HEADER_DTYPE
 
 from napari_autostructn2v import Config, synthetic, train
+from napari_autostructn2v._version import __version__
 from napari_autostructn2v.apply import denoise_to_file, result_paths
 from napari_autostructn2v.errors import DiskFullError, FileError
 from napari_autostructn2v.events import finish
@@ -192,7 +193,13 @@ def test_a_result_takes_over_what_the_header_says(
 ) -> None:
     image = read_stack(of_all(tmp_path / "a.mrc", stack, order, extra2=imod(IMOD_STAMP, 4, order)))
     values = (10 * stack).astype(dtype)
-    out = write_stack(tmp_path / "b.rec", values, voxel_size=image.voxel_size, heading=image.heading)
+    out = write_stack(
+        tmp_path / "b.rec",
+        values,
+        voxel_size=image.voxel_size,
+        heading=image.heading,
+        how="2.5D kernel 3x1x19",
+    )
     assert mrcfile.validate(out)
     np.testing.assert_array_equal(read_stack(out).array, values)
     assert read_stack(out).voxel_size == image.voxel_size
@@ -204,9 +211,18 @@ def test_a_result_takes_over_what_the_header_says(
         assert after.header.dmin == after.data.min() and after.header.dmax == after.data.max()
         labels = after.get_labels()
         assert labels[:2] == ["made by a microscope", "aligned"]
-        assert len(labels) == 3 and "napari-autostructn2v" in labels[2]
+        assert len(labels) == 3 and labels[2].startswith(
+            f"napari-autostructn2v {__version__} 2.5D kernel 3x1x19 "
+        )
         stamp, flags = np.frombuffer(after.header.extra2.tobytes(), f"{order}i4")[10:12]
         assert (stamp, flags) == (IMOD_STAMP, 5 if dtype == "int8" else 4)
+
+
+def test_the_only_label_of_a_result_from_another_format_is_ours(tmp_path: Path, stack: np.ndarray) -> None:
+    with mrcfile.open(write_stack(tmp_path / "a.mrc", stack, how="2D kernel 1x7")) as file:
+        (label,) = file.get_labels()
+    assert label.startswith(f"napari-autostructn2v {__version__} 2D kernel 1x7 ")
+    assert mrcfile.validate(tmp_path / "a.mrc")
 
 
 def test_of_ten_labels_the_last_gives_way(tmp_path: Path, stack: np.ndarray) -> None:

@@ -6,7 +6,7 @@ import pytest
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import read_stack, write_stack
-from napari_autostructn2v.io.whole_numbers import CLIPPED, whole_numbers
+from napari_autostructn2v.io.whole_numbers import CLIPPED, in_type, whole_numbers
 
 
 @pytest.fixture
@@ -44,6 +44,18 @@ def test_values_that_are_no_numbers_do_not_count(stack):
     assert found.high == 400 and (np.asarray(found.of(stack))[0, :5] == 0).all()
     with pytest.raises(StackError, match="No value"):
         finish(whole_numbers(np.full((2, 8, 8), np.nan), "uint8"))
+
+
+def test_a_result_is_saved_as_what_is_asked_for_and_nothing_else(stack):
+    whole, words = finish(in_type(stack, "uint16"))
+    assert whole.dtype == np.uint16 and "65535 is" in words
+    for asked in (None, "float32"):
+        same, words = finish(in_type(stack, asked))
+        assert same is stack and not words
+    with pytest.raises(StackError, match="not saved as int12"):
+        finish(in_type(stack, "int12"))
+    with pytest.raises(StackError, match="lose what matters"):
+        finish(in_type(stack.astype(np.float64), "float32"))
 
 
 def test_one_value_and_a_single_slice(tmp_path):

@@ -54,6 +54,9 @@ KERNEL = (1.0, 1.0, 1.0, 0.85)
 
 KERNEL_GRID = "#50505c"
 
+LIGHT_GROUND = "#d2d2d2"
+"""Around spectrum and kernel in a light theme."""
+
 PICTURE_TEXT = "#c46a00"
 """Of what is written beside spectrum and kernel. Seen on the dark and on the light canvas."""
 

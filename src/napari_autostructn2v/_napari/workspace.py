@@ -93,7 +93,7 @@ class Workspace:
         self.background = Background(
             viewer, self.session, lambda: self._running, lambda: self.images.placement
         )
-        self.background.asked.connect(self.regenerate)
+        self.background.asked.connect(self.analyse_again)
         self.appraisal = Appraisal(self.session)
         self._appraise_soon = qdebounced(self.appraisal.begin, timeout=SETTLED_MS)
         self.session.changed.connect(lambda: self._appraise_soon())
@@ -204,7 +204,8 @@ class Workspace:
         self.review.ensure()
         layers = [self.review.layers[key] for key in keys if key in self.review.layers]
         looks = [] if self.quick_look.layer is None else [self.quick_look.layer]
-        large = KERNEL in keys and layers and not looks
+        flat = self.session.review is not None and self.session.review.kernel_grid.ndim == 2
+        large = flat and KERNEL in keys and layers and not looks  # of three slices all are to be seen
         self.noise.fly_to([*layers, *looks], EASY_TO_HIT / abs(layers[-1].scale[-1]) if large else 0.0)
 
     def toggle_noise(self) -> None:
@@ -297,10 +298,10 @@ class Workspace:
         self.views.show("original")
         self.background.draw()
 
-    def regenerate(self, mode: Mode | None = None) -> None:
+    def analyse_again(self, mode: Mode | None = None) -> None:
         """Analyse the noise again, in what is outlined by now, and in another mode if given."""
         if self.background.hand_over():
-            self.session.regenerate(mode)
+            self.session.analyse_again(mode)
 
     def _on_reviewed(self) -> None:
         """Another notch takes away another pattern."""

@@ -77,7 +77,13 @@ def denoise_to_file(
     with hold_output(target), ScratchStack(stack.input_shape, target, dtype) as scratch:
         yield from denoise_with(stack, model, recovery=recovery, average=average, device=device, out=scratch)
         write = partial(
-            write_stack, target, scratch, voxel_size=voxel_size, heading=heading, overwrite=overwrite
+            write_stack,
+            target,
+            scratch,
+            voxel_size=voxel_size,
+            heading=heading,
+            how=model.in_brief,
+            overwrite=overwrite,
         )
         return (yield from retry_when_full(write, target.parent))
 

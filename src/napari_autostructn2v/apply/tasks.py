@@ -22,6 +22,7 @@ from napari_autostructn2v.computed import DerivedArray
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io import ImageFile, file_state, read_stack
 from napari_autostructn2v.io.left_out import LeftOut
+from napari_autostructn2v.io.whole_numbers import ResultType
 from napari_autostructn2v.learning.device import choose_device, freed_memory_kept
 from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import Inputs, denoise_images, network_on, network_tiles
@@ -54,6 +55,8 @@ class Task:
         Of a worker; None leaves it as it is. Sums in another order differ in the last bit.
     overwrite
         Whether a result that exists is replaced.
+    dtype
+        What the result is saved as; None for its values as they are.
     seen
         In which states whoever gives the task away saw its files, see :meth:`as_seen`.
     """
@@ -67,6 +70,7 @@ class Task:
     device: str = "auto"
     threads: int | None = None
     overwrite: bool = False
+    dtype: ResultType | None = None
     seen: tuple[str, ...] | None = None
 
     def as_seen(self) -> Task:
@@ -135,6 +139,7 @@ class Task:
             "recovery": self.recovery,
             "left_out": [*self.left_out.boxes, *map(file_state, self.left_out.files)],
             "average": self.average,
+            "dtype": self.dtype,
         }
 
 

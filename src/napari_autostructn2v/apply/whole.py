@@ -13,9 +13,10 @@ from napari_autostructn2v.apply.tasks import Task
 from napari_autostructn2v.apply.work_folder import WorkFolder
 from napari_autostructn2v.disk.lock import hold_output
 from napari_autostructn2v.disk.waiting import retry_when_full
-from napari_autostructn2v.events import Event, Notice, StackDone, StackStarted, StageStarted
+from napari_autostructn2v.events import Event, Notice, StackDone, StackStarted, StageStarted, finish
 from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.io.slice_file import KeptStack, ScratchStack, delete_kept
+from napari_autostructn2v.io.whole_numbers import in_type
 from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.noise.detail import recover, with_detail
 from napari_autostructn2v.runs.stages import marked
@@ -125,12 +126,16 @@ def denoise_whole(folder: WorkFolder) -> Generator[Event, Any, None]:
                 yield from recover(stack, predicted, model.notch, out=detail)
                 denoised = with_detail(predicted, detail, task.recovery)
             task.check_unchanged()
+            saved, words = finish(in_type(denoised, task.dtype))
+            if words:
+                yield Notice(words)
             write = partial(
                 write_stack,
                 task.target,
-                denoised,
+                saved,
                 voxel_size=image.voxel_size,
                 heading=image.heading,
+                how=model.in_brief,
                 overwrite=task.overwrite,
             )
             yield from retry_when_full(write, task.target.parent)

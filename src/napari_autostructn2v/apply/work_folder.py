@@ -27,6 +27,7 @@ from napari_autostructn2v.disk.atomic import (
 from napari_autostructn2v.errors import RunFolderError, refuse_if_different
 from napari_autostructn2v.io import check_stack_place
 from napari_autostructn2v.io.ome_zarr import create
+from napari_autostructn2v.io.whole_numbers import type_in_file
 from napari_autostructn2v.noise.curtains import Curtains
 from napari_autostructn2v.noise.patterns import Notch, Offsets, Wave
 from napari_autostructn2v.noise.recovery import Recovery
@@ -83,7 +84,8 @@ class WorkFolder:
             if self.is_done:
                 return True
         _, stack, _ = self.task.open()
-        check_stack_place(self.task.target, overwrite=self.task.overwrite, dtype=stack.scale.dtype)
+        dtype = type_in_file(self.task.dtype, stack.scale.dtype)
+        check_stack_place(self.task.target, overwrite=self.task.overwrite, dtype=dtype)
         return False
 
     def begin(self) -> None:

@@ -20,6 +20,7 @@ from napari_autostructn2v.cli.options import (
     RecoveryOption,
     SchedulerOption,
     SlurmOption,
+    TypeOption,
     WalltimeOption,
     WorkersOption,
     refuse_own_input,
@@ -47,6 +48,7 @@ def apply(
     gpus: GpusOption = 0,
     queue: QueueOption = None,
     walltime: WalltimeOption = "04:00:00",
+    dtype: TypeOption = None,
     overwrite: OverwriteOption = False,
     progress: ProgressOption = "bars",
     quiet: QuietOption = False,
@@ -72,6 +74,11 @@ def apply(
     images = [read_stack(path) for path in inputs]
     targets = result_paths([(image.name, image.path) for image in images], folder, "")
     if shared is not None and len(images) == 1:
+        if dtype is not None:
+            raise typer.BadParameter(
+                "A stack that many processes divide is written part by part, in floats, as nobody knows the "
+                "range of its values before it is done. Leave out --dtype, or let one process do it."
+            )
         targets = [folder / f"{images[0].name}.zarr"]
     for image, target in zip(images, targets, strict=True):
         refuse_own_input(target, image.path)
@@ -89,6 +96,7 @@ def apply(
             device,
             cores if shared is None else shared.threads,
             overwrite,
+            dtype=dtype,
         )
         for source, target in zip(inputs, targets, strict=True)
     ]

@@ -10,6 +10,7 @@ import typer
 from napari_autostructn2v.box import SLICE_FORM, STACK_FORM, Box
 from napari_autostructn2v.config import Config, Mode, NotchChoice, Preset
 from napari_autostructn2v.errors import FileError
+from napari_autostructn2v.io.whole_numbers import ResultType
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,6 +145,15 @@ GpusOption = Annotated[int, typer.Option(min=0, help="Of a Slurm job.")]
 QueueOption = Annotated[str | None, typer.Option(help="Partition for Slurm jobs.")]
 
 WalltimeOption = Annotated[str, typer.Option(help="Of a Slurm job.")]
+
+TypeOption = Annotated[
+    ResultType | None,
+    typer.Option(
+        "--dtype",
+        help="Type of the values that are written. uint16, uint8: scaled from the lowest to the highest, for "
+        "programs that take whole numbers. Default: as they are, in floats.",
+    ),
+]
 
 OverwriteOption = Annotated[bool, typer.Option(help="Replace output files that exist.")]
 

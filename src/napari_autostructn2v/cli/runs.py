@@ -33,6 +33,7 @@ from napari_autostructn2v.cli.options import (
     SetOption,
     StartOption,
     TensorBoardOption,
+    TypeOption,
     refuse_own_input,
     region_of,
     settings_of,
@@ -44,6 +45,7 @@ from napari_autostructn2v.errors import ConfigError
 
 if TYPE_CHECKING:
     from napari_autostructn2v.io import ImageFile
+    from napari_autostructn2v.io.whole_numbers import ResultType
     from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.to_file import Outcome
 
@@ -90,6 +92,7 @@ def run(
         Path | None,
         typer.Option(help="Folder of the run, which can be resumed. Default: OUTPUT's name + _run."),
     ] = None,
+    dtype: TypeOption = None,
     overwrite: OverwriteOption = False,
     progress: ProgressOption = "bars",
     tensorboard: TensorBoardOption = None,
@@ -143,7 +146,7 @@ def run(
     if out is not None and len(files) > 1:
         if second is not None or average or run_dir is not None:
             raise typer.BadParameter("--second, --average and --run-dir are of one stack alone.")
-        _run_together(files, out, request, device, overwrite, progress == "json", tensorboard, quiet)
+        _run_together(files, out, request, device, dtype, overwrite, progress == "json", tensorboard, quiet)
         return
     input, output = _one_stack(files, out)
     image = read_stack(input)
@@ -153,7 +156,7 @@ def run(
         raise typer.BadParameter("--average needs a second recording. Give --second as well.")
     if second is not None:
         refuse_own_input(output, second)
-    check_recordings(output, mode, image, other, overwrite=overwrite)
+    check_recordings(output, mode, image, other, overwrite=overwrite, dtype=dtype)
     if not quiet:
         say(*image.notices, *(other.notices if other is not None else ()))
     asked = request(image, output)
@@ -164,7 +167,9 @@ def run(
             train_along(as_stack(image.array, mode, left_out=asked.left_out), device)
             return
         folder = run_dir or RunFolder.beside(output).path
-        events = run_to_file(asked, folder, second=other, average=average, device=device, overwrite=overwrite)
+        events = run_to_file(
+            asked, folder, second=other, average=average, device=device, overwrite=overwrite, dtype=dtype
+        )
         outcome = follow(events, quiet, lines=progress == "json", log=_log(tensorboard, image))
         if not quiet:
             _say_what_was_written(output, outcome)
@@ -196,6 +201,7 @@ def _run_together(
     out: Path,
     request: Callable[[ImageFile, Path], RunRequest],
     device: str,
+    dtype: ResultType | None,
     overwrite: bool,
     lines: bool,
     tensorboard: Path | None,
@@ -217,10 +223,10 @@ def _run_together(
     for image, output in zip(images, outputs, strict=True):
         for other in images:
             refuse_own_input(output, other.path)
-        check_recordings(output, requests[0].mode, image, None, overwrite=overwrite)
+        check_recordings(output, requests[0].mode, image, None, overwrite=overwrite, dtype=dtype)
     if not quiet:
         say(*(notice for image in images for notice in image.notices))
-    events = run_together_to_files(requests, device=device, overwrite=overwrite)
+    events = run_together_to_files(requests, device=device, overwrite=overwrite, dtype=dtype)
     made = follow(events, quiet, lines=lines, log=_log(tensorboard, images[0]))
     if not quiet:
         say(*(stack.sentence for stack in made.agreement.stacks), *made.agreement.sentences[:1])
@@ -233,6 +239,7 @@ def resume(
         typer.Argument(help="Where to write the denoised stack. Default: where the run was to write it."),
     ] = None,
     device: DeviceOption = "auto",
+    dtype: TypeOption = None,
     overwrite: OverwriteOption = False,
     progress: ProgressOption = "bars",
     tensorboard: TensorBoardOption = None,
@@ -245,6 +252,7 @@ def resume(
     from napari_autostructn2v import pipeline
     from napari_autostructn2v.disk.lock import hold_output
     from napari_autostructn2v.io import check_stack_place
+    from napari_autostructn2v.io.whole_numbers import type_in_file
     from napari_autostructn2v.runs.folder import RunFolder
     from napari_autostructn2v.stack import as_stack
     from napari_autostructn2v.to_file import Outcome, write_result
@@ -254,13 +262,14 @@ def resume(
     if target is None:
         raise typer.BadParameter("The run does not say where its result is to go. Give OUTPUT as well.")
     image = run_folder.read_input()
-    check_stack_place(target, overwrite=overwrite, dtype=as_stack(image.array).scale.dtype)
+    made = as_stack(image.array).scale.dtype
+    check_stack_place(target, overwrite=overwrite, dtype=type_in_file(dtype, made))
     refuse_own_input(target, image.path)
     if not quiet:
         say(*image.notices)
     with hold_output(target):
         events = write_result(
-            pipeline.resume(folder, device=device), folder, target, image, overwrite=overwrite
+            pipeline.resume(folder, device=device), folder, target, image, overwrite=overwrite, dtype=dtype
         )
         result = follow(events, quiet, lines=progress == "json", log=_log(tensorboard, image))
     if not quiet:

@@ -54,8 +54,18 @@ class Pane:
     limits: tuple[float, float]
 
 
+Field = tuple[slice, slice]
+"""Rows and columns of a slice."""
+
+
 def write_png(
-    path: Path, panes: Sequence[Pane], z: int, voxel_size: VoxelSize | None = None, *, overwrite: bool = False
+    path: Path,
+    panes: Sequence[Pane],
+    z: int,
+    voxel_size: VoxelSize | None = None,
+    *,
+    field: Field | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write slice ``z`` of all panes side by side, pixel for pixel or enlarged.
 
@@ -69,6 +79,8 @@ def write_png(
         Slice.
     voxel_size
         For the scale bar; without it there is none.
+    field
+        The part of the slice that is drawn; all of it if None.
     overwrite
         Replace what is there.
 
@@ -79,8 +91,9 @@ def write_png(
     FileError
         If the file exists and ``overwrite`` is False, or cannot be written.
     """
-    _check(panes)
-    picture = _draw(panes, z, voxel_size, _zoom(panes))
+    _, rows, columns = _check(panes)
+    shown = field or (slice(0, rows), slice(0, columns))
+    picture = _draw(panes, z, voxel_size, shown, _zoom(shown))
     with write_atomically(path, overwrite=overwrite) as beside:
         picture.save(beside, format="PNG")
     return path
@@ -118,10 +131,11 @@ def write_gif(
         As for :func:`write_png`.
     """
     shape = _check(panes)
-    zoom = min(_zoom(panes), LARGEST_WIDTH / shape[2])
+    whole = slice(0, shape[1]), slice(0, shape[2])
+    zoom = min(_zoom(whole), LARGEST_WIDTH / shape[2])
     frames = []
     for z in range(shape[0]):
-        frames.append(_draw(panes, z, voxel_size, zoom))
+        frames.append(_draw(panes, z, voxel_size, whole, zoom))
         yield SliceDone(z=z, done=z + 1, total=shape[0])
     with write_atomically(path, overwrite=overwrite) as beside:
         frames[0].save(
@@ -142,17 +156,24 @@ def _check(panes: Sequence[Pane]) -> tuple[int, int, int]:
     return shapes.pop()
 
 
-def _zoom(panes: Sequence[Pane]) -> float:
-    width = as_stack(panes[0].stack).shape[2]
+def _size(field: Field) -> tuple[int, int]:
+    rows, columns = field
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _zoom(field: Field) -> float:
+    _, width = _size(field)
     return float(max(1, -(-SMALLEST_WIDTH // width)))
 
 
-def _draw(panes: Sequence[Pane], z: int, voxel_size: VoxelSize | None, zoom: float) -> Image.Image:
-    """All panes of a slice, mode L; pixels that are higher than wide are drawn so."""
+def _draw(
+    panes: Sequence[Pane], z: int, voxel_size: VoxelSize | None, field: Field, zoom: float
+) -> Image.Image:
+    """A part of a slice in all panes, mode L; pixels that are higher than wide are drawn so."""
     from matplotlib.figure import Figure
 
     aspect = 1.0 if voxel_size is None else voxel_size.y / voxel_size.x
-    _, rows, columns = as_stack(panes[0].stack).shape
+    rows, columns = _size(field)
     width, height = max(1, round(columns * zoom)), max(1, round(rows * zoom * aspect))
     across, down = len(panes) * (width + GAP) - GAP, height + TITLE_HEIGHT
     figure = Figure(figsize=(across / DPI, down / DPI), dpi=DPI)
@@ -161,7 +182,7 @@ def _draw(panes: Sequence[Pane], z: int, voxel_size: VoxelSize | None, zoom: flo
         axes = figure.add_axes((left / across, 0, width / across, height / down))
         axes.axis("off")
         axes.imshow(
-            as_stack(pane.stack).raw(z).astype(np.float64),
+            as_stack(pane.stack).raw(z)[field].astype(np.float64),
             cmap="gray", vmin=pane.limits[0], vmax=pane.limits[1], aspect="auto",
             interpolation="nearest" if zoom >= 1 and aspect == 1 else "bilinear",
         )  # fmt: skip

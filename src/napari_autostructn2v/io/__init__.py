@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_autostructn2v._version import __version__
 from napari_autostructn2v.disk.atomic import check_place, write_atomically
 from napari_autostructn2v.errors import FileError, StackError
 from napari_autostructn2v.io import formats
@@ -165,6 +166,7 @@ def write_stack(
     *,
     voxel_size: VoxelSize | None = None,
     heading: Heading | None = None,
+    how: str = "",
     overwrite: bool = False,
 ) -> Path:
     """Write a stack, slice by slice, in the format of the suffix.
@@ -185,6 +187,9 @@ def write_stack(
     heading
         Of the file that the stack was made of: what that says beside its pixels is taken over if the format
         and the shape are the same. None if there is none.
+    how
+        How it was made, in some words, which stand behind the name of this program in the labels of MRC and
+        in the tag *Software* of TIFF.
     overwrite
         Replace what is there.
 
@@ -211,7 +216,8 @@ def write_stack(
     if overwrite and os.path.isdir(path) and formats.format_of_folder(path) is not chosen:
         raise FileError(f"{path} is a folder of something else and is not replaced. Choose another name.")
     with write_atomically(path, overwrite=overwrite) as beside:
-        chosen.write(beside, array, voxel_size, heading)
+        made_by = f"napari-autostructn2v {__version__} {how}".rstrip()
+        chosen.write(beside, array, voxel_size, heading, made_by)
     return path
 
 

@@ -28,8 +28,8 @@ class Format:
     suffixes
         Lower case, the usual one first.
     module
-        Where its ``read(path)`` and ``write(path, array, voxel_size, heading)`` are, imported when they are
-        needed.
+        Where its ``read(path)`` and ``write(path, array, voxel_size, heading, made_by)`` are, imported when
+        they are needed.
     dtypes
         Names of the data types that are written. Empty if it is only read: it needs no ``write`` then.
     folder_marks
@@ -96,7 +96,14 @@ class Format:
         """Endings of all files that are read, packed ones too."""
         return (*self.suffixes, *(end + pack for end in self.suffixes for pack in self.packings))
 
-    def write(self, path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
+    def write(
+        self,
+        path: Path,
+        array: Any,
+        voxel_size: VoxelSize | None,
+        heading: Heading | None,
+        made_by: str,
+    ) -> None:
         """Write a new stack (Z, Y, X) or (Y, X), slice by slice.
 
         Parameters
@@ -109,8 +116,10 @@ class Format:
             Written into the file; None if unknown.
         heading
             Of the file that the stack was made of; None if there is none.
+        made_by
+            The program that has made it, and how, in a line.
         """
-        importlib.import_module(self.module).write(path, array, voxel_size, heading)
+        importlib.import_module(self.module).write(path, array, voxel_size, heading, made_by)
 
 
 TIFF = Format(

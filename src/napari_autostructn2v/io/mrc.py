@@ -25,6 +25,7 @@ from napari_autostructn2v.io.mrc_header import (
     MAX_EXTENDED_BYTES,
     REAL_MODES,
     MrcHeading,
+    add_label,
     byte_order,
     dtype_of,
     holds_half_bytes,
@@ -142,7 +143,9 @@ def _no_mrc(path: Path) -> FileError:
     )
 
 
-def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
+def write(
+    path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None, made_by: str
+) -> None:
     """Write a new MRC file slice by slice.
 
     Parameters
@@ -157,6 +160,8 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading
     heading
         Of the file that the stack was made of. One of an MRC file of the same shape is taken over: origin,
         start, axes, labels, extended header, in the byte order of that file, in which others wrote them.
+    made_by
+        Becomes the last label, with the time.
     """
     # mrcfile stores uint8 as mode 6, unsigned 16 bits: mode 0 is signed bytes.
     dtype = stored_dtype(array.dtype, MRC.dtypes)
@@ -166,6 +171,9 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading
     extended = b""
     if isinstance(heading, MrcHeading) and heading.suits(shape):
         header, extended = taken_over(heading, mode), heading.extended
+    else:
+        header["nlabl"] = 0  # that of the library
+    add_label(header, made_by)
     set_voxel_size(header, voxel_size)
     stored = utils.dtype_from_mode(mode).newbyteorder(header.dtype["mode"].byteorder)
     low, high, total, squares, count = math.inf, -math.inf, 0.0, 0.0, 0

@@ -10,7 +10,6 @@ import numpy as np
 from mrcfile import utils  # type: ignore[import-untyped]
 from mrcfile.dtypes import HEADER_DTYPE  # type: ignore[import-untyped]
 
-from napari_autostructn2v._version import __version__
 from napari_autostructn2v.io.image import Heading, VoxelSize, measured
 
 REAL_MODES = (0, 1, 2, 6, 12)
@@ -224,7 +223,6 @@ def taken_over(heading: MrcHeading, mode: int) -> Any:
     if not all(0 < header["cellb"][angle] < 180 for angle in ("alpha", "beta", "gamma")):
         header["cellb"] = (90, 90, 90)
     _set_imod_flags(header)
-    _add_label(header)
     return header
 
 
@@ -242,11 +240,19 @@ def _set_imod_flags(header: Any) -> None:
     header["extra2"] = np.void(words.tobytes())
 
 
-def _add_label(header: Any) -> None:
-    """Add a line to the labels; if all ten are taken, the last one gives way, as in IMOD."""
+def add_label(header: Any, words: str) -> None:
+    """Add a line with the time to the labels; if all ten are taken, the last one gives way, as in IMOD.
+
+    Parameters
+    ----------
+    header
+        A header by its fields, which is changed.
+    words
+        What it says.
+    """
     lines = [bytes(line) for line in header["label"][: max(0, int(header["nlabl"]))] if bytes(line).strip()]
     now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-    ours = f"Written by napari-autostructn2v {__version__}"[: _LABEL_BYTES - len(now) - 1]
+    ours = words[: _LABEL_BYTES - len(now) - 1]
     lines = [*lines[:9], f"{ours:{_LABEL_BYTES - len(now)}}{now}".encode("ascii", "replace")]
     header["nlabl"] = len(lines)
     header["label"] = [*lines, *[b""] * (10 - len(lines))]

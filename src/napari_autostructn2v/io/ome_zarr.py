@@ -253,7 +253,9 @@ def create(
     )
 
 
-def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
+def write(
+    path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None, made_by: str
+) -> None:
     """Write a new OME-Zarr group slice by slice.
 
     Parameters
@@ -267,6 +269,8 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading
         Of the image; None if unknown.
     heading
         As for :func:`create`.
+    made_by
+        Not used: OME-Zarr has no place for it.
     """
     dtype = stored_dtype(array.dtype, OME_ZARR.dtypes)
     try:

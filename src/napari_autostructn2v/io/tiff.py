@@ -135,7 +135,9 @@ def _open(path: Path) -> tifffile.TiffFile:
         ) from error
 
 
-def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None) -> None:
+def write(
+    path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading | None, made_by: str
+) -> None:
     """Write a new TIFF slice by slice: OME-TIFF if name, size or type ask for it, else ImageJ TIFF.
 
     Parameters
@@ -149,12 +151,14 @@ def write(path: Path, array: Any, voxel_size: VoxelSize | None, heading: Heading
         Written into the file; None if unknown.
     heading
         Not used: a TIFF has no place for more than that.
+    made_by
+        Written into the tag *Software*.
     """
     holding = Stack(array).scale.dtype
     dtype, kind, options = _layout(path, tuple(array.shape), array.dtype, holding, voxel_size)
     with tifffile.TiffWriter(path, **kind) as writer:
         # As bytes: what tifffile writes from arrays fails on a full disk without saying why.
-        writer.write((plane.tobytes() for plane in planes(array, dtype)), **options)
+        writer.write((plane.tobytes() for plane in planes(array, dtype)), software=made_by, **options)
 
 
 def create(path: Path, shape: tuple[int, ...], dtype: Any, voxel_size: VoxelSize | None) -> None:

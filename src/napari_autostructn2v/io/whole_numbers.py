@@ -1,10 +1,10 @@
-"""Stacks of floats as whole numbers of 8 or 16 bits, for programs that take nothing else."""
+"""Types that results are saved in: floats as they are, or for other programs whole numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
 
 WholeType = Literal["uint8", "uint16"]
+
+ResultType = Literal["float32", "uint16", "uint8"]
+"""What results can be saved as."""
 
 CLIPPED: dict[WholeType, float] = {"uint8": 0.001, "uint16": 0.0}
 """Share of the values that may be clipped. 256 grey values are too few to spend them on the last outliers;
@@ -110,6 +113,65 @@ def whole_numbers(array: Any, dtype: WholeType) -> Generator[SliceDone, None, Wh
     first, last = (int(np.searchsorted(outside, allowed, "right")) for outside in (below, above))
     outside = counts[:first].sum() + counts[BINS - last :].sum()
     return WholeNumbers(dtype, float(edges[first]), float(edges[BINS - last]), float(outside / counts.sum()))
+
+
+def type_in_file(asked: ResultType | None, made: Any) -> np.dtype[Any]:
+    """The type that a file has to hold.
+
+    Parameters
+    ----------
+    asked
+        What a person has asked for; None for the values as they are.
+    made
+        Type of the result, float32 or float64.
+
+    Raises
+    ------
+    StackError
+        If results are not saved so, or the values would lose what matters.
+    """
+    if asked is not None and asked not in get_args(ResultType):
+        raise StackError(f"Results are not saved as {asked}. Choose {', '.join(get_args(ResultType))}.")
+    if asked == "float32" and np.dtype(made) == np.float64:
+        raise StackError(
+            "As float32 these values would lose what matters, their digits or their size. Save them as they "
+            "are, in float64, or as whole numbers."
+        )
+    return np.dtype(made if asked is None else asked)
+
+
+def in_type(array: Any, asked: ResultType | None) -> Generator[SliceDone, None, tuple[Any, str]]:
+    """A result as a person wants it saved.
+
+    Parameters
+    ----------
+    array
+        Shape (Z, Y, X) or (Y, X), floats.
+    asked
+        As for :func:`type_in_file`.
+
+    Yields
+    ------
+    SliceDone
+        As :func:`whole_numbers`.
+
+    Returns
+    -------
+    array
+        The same in the type asked for, never read whole.
+    words : str
+        How values became whole numbers; empty if they did not.
+
+    Raises
+    ------
+    StackError
+        As of :func:`type_in_file` and :func:`whole_numbers`.
+    """
+    type_in_file(asked, array.dtype)
+    if asked is None or asked == "float32":
+        return array, ""
+    numbers = yield from whole_numbers(array, asked)
+    return numbers.of(array), str(numbers)
 
 
 def _finite(array: Any) -> Iterator[np.ndarray]:

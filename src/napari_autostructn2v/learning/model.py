@@ -88,6 +88,11 @@ class Model:
         """``2.5d`` if the network sees three slices: the kernel says so."""
         return "2.5d" if self.kernel.ndim == 3 else "2d"
 
+    @property
+    def in_brief(self) -> str:
+        """Mode and size of the kernel, such as ``2.5D kernel 3x1x19``, for headers of files."""
+        return f"{self.mode.upper()} kernel {'x'.join(map(str, self.kernel.shape))}"
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model to one .zip file.
 

@@ -9,7 +9,8 @@ import pytest
 from hands import Hand, live, open_dock, small_screen, through_stage1
 from qtpy.QtCore import Qt
 
-from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, KERNEL_GRID, PEAKS, SPECTRUM
+from napari_autostructn2v.noise.review import Mark
 
 
 @pytest.fixture
@@ -41,6 +42,12 @@ def test_it_is_seen_with_the_image_in_a_small_window(hand: Hand, viewer: Any, do
     assert window.width() == 1280 and dock.strip.noise.isChecked()
     for tool in (*noise.dock.tools.values(), noise.dock.undo, noise.dock.fit, noise.dock.to_list):
         assert tool.visibleRegion().boundingRect() == tool.rect(), f"{tool.text()} is cut off"
+    found = int((dock.session.review.peak_marks == Mark.FOUND).sum())
+    counts = noise.dock.legend.counts
+    assert [count.text() for count in counts.values()] == [f"{found} found", "0 added", "0 erased"]
+    for count in counts.values():
+        assert count.visibleRegion().boundingRect() == count.rect(), f"{count.text()} is cut off"
+        assert count.width() >= count.sizeHint().width(), f"{count.text()} is cut off"
     assert dock.height() > 600, "the dock beside the image keeps its height"
     assert viewer.window._qt_viewer.canvas.native.height() > 300 and noise.dock.canvas.height() > 150
     for layer in noise.model.layers:
@@ -69,6 +76,7 @@ def test_its_tools_paint_erase_and_undo(hand: Hand, dock: Any) -> None:
     assert kernel.data[1, 2] and dock.session.review.kernel_grid[1, 2]
     hand.stroke(peaks, (3, 5))
     assert peaks.data[3, 5], "one click takes the brush to either picture"
+    assert bar.legend.counts[Mark.ADDED].text() == "2 added", "the bin and its mirror image"
     hand.click(bar.undo)
     assert not peaks.data[3, 5] and kernel.data[1, 2]
     hand.click(bar.redo)
@@ -165,7 +173,7 @@ def test_another_mode_and_another_run_take_over_the_painted_layers(
     for mode in ("2.5d", "2d", "2.5d"):
         for layer in painted:
             hand.stroke(layer, (1, 2))
-        dock.workspace.regenerate(mode)
+        dock.workspace.analyse_again(mode)
         hand.wait(lambda: dock.session.runner.job is None)
     assert dock.session.review.kernel_grid.ndim == 3
     assert (review.labels(PEAKS), review.labels(KERNEL)) == painted
@@ -176,3 +184,31 @@ def test_another_mode_and_another_run_take_over_the_painted_layers(
     hand.wait(lambda: dock.session.runner.job is None)
     assert not dock.session.messages.error
     assert (review.labels(PEAKS), review.labels(KERNEL)) == painted and painted[1].visible
+
+
+def test_all_slices_of_a_kernel_are_seen_and_its_lines_only_where_they_are_told_apart(
+    hand: Hand, viewer: Any, dock: Any
+) -> None:
+    noise, review = dock.workspace.noise, dock.workspace.review
+    hand.click(dock.review.to_kernel)
+    hand.wait(hand.noise_rests)
+    lines = review.layers[KERNEL_GRID]
+    every = len(lines.data)
+    assert every > 60 and not dock.kernel.blocks.isVisibleTo(dock.kernel)
+    noise.model.scene.camera.zoom /= 8
+    assert len(lines.data) == 4, "lines as dense as pixels flicker: a frame is left"
+    hand.click(dock.review.to_kernel)
+    hand.wait(hand.noise_rests)
+    assert len(lines.data) == every
+    dock.workspace.analyse_again("2.5d")
+    hand.wait(lambda: dock.session.runner.job is None)
+    hand.click(dock.review.to_kernel)
+    hand.wait(hand.noise_rests)
+    kernel = review.labels(KERNEL)
+    rows, columns = kernel.data.shape
+    for place in ((0, 0), (rows - 1, columns - 1)):
+        pixel = hand.at(kernel, place)
+        assert noise.dock.canvas.canvas.native.rect().contains(pixel), "no slice is out of sight"
+    assert "block z" in dock.kernel.blocks.text()
+    dock.kernel.slices.value = "all"
+    assert "all blocks" in dock.kernel.blocks.text()

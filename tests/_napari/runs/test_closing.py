@@ -178,7 +178,7 @@ def to_edits(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
 def to_another_analysis(hand: Hand, dock: StructuredDenoisingWidget, stops: Stops) -> None:
     through_stage1(hand, dock)
     gate = stops.hold(stages, "analyze")
-    hand.click(dock.review.regenerate)
+    hand.click(dock.review.analyse_again)
     hand.wait(gate.reached.is_set)
 
 

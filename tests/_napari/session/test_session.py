@@ -149,7 +149,7 @@ def test_another_mode_keeps_stage_1_and_the_edits(reviewed: Session) -> None:
     grid[middle + 2, middle] = grid[middle - 2, middle] = True
     reviewed.edit_kernel(grid)
 
-    reviewed.regenerate("2.5d")
+    reviewed.analyse_again("2.5d")
     assert reviewed.run.mode == reviewed.choice.settings.mode == "2.5d" and reviewed.run.stage1 is first
     stacked = review_of(reviewed).kernel_grid
     assert stacked[:, middle + 2, middle].tolist() == [False, True, False]
@@ -158,15 +158,15 @@ def test_another_mode_keeps_stage_1_and_the_edits(reviewed: Session) -> None:
     stacked[0, middle, middle + 5] = stacked[2, middle, middle - 5] = True
     reviewed.edit_kernel(stacked)
 
-    reviewed.regenerate("2d")
+    reviewed.analyse_again("2d")
     np.testing.assert_array_equal(review_of(reviewed).kernel_grid, grid)
     assert reviewed.run.mode == "2d"
-    reviewed.regenerate("2.5d")
+    reviewed.analyse_again("2.5d")
     reviewed.approve()
     assert reviewed.run is not None and reviewed.run.model is not None and reviewed.run.model.mode == "2.5d"
 
 
-def test_edits_survive_sensitivity_regenerate_and_another_stage_1(reviewed: Session) -> None:
+def test_edits_survive_sensitivity_another_analysis_and_another_stage_1(reviewed: Session) -> None:
     marks = review_of(reviewed).peak_marks.copy()
     corner = (5, 40)
     mirrored = tuple(n - 1 - i for n, i in zip(marks.shape, corner, strict=True))
@@ -178,7 +178,7 @@ def test_edits_survive_sensitivity_regenerate_and_another_stage_1(reviewed: Sess
     reviewed.choice.configure(sensitivity=60.0)
     assert review_of(reviewed).automatic.peaks.sum() <= automatic
     assert review_of(reviewed).peaks[corner] and review_of(reviewed).peaks[mirrored]
-    reviewed.regenerate()
+    reviewed.analyse_again()
     assert review_of(reviewed).peaks[corner]
     reviewed.start_stage1()
     assert review_of(reviewed).peaks[corner]
@@ -460,7 +460,7 @@ def test_edits_survive_an_opening_that_is_cancelled(kept: Session, noisy: np.nda
 
 
 def test_a_run_taken_to_25d_in_the_review_resumes_to_the_same_result(kept: Session, tmp_path: Path) -> None:
-    kept.regenerate("2.5d")
+    kept.analyse_again("2.5d")
     paint_beside(kept)
     note(kept)
     left = tmp_path / "left in the review", tmp_path / "left in Stage 2"
@@ -531,10 +531,10 @@ def test_a_finished_run_opens_without_predicting_again(kept: Session, tmp_path: 
 
 
 def test_a_run_taken_back_to_2d_resumes_in_2d(kept: Session) -> None:
-    kept.regenerate("2.5d")
+    kept.analyse_again("2.5d")
     paint_beside(kept)
     note(kept)
-    kept.regenerate("2d")
+    kept.analyse_again("2d")
     paint_beside(kept)
     note(kept)
     kept.disk.release(kept.run)
@@ -548,10 +548,10 @@ def test_a_run_killed_while_its_mode_is_written_keeps_its_edits(
     kept: Session, monkeypatch: pytest.MonkeyPatch, modes: Any
 ) -> None:
     before, after = modes
-    kept.regenerate(before)
+    kept.analyse_again(before)
     paint_beside(kept)
     note(kept)
-    kept.regenerate(after)
+    kept.analyse_again(after)
     write, folder = Path.write_text, folder_of(kept)
     for spared in (0, 1):
         written: list[Path] = []
@@ -572,7 +572,7 @@ def test_a_run_killed_while_its_mode_is_written_keeps_its_edits(
 
 def test_edits_that_have_no_place_in_the_mode_are_told_and_stay(kept: Session) -> None:
     """As an earlier version left them: the record said 2D, and the person had gone on in 2.5D."""
-    kept.regenerate("2.5d")
+    kept.analyse_again("2.5d")
     paint_beside(kept)
     note(kept)
     kept.disk.release(kept.run)
@@ -610,7 +610,7 @@ def test_a_kernel_given_for_the_other_mode_is_no_longer_asked_for(
     path.write_text(json.dumps(json.loads(path.read_text()) | {"kernel": [[1, 1, 1]]}))
     note(kept)
     assert folder_of(kept).read_request().kernel is not None
-    kept.regenerate("2.5d")
+    kept.analyse_again("2.5d")
     note(kept)
     kept.disk.release(kept.run)
     finish(resume(folder_of(kept).path))
@@ -618,7 +618,7 @@ def test_a_kernel_given_for_the_other_mode_is_no_longer_asked_for(
 
 def test_saved_again_in_another_mode(kept: Session, tmp_path: Path) -> None:
     for mode in ("2d", "2.5d", "2d"):
-        kept.regenerate(mode)  # type: ignore[arg-type]
+        kept.analyse_again(mode)  # type: ignore[arg-type]
         write = kept.save_to(tmp_path / "saved")
         assert write is not None
         write()

@@ -1,10 +1,11 @@
-"""The voxel size that the file of a layer says, where whoever opened it has left it out."""
+"""Where the voxel size of a layer is from, and what its file says where whoever opened it has left it out."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 from superqt.utils import create_worker
@@ -13,7 +14,7 @@ from napari_autostructn2v._napari import PLUGIN
 from napari_autostructn2v._napari.canvas.slices import full_shape
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v.errors import AutoStructN2VError
-from napari_autostructn2v.io import ImageFile, read_stack
+from napari_autostructn2v.io import ImageFile, VoxelSize, read_stack
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -31,12 +32,24 @@ class FileVoxelSize:
         self.offer: ImageFile | None = None
         """Its file, if that says more than the layer."""
         self._before: dict[str, Any] = {}
+        self._of_file: WeakKeyDictionary[Image, VoxelSize | None] = WeakKeyDictionary()
+        """What each layer had from its file."""
+
+    @property
+    def origin(self) -> str:
+        """In a word, who has said the voxel size that the layer has."""
+        layer = self.layer
+        if layer is None or layer.source.path is None:
+            return "layer"
+        return "file" if voxel_size(layer) == self._of_file.get(layer) else "typed"
 
     def look(self, layer: Image | None) -> None:
         """See what the file of a layer says; that takes a moment."""
         if layer is self.layer:
             return
         self.layer, self.offer, self._before = layer, None, {}
+        if layer is not None:
+            self._of_file.setdefault(layer, voxel_size(layer))
         self.changed.emit()
         if layer is None or layer.source.path is None or voxel_size(layer) is not None:
             return
@@ -61,6 +74,7 @@ class FileVoxelSize:
             return
         self._before = {"units": layer.units, "scale": layer.scale, "metadata": layer.metadata}
         _, meta, _ = image_layer(file)
+        self._of_file[layer] = file.voxel_size
         leading = layer.ndim - len(meta["scale"])  # axes of one entry
         self._set(
             units=(*layer.units[:leading], *meta["units"]),

@@ -70,6 +70,9 @@ class ImageLayers:
     def go_back(self) -> None:
         """Show what was made of the image before again: what was begun after it came to nothing."""
         self.placement, self._source, self.results = self._before
+        layers = self._viewer.layers
+        for layer in self.pictures.values():  # the image was put above what had been made of it
+            layers.move(layers.index(layer), len(layers))
 
     @property
     def pictures(self) -> dict[PictureName, Image]:

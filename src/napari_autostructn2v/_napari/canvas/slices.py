@@ -98,6 +98,16 @@ def shows_slices(viewer: Viewer) -> bool:
     return dims.ndisplay == 2 and tuple(dims.displayed) == (dims.ndim - 2, dims.ndim - 1)
 
 
+def field_seen(viewer: Viewer, layer: Image) -> tuple[slice, slice]:
+    """The rows and columns of a layer that are seen; all of them where no slice along Y and X is shown."""
+    rows, columns = full_shape(layer)[-2:]
+    low, high = np.asarray(layer.corner_pixels)[:, -2:]
+    if not shows_slices(viewer) or layer.multiscale or (high <= low).any():
+        return slice(0, rows), slice(0, columns)
+    (y0, x0), (y1, x1) = low.tolist(), (high + 1).tolist()  # the last pixel is seen as well
+    return slice(y0, y1), slice(x0, x1)
+
+
 def own_limits(layer: Image, saturated: float = 0.01) -> tuple[float, float]:
     """Contrast limits by percentiles of the middle slice; a difference keeps its own, around zero.
 

@@ -55,8 +55,15 @@ def from_side_by_side(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray
     return np.stack([picture[:, start : start + shape[2]] for start in (0, step, 2 * step)])
 
 
-def grid_lines(shape: tuple[int, ...]) -> np.ndarray:
+def grid_lines(shape: tuple[int, ...], *, pixels: bool = True) -> np.ndarray:
     """Lines around every pixel of :func:`side_by_side`, so that each is seen as a square of its own.
+
+    Parameters
+    ----------
+    shape
+        Of the kernel's grid.
+    pixels
+        Around every pixel; else around each slice alone.
 
     Returns
     -------
@@ -64,10 +71,11 @@ def grid_lines(shape: tuple[int, ...]) -> np.ndarray:
         (n, 2, 2): start and direction of each line, in pixels.
     """
     rows, columns = shape[-2:]
+    down, across = (1, 1) if pixels else (rows, columns)
     lines = []
     for left in (0, columns + 1, 2 * columns + 2) if len(shape) == 3 else (0,):
-        lines += [((y - 0.5, left - 0.5), (0, columns)) for y in range(rows + 1)]
-        lines += [((-0.5, left + x - 0.5), (rows, 0)) for x in range(columns + 1)]
+        lines += [((y - 0.5, left - 0.5), (0, columns)) for y in range(0, rows + 1, down)]
+        lines += [((-0.5, left + x - 0.5), (rows, 0)) for x in range(0, columns + 1, across)]
     return np.array(lines, dtype=float)
 
 

@@ -9,9 +9,11 @@ from napari.components import ViewerModel
 from psygnal import Signal
 from qtpy.QtCore import Qt, QTimer
 
+from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.camera import Flight
 from napari_autostructn2v._napari.napari_private import main_window, taken_off
 from napari_autostructn2v._napari.review.noise_dock import NoiseDock
+from napari_autostructn2v._napari.widgets.panel_parts import is_dark
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,6 +111,9 @@ class NoiseCanvas:
         """See all there is."""
         self._fly(lambda: self.flight.to([layer for layer in self.model.layers if layer.visible]))
 
+    def _on_zoom(self, event: Any = None) -> None:
+        self._review.show_grid(self.model.scene.camera.zoom)
+
     def close(self) -> None:
         """The window closes."""
         self.flight.stop()
@@ -136,6 +141,7 @@ class NoiseCanvas:
             self._follow_theme()
             self.model.mouse_drag_callbacks[:] = self.presses
             self.model.mouse_move_callbacks[:] = [self._tell]
+            self.model.scene.camera.events.zoom.connect(self._on_zoom)
             self.dock.make_canvas(self.model)
 
     def _on_canvas_made(self) -> None:
@@ -161,7 +167,9 @@ class NoiseCanvas:
         self.changed.emit()
 
     def _follow_theme(self, event: Any = None) -> None:
-        self.model.theme = self._viewer.theme
+        self.model.theme = theme = self._viewer.theme
+        # white around them makes dark pictures look darker
+        self.model.canvas.background_color_override = None if is_dark(theme) else colours.LIGHT_GROUND
 
     def _tell(self, model: ViewerModel, event: Any) -> None:
         """Say what is under the pointer in the status bar of the window."""

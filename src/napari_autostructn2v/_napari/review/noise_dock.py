@@ -1,4 +1,4 @@
-"""What is in the dock of the noise: a canvas, and the tools to paint on it."""
+"""What is in the dock of the noise: a canvas, the tools to paint on it, and what its marks mean."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
+from napari_autostructn2v._napari.review.peak_legend import PeakLegend
 from napari_autostructn2v._napari.widgets.bindings import Bindings, Connections
 from napari_autostructn2v._napari.widgets.panel_parts import button
 
@@ -93,10 +94,12 @@ class NoiseDock(QWidget):
             bar.addWidget(part)
         bar.addStretch()
         bar.addWidget(self.to_list)
+        self.legend = PeakLegend()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
         self._column.addLayout(bar)
+        self._column.addWidget(self.legend)
         Bindings(self).connect(reviewed, self._refresh)
         self.destroyed.connect(self._followed.release)
         self._refresh()
@@ -181,6 +184,7 @@ class NoiseDock(QWidget):
             self._followed.connect(layer.events.brush_size, self._show_tool)
         for widget in (*self.tools.values(), self.size_of_brush, self.undo, self.redo, self.to_list):
             widget.setEnabled(bool(painted))
+        self.legend.show_marks(self._review.marks)
         self._show_tool()
 
     def _show_tool(self, event: Any = None) -> None:

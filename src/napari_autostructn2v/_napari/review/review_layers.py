@@ -10,7 +10,14 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_autostructn2v._napari import colours
-from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS, PEAK_OUTLINES, PEAKS, SPECTRUM
+from napari_autostructn2v._napari.canvas.layer_names import (
+    KERNEL,
+    KERNEL_GRID,
+    LAGS,
+    PEAK_OUTLINES,
+    PEAKS,
+    SPECTRUM,
+)
 from napari_autostructn2v._napari.canvas.placement import Arrange, Placement
 from napari_autostructn2v._napari.napari_private import add_to_status, forget_history
 from napari_autostructn2v._napari.review import peak_marks
@@ -20,6 +27,7 @@ from napari_autostructn2v._napari.review.layer_data import (
     _reach,
     _span,
     from_side_by_side,
+    grid_lines,
     layer_data,
     side_by_side,
 )
@@ -34,6 +42,9 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.canvas.voxel_sizes import LayerData
     from napari_autostructn2v._napari.review.spectrum_choice import SpectrumChoice
     from napari_autostructn2v._napari.session.session import Session
+
+SMALLEST_CELL = 8.0
+"""Pixels of the screen between the lines of the kernel's grid: nearer ones are not drawn alike."""
 
 
 class ReviewLayers:
@@ -194,6 +205,27 @@ class ReviewLayers:
         """The editable layers, while there are any; the one that a stroke would go to comes first."""
         active = self._viewer.layers.selection.active
         return sorted((self.layers[key] for key in self._mirrors), key=lambda layer: layer is not active)
+
+    @property
+    def marks(self) -> np.ndarray | None:
+        """What each bin of the spectrum is, uint8 (T, T); None without a review."""
+        review = self._session.review
+        return None if review is None else review.peak_marks
+
+    def show_grid(self, zoom: float) -> None:
+        """Draw lines between the pixels of the kernel only where they are told apart, else around it alone.
+
+        Parameters
+        ----------
+        zoom
+            Pixels of the screen for a unit of the world.
+        """
+        if self._mirrors:
+            grid: Any = self.layers[KERNEL_GRID]
+            pixels = zoom * abs(float(grid.scale[-1])) >= SMALLEST_CELL
+            lines = grid_lines(self._grid, pixels=pixels)
+            if len(lines) != len(grid.data):
+                grid.data = lines
 
     def undo(self) -> None:
         """Take back the last stroke on the layer that a stroke would go to."""

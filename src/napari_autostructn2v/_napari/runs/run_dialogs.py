@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 from superqt.utils import create_worker
 
 from napari_autostructn2v._napari import colours
 from napari_autostructn2v._napari.canvas.layer_names import LEFT_OUT_BY_HAND, TRAINING_FIELD
 from napari_autostructn2v._napari.canvas.placement import Placement
+from napari_autostructn2v._napari.canvas.slices import full_shape, grey_values
 from napari_autostructn2v._napari.canvas.voxel_sizes import image_layer, voxel_size
 from napari_autostructn2v._napari.napari_private import main_window
 from napari_autostructn2v._napari.runs.closing import unsaved_work_text
@@ -24,7 +26,7 @@ from napari_autostructn2v.box import Box
 from napari_autostructn2v.errors import AutoStructN2VError
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels, Layer, Shapes
+    from napari.layers import Labels, Layer, Shapes
     from napari.viewer import Viewer
 
     from napari_autostructn2v._napari.batch.queue import Batch
@@ -101,17 +103,27 @@ class RunDialogs:
         # before others are added: napari 0.9.2 can crash when it draws again what was removed after that
         for layer in instead_of:
             self._viewer.layers.remove(layer)
-        *others, layer = [self._add(each.image) for each in (*saved.companions, saved)]
+        *others, layer = [self._layer_of(each.image) for each in (*saved.companions, saved)]
         self._choose(layer)
         self._train_with(others)
         path = saved.image.path
-        source = Source(layer.name, layer.data, voxel_size(layer), path, saved.image.heading)
+        source = Source(layer.name, grey_values(layer), voxel_size(layer), path, saved.image.heading)
         self._session.reopen(saved, source)
         self._outline_training(saved.request.box, layer)
         self._outline_left_out(saved.request.left_out, layer)
 
-    def _add(self, image: ImageFile) -> Image:
-        array, meta, _ = image_layer(image)
+    def _layer_of(self, file: ImageFile) -> Image:
+        """The layer of this very file; a new one if there is none."""
+        for layer in self._viewer.layers:
+            of_file = isinstance(layer, Image) and layer.source.path is not None
+            if (
+                of_file
+                and Path(layer.source.path).resolve() == file.path.resolve()
+                and full_shape(layer) == tuple(file.array.shape)
+                and voxel_size(layer) == file.voxel_size
+            ):
+                return layer
+        array, meta, _ = image_layer(file)
         return self._viewer.add_image(array, **meta)
 
     def _outline_training(self, box: Box | None, image: Image) -> None:
@@ -191,7 +203,7 @@ class RunDialogs:
                 self._session.messages.fail(problem)
                 return
             self._session.disk.note_saved(path, run, review)
-            self._session.messages.confirm(f"Saved the run in {path}.")
+            self._session.messages.confirm(f"Saved the run in {path}.", path)
             if close:
                 self._answered = True
                 main_window(self._viewer).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from psygnal import Signal
@@ -24,12 +25,14 @@ class Messages:
         self.notices: list[str] = []
         self.confirmation = ""
         """Confirmation of the last click (not a warning)."""
+        self.saved_in: Path | None = None
+        """The folder of what :attr:`confirmation` says is saved."""
         self._waiting = ""
 
-    def confirm(self, text: str) -> None:
-        """Confirm what the person asked for, in place of all earlier messages."""
+    def confirm(self, text: str, saved_in: Path | None = None) -> None:
+        """Confirm what the person asked for, in place of all earlier messages; with the folder it is in."""
         self.error, self.cause, self.notices, self.confirmation = "", None, [text], text
-        self.about = ""
+        self.about, self.saved_in = "", saved_in
         self.changed.emit()
 
     def take_back(self, confirmation: str) -> None:
@@ -41,7 +44,7 @@ class Messages:
     def fail(self, error: str, cause: BaseException | None = None, about: About = "") -> None:
         """Show an error, in place of all earlier messages, beside the control that it is ``about``."""
         self.error, self.cause, self.notices, self.confirmation = error, cause, [], ""
-        self.about = about
+        self.about, self.saved_in = about, None
         self.changed.emit()
 
     def notify(self, text: str) -> None:
@@ -53,6 +56,7 @@ class Messages:
         """Show nothing, without :attr:`changed`: what follows tells the views."""
         self.error, self.cause, self.notices, self.about = "", None, [], ""
         self.confirmation = self._waiting = ""
+        self.saved_in = None
 
     def wait(self, reason: str) -> None:
         """Show what the job waits for, until :meth:`go_on`."""

@@ -205,7 +205,7 @@ class Session:
             attempt.output.forget(each.output for each in self.attempts)
             self.changed.emit()
 
-    def regenerate(self, mode: Mode | None = None) -> None:
+    def analyse_again(self, mode: Mode | None = None) -> None:
         """Analyse the noise again, in another mode if given. The person's edits stay.
 
         The first stage is the same in both modes, so it need not run again.

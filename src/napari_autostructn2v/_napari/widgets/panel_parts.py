@@ -83,10 +83,14 @@ class DockColumn(QWidget):
         self.below.setContentsMargins(0, 0, 0, 0)
         self.below.setSpacing(0)
         self.head = QVBoxLayout()
-        """For what stays while the column scrolls: an answer to a click far down must be seen."""
-        self.head.setContentsMargins(6, 2, 6, 2)
+        """For what stays while the column scrolls."""
+        self.foot = QVBoxLayout()
+        """For messages: the answer to a click must be seen, and must move nothing under the pointer."""
+        for layout in (self.head, self.foot):
+            layout.setContentsMargins(6, 2, 6, 2)
         self.below.addLayout(self.head)
         self.below.addWidget(area)
+        self.below.addLayout(self.foot)
         self.setMinimumSize(DOCK_WIDTH, DOCK_HEIGHT)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name

@@ -72,6 +72,10 @@ def test_the_voxel_size_of_the_file(viewer: Any, hand: Hand, file: Path) -> None
     hand.click(bar.change)
     assert dock.session.choice.source.voxel_size == SIZE
     assert tuple(layer.scale) == (2, 1.5, 1.5) and bar.text.text().endswith("as the file says.")
+    assert "voxel 2 × 1.5 × 1.5 nm (file)" in dock.data.header.facts.text()
+    layer.scale = (3, 3, 3)
+    assert "voxel 3 nm (typed)" in dock.data.header.facts.text(), "the file does not say so"
+    layer.scale = (2, 1.5, 1.5)
     hand.click(bar.change)
     assert tuple(layer.scale) == (1, 1, 1) and dock.session.choice.source.voxel_size is None
     hand.click(bar.change)

@@ -215,10 +215,10 @@ def test_the_decision_is_always_in_sight(hand: Any, make_napari_viewer: Any, noi
     for part in dock.parts.values():
         part.button.setChecked(True)
     QApplication.processEvents()
-    for each in (review.approve, review.regenerate, review.skip):
+    for each in (review.approve, review.analyse_again, review.skip):
         assert each.visibleRegion().boundingRect() == each.rect(), f"{each.text()} is cut off"
     analysis = dock.session.review.analysis
-    buttons = (review.approve, review.regenerate, review.skip, review.advice)
+    buttons = (review.approve, review.analyse_again, review.skip, review.advice)
     places = [each.geometry() for each in buttons]
     for conclusion, advice, bright in (
         ("helps", None, review.approve),

@@ -176,7 +176,7 @@ def test_table_and_layer_are_linked(hand: Any, viewer: Any, dock: Any) -> None:
     mask, count = picked.peaks[0].mask, len(picked.peaks)
     QTest.keyClick(panel.table, Qt.Key.Key_Delete)
     assert (peaks.data[mask] == Mark.ERASED).all() and panel.table.rowCount() == count - 1
-    assert panel.counts[Mark.ERASED].text() == f"{mask.sum()} erased"
+    assert dock.workspace.noise.dock.legend.counts[Mark.ERASED].text() == f"{mask.sum()} erased"
     hand.undo()
     assert state(dock) == before and panel.table.rowCount() == count
     hand.stroke(peaks, (1, 1))

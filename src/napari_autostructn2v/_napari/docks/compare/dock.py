@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari.canvas.slices import full_shape, grey_values, slice_at
+from napari_autostructn2v._napari.canvas.slices import field_seen, full_shape, grey_values, slice_at
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.docks.compare.comparison import Comparison, Way, check_comparable
 from napari_autostructn2v._napari.docks.compare.judge_panel import JudgePanel
@@ -39,7 +39,7 @@ from napari_autostructn2v._napari.widgets.panel_parts import (
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.errors import AutoStructN2VError
 from napari_autostructn2v.events import Event
-from napari_autostructn2v.figures.comparison import Pane, write_gif, write_png
+from napari_autostructn2v.figures.comparison import Field, Pane, write_gif, write_png
 from napari_autostructn2v.judge import scoring
 from napari_autostructn2v.metrics import assess_quality
 
@@ -79,7 +79,9 @@ class CompareWidget(DockColumn):
         self.difference = RemovedPanel(self.toggle_removed, self.measure, self._fail)
         self.judge = JudgePanel(viewer, self.judge_by, self._fail)
         self.png = button(
-            "Save picture …", "Write the present slice of all layers side by side as .png", self._save_png
+            "Save picture …",
+            "Write what is seen of the present slice of all layers, side by side, as .png",
+            self._save_png,
         )
         self.gif = button(
             "Save film …", "Write all slices, side by side, as an animated .gif", self._save_gif
@@ -118,7 +120,7 @@ class CompareWidget(DockColumn):
         self.sections[2].button.setChecked(True)
 
         self.column.addLayout(form)
-        self.head.addWidget(self.message)
+        self.foot.addWidget(self.message)
         for section in self.sections:
             self.column.addWidget(section)
         self.column.addStretch()
@@ -250,8 +252,9 @@ class CompareWidget(DockColumn):
     def _save_png(self) -> None:
         path = self._ask("Save the present slice", "png")
         if path is not None:
-            z = slice_at(self._viewer, self._pictures()[0])
-            stream = picture_of(path, self._panes(), z, self._voxel_size())
+            first = self._pictures()[0]
+            z, field = slice_at(self._viewer, first), field_seen(self._viewer, first)
+            stream = picture_of(path, self._panes(), z, field, self._voxel_size())
             self.export_work.start("export", Activity.DRAWING, stream)
 
     def _save_gif(self) -> None:
@@ -314,8 +317,8 @@ class CompareWidget(DockColumn):
 
 
 def picture_of(
-    path: Path, panes: list[Pane], z: int, size: VoxelSize | None
+    path: Path, panes: list[Pane], z: int, field: Field, size: VoxelSize | None
 ) -> Generator[Event, int | None, Path]:
     """Draw a picture as a stream of events, of which there are none."""
     yield from ()
-    return write_png(path, panes, z, size, overwrite=True)
+    return write_png(path, panes, z, size, field=field, overwrite=True)

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from napari_autostructn2v.metrics import QualityReport
 
 WAYS: dict[Way | None, tuple[str, str]] = {
-    None: ("As before", "End the comparison: every layer is seen as it was before"),
     "row": ("Side by side", "Each layer in a pane with its name, moved and zoomed together"),
     "column": ("Below", "The layers one under the other: better for wide images"),
     "swipe": ("Swipe", "The first layer left, the second right of a divider: drag it over the image"),
     "blink": ("Blink", "The layers in turn in the same place: the eye sees what changes"),
+    None: ("As before", "End the comparison: every layer is seen as it was before"),
 }
 
 
@@ -48,7 +48,8 @@ class WayPanel(QWidget):
         self._comparison = comparison
         self.ways = {way: button(text, tip, lambda way=way: choose(way)) for way, (text, tip) in WAYS.items()}
         grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
+        for column in range(3):
+            grid.setColumnStretch(column, 1)
         for index, made in enumerate(self.ways.values()):
             made.setCheckable(True)
             row, column = divmod(index, 3)

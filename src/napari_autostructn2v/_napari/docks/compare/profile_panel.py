@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
     from napari.viewer import Viewer
 
-LEGEND_ROOM = 0.15
+LEGEND_ROOM = 0.32
 """Height of a line of the legend as a share of that of the curves."""
 REDRAW_MS = 40
 """A drag moves the line more often than a plot can be drawn."""
@@ -61,6 +61,7 @@ class ProfilePanel(QWidget):
         )
         self.plot = Plot()
         self.plot.addLegend(offset=(-5, 2), labelTextSize="8pt")
+        self.plot.setLabel("left", "value", **{"font-size": "8pt"})
         self.plot.setToolTip("Values of the present slice along the line: sharp edges should stay sharp")
         self.plot.setFixedHeight(190)
         self.plot.hide()

@@ -73,7 +73,7 @@ class DataHeader(QWidget):
         self._look(source)
         if source is None:
             return
-        show_message(self.facts, in_words(source), "text", theme)
+        show_message(self.facts, in_words(source, self._workspace.file_voxel_size.origin), "text", theme)
         found = self._estimates.get(_key(choice.settings))
         working = self.runner.job is not None
         words = "Measuring …" if working else self._problem or ("" if found is None else _takes(found))
@@ -139,16 +139,15 @@ def _key(settings: Settings) -> Any:
     return settings.mode, settings.training, settings.recovery
 
 
-def in_words(source: Source) -> str:
-    """Size, type, voxel size and memory of the data."""
+def in_words(source: Source, origin: str) -> str:
+    """Size, type, voxel size with its origin, and memory of the data."""
     shape, dtype, size = source.array.shape, source.array.dtype, source.voxel_size
     if size is None:
         voxel = "voxel size unknown"
     else:
         edges = [f"{edge:.4g}" for edge in (size.z, size.y, size.x)]
-        origin = " (file)" if source.path is not None else " (layer)"
         length = edges[0] if len(set(edges)) == 1 else " × ".join(edges)
-        voxel = f"voxel {length} {UNIT_SYMBOLS[size.unit]}{origin}"
+        voxel = f"voxel {length} {UNIT_SYMBOLS[size.unit]} ({origin})"
     room = math.prod(shape) * dtype.itemsize
     memory = f"{room / 1e9:.1f} GB" if room >= 1e9 else f"{room / 1e6:.1f} MB"
     return f"{' × '.join(map(str, shape))} · {dtype} · {voxel} · {memory}"

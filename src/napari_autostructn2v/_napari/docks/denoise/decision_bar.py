@@ -45,7 +45,7 @@ ADVICE: dict[Advice, tuple[str, str]] = {
 
 
 class DecisionBar(QWidget):
-    """Approve, Keep Stage 1, what else the verdict advises, Regenerate. What it advises is filled.
+    """Approve, Keep Stage 1, what else the verdict advises, Analyse again. What it advises is filled.
 
     Every button has its place, whatever the verdict is.
     """
@@ -61,13 +61,15 @@ class DecisionBar(QWidget):
         policy = self.advice.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.advice.setSizePolicy(policy)
-        self.regenerate = button(
-            "↻ Regenerate", "Analyse the noise again; your edits are put on top", workspace.regenerate
+        self.analyse_again = button(
+            "Analyse again",
+            "Look at the noise once more, without any training; your edits are put on top",
+            workspace.analyse_again,
         )
-        for each in (self.approve, self.skip, self.regenerate, self.advice):
+        for each in (self.approve, self.skip, self.analyse_again, self.advice):
             each.setMinimumHeight(HEIGHT)
         row = QHBoxLayout()
-        for each in (self.skip, self.regenerate, self.advice):
+        for each in (self.skip, self.analyse_again, self.advice):
             row.addWidget(each, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 6)
@@ -81,7 +83,7 @@ class DecisionBar(QWidget):
         session, review = self._session, self._session.review
         reviewing = session.phase is Phase.REVIEW or (session.phase is Phase.RESULT and opened)
         self.setVisible(review is not None and reviewing)
-        for each in (self.approve, self.regenerate, self.skip, self.advice):
+        for each in (self.approve, self.analyse_again, self.skip, self.advice):
             each.setEnabled(self._workspace.decidable)
         again = session.run is not None and session.run.stage2 is not None
         self.approve.setText("Run stage 2 again" if again else "Approve and run stage 2")
@@ -106,7 +108,7 @@ class DecisionBar(QWidget):
         review, look = self._session.review, self._workspace.quick_look.look
         match review and review.analysis.verdict.advice:
             case "2.5d":
-                self._workspace.regenerate("2.5d")
+                self._workspace.analyse_again("2.5d")
             case "all_patterns":
                 self._session.choice.configure(notch="all")
             case "outline":

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtGui import QKeySequence
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices, QKeySequence
 from qtpy.QtWidgets import QApplication, QFileDialog
 from superqt.utils import create_worker
 
@@ -42,11 +43,11 @@ from napari_autostructn2v._napari.widgets.told_once import told_before
 from napari_autostructn2v._napari.worker import error_text_of, with_lock
 from napari_autostructn2v._napari.workspace import workspace_of
 from napari_autostructn2v.error_report import problem_report
-from napari_autostructn2v.errors import AutoStructN2VError
+from napari_autostructn2v.errors import AutoStructN2VError, is_worth_a_report
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import write_stack
 from napari_autostructn2v.io.formats import written
-from napari_autostructn2v.io.whole_numbers import whole_numbers
+from napari_autostructn2v.io.whole_numbers import in_type
 from napari_autostructn2v.kernel.library import KernelLibrary
 from napari_autostructn2v.model_zoo import check_zoo_library, export_model_zoo
 
@@ -90,6 +91,7 @@ class StructuredDenoisingWidget(DockColumn):
             "your data goes along.",
             self._copy_report,
         )
+        self.open_folder = button("Open folder", "Look at the folder of what was saved", self._open_folder)
         self.left_out = LeftOutBar(self.workspace)
         self.data = DataPanel(self.workspace)
         self.stage1 = StagePanel(self.workspace, "stage1")
@@ -122,8 +124,9 @@ class StructuredDenoisingWidget(DockColumn):
                 strict=True,
             )
         }
-        self.head.addWidget(self.message)
-        self.head.addWidget(self.copy_report)
+        self.foot.addWidget(self.message)
+        self.foot.addWidget(self.copy_report)
+        self.foot.addWidget(self.open_folder)
         self.head.addWidget(self.left_out)
         self.strip = ViewStrip(self.workspace)
         self.head.addWidget(self.strip)
@@ -159,8 +162,10 @@ class StructuredDenoisingWidget(DockColumn):
         if text == session.messages.confirmation:
             kind = "text"
         show_message(self.message, text, kind, self.workspace.viewer.theme)
-        self.copy_report.setVisible(bool(error) and session.messages.cause is not None)
-        if session.messages.cause is not self._copied:
+        cause = session.messages.cause
+        self.copy_report.setVisible(bool(error) and cause is not None and is_worth_a_report(cause))
+        self.open_folder.setVisible(session.messages.saved_in is not None)
+        if cause is not self._copied:
             self.copy_report.setText("Copy report")
         for panel in (
             self.left_out, self.data, self.stage1, self.review, self.peaks, self.analysis, self.stage2,
@@ -196,6 +201,11 @@ class StructuredDenoisingWidget(DockColumn):
         QApplication.clipboard().setText(problem_report(cause, self.session.choice.facts))
         self._copied = cause
         self.copy_report.setText("Copied: paste it into an issue")
+
+    def _open_folder(self) -> None:
+        folder = self.session.messages.saved_in
+        if folder is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder.absolute())))
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
@@ -234,12 +244,16 @@ class StructuredDenoisingWidget(DockColumn):
         array, dtype, voxels, said = run.denoised, dialog.dtype, dialog.voxel_size, list[str]()
 
         def write() -> None:
-            stack: Any = array
-            if dtype is not None:
-                numbers = finish(whole_numbers(array, dtype))
-                stack = numbers.of(array)
-                said.append(str(numbers))
-            write_stack(path, stack, voxel_size=voxels, heading=run.source.heading, overwrite=True)
+            stack, words = finish(in_type(array, dtype))
+            said.extend([words] if words else [])
+            write_stack(
+                path,
+                stack,
+                voxel_size=voxels,
+                heading=run.source.heading,
+                how="" if run.model is None else run.model.in_brief,
+                overwrite=True,
+            )
 
         self._save(path, write, then=partial(self.session.disk.note_result_saved, run), said=said)
 
@@ -295,7 +309,7 @@ class StructuredDenoisingWidget(DockColumn):
                 self.session.messages.fail(problem)
                 return
             then()
-            self.session.messages.confirm(" ".join([f"Saved {path}.", *said]))
+            self.session.messages.confirm(" ".join([f"Saved {path}.", *said]), path.parent)
 
         worker = create_worker(
             error_text_of, with_lock, path, write, _start_thread=False, _ignore_errors=True

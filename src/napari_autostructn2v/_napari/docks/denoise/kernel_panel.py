@@ -13,7 +13,7 @@ from napari_autostructn2v._napari.canvas.layer_names import KERNEL, LAGS
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.panel_parts import button, explain_slider, message_label
 from napari_autostructn2v.errors import plural
-from napari_autostructn2v.kernel.shapes import box, cross, line, thickened, thinned
+from napari_autostructn2v.kernel.shapes import Slices, box, cross, line, thickened, thinned
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.docks.denoise.kernel_storage import KernelStorage
     from napari_autostructn2v._napari.workspace import Workspace
     from napari_autostructn2v.noise.analysis import NoiseAnalysis
+
+
+BLOCKS: dict[Slices, str] = {"middle": "block z", "all": "all blocks"}
+"""What the tools act on, by the choice of slices."""
 
 
 class KernelPanel(QWidget):
@@ -60,6 +64,9 @@ class KernelPanel(QWidget):
             tooltip="Where the tools act: in the slice to denoise, the block in the middle, or in both "
             "neighbours as well, where slices share their noise",
         )
+        self.slices.changed.connect(self.refresh)
+        self.blocks = message_label()
+        self.blocks.setToolTip("The three blocks are the slice to denoise, z, and its neighbours")
         self.draw = button(
             "Draw", "Add this shape to the kernel (Ctrl+Z takes it back)", lambda: self._shape(True)
         )
@@ -109,6 +116,7 @@ class KernelPanel(QWidget):
         self._form.addRow("Height", self.rows)
         self._form.addRow("Width", self.columns)
         self._form.addRow("Slices", self.slices.native)
+        self._form.addRow(self.blocks)
         tools = QGridLayout()
         for place, tool in enumerate((self.draw, self.erase, self.thicken, self.thin)):
             tools.addWidget(tool, *divmod(place, 2))
@@ -134,7 +142,11 @@ class KernelPanel(QWidget):
         self._show_row(self.length, shape != "box")
         self._show_row(self.rows, shape == "box")
         self._show_row(self.columns, shape == "box")
-        self._show_row(self.slices.native, review is not None and review.kernel_grid.ndim == 3)
+        three = review is not None and review.kernel_grid.ndim == 3
+        self._show_row(self.slices.native, three)
+        self.blocks.setVisible(three)
+        changed = BLOCKS[self.slices.value]
+        self.blocks.setText(f"The tools change {changed}, the brush the block under it.")
         self.numbers.setVisible(review is not None)
         if review is None:
             return

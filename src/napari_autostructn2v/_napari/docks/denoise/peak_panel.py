@@ -1,4 +1,4 @@
-"""The "Peaks" part of the review: colours, which spectrum, and a table that is linked with the layer."""
+"""The "Peaks" part of the review: which spectrum, and a table that is linked with the layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtpy.QtCore import (
     QSize,
     Qt,
 )
-from qtpy.QtGui import QColor, QKeyEvent, QPainter, QPixmap, QStandardItemModel
+from qtpy.QtGui import QKeyEvent, QStandardItemModel
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -24,8 +24,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_autostructn2v._napari import colours
-from napari_autostructn2v._napari.review.peak_marks import NAMES
 from napari_autostructn2v._napari.review.spectrum_choice import SpectrumOf
 from napari_autostructn2v._napari.widgets.bindings import Bindings
 from napari_autostructn2v._napari.widgets.panel_parts import button
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from napari_autostructn2v._napari.workspace import Workspace
 
 ROWS_SHOWN = 6
-SWATCH = 14
 SPECTRA: dict[SpectrumOf, str] = {
     "background": "background as it is",
     "residual": "residual of stage 1",
@@ -56,26 +53,6 @@ COLUMNS = {
 }
 WIDEST = ("dB", "from")
 """Columns of the widest texts, which must not be cut beside a scroll bar."""
-
-
-def swatch(mark: Mark) -> QPixmap:
-    """A small square as the mark looks on the spectrum, framed so that it shows in any theme."""
-    picture = QPixmap(SWATCH, SWATCH)
-    picture.fill(QColor(colours.UNDER_SWATCH))
-    painter = QPainter(picture)
-    painter.setPen(QColor(colours.SWATCH_FRAME))
-    painter.drawRect(0, 0, SWATCH - 1, SWATCH - 1)
-    line = QColor.fromRgbF(*colours.PEAK_MARKS[mark])
-    fill = QColor.fromRgbF(*colours.PEAK_MARKS[mark][:3], colours.PEAK_FILL[mark])
-    painter.fillRect(3, 3, SWATCH - 6, SWATCH - 6, fill)
-    painter.setPen(line)
-    low, high = 3, SWATCH - 4
-    painter.drawRect(low, low, high - low, high - low)
-    if mark is Mark.ERASED:
-        painter.drawLine(low, low, high, high)
-        painter.drawLine(low, high, high, low)
-    painter.end()
-    return picture
 
 
 def origin(peak: Peak, review: Review) -> str:
@@ -160,7 +137,6 @@ class PeakPanel(QWidget):
         self._session, self._picked = workspace.session, workspace.picked
         self._spectrum = workspace.spectrum
         self._shown: Review | None = None
-        self.counts = {mark: QLabel() for mark in colours.PEAK_MARKS}
         self.spectrum = QComboBox()
         self.spectrum.setToolTip(
             "What the spectrum under the peaks is of: the background as it is, the residual of stage 1, or "
@@ -182,17 +158,6 @@ class PeakPanel(QWidget):
         bindings.connect(self._spectrum.changed, self.refresh)
 
     def _lay_out(self) -> None:
-        legend = QHBoxLayout()
-        legend.setSpacing(0)  # room for numbers of four digits in the narrowest dock
-        for mark, count in self.counts.items():
-            square = QLabel()
-            square.setPixmap(swatch(mark))
-            for label in (square, count):
-                label.setToolTip(f"Peak bins {NAMES[mark]}" + " by hand" * (mark is not Mark.FOUND))
-                legend.addWidget(label)
-            count.setIndent(3)
-            count.setMinimumWidth(1)  # large numbers must not widen the dock
-            legend.addStretch()
         form = QGridLayout()
         form.addWidget(QLabel("Spectrum of"), 0, 0)
         form.addWidget(self.spectrum, 0, 1)
@@ -203,7 +168,6 @@ class PeakPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 4, 2, 4)
         layout.addLayout(form)
-        layout.addLayout(legend)
         layout.addWidget(self.table)
         layout.addLayout(row)
 
@@ -217,9 +181,6 @@ class PeakPanel(QWidget):
         self._show_spectrum()
 
     def _show_review(self, review: Review | None) -> None:
-        for mark, label in self.counts.items():
-            number = 0 if review is None else int((review.peak_marks == mark).sum())
-            label.setText(f"{number} {NAMES[mark]}")
         rows = [] if review is None else [_texts(peak, review) for peak in self._picked.peaks]
         with QSignalBlocker(self.table):
             self.table.show_rows(rows)

@@ -110,8 +110,8 @@ class ReviewPanel(QWidget):
         )  # fmt: skip
         self.decision = DecisionBar(workspace)
         """Stands below what scrolls."""
-        self.approve, self.skip, self.advice, self.regenerate = (
-            self.decision.approve, self.decision.skip, self.decision.advice, self.decision.regenerate
+        self.approve, self.skip, self.advice, self.analyse_again = (
+            self.decision.approve, self.decision.skip, self.decision.advice, self.decision.analyse_again
         )  # fmt: skip
 
         grid = QGridLayout(self)
