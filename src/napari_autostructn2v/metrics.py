@@ -184,8 +184,8 @@ class QualityReport:
             return "No pattern was added: nothing stands out in the result that the original does not have."
         return (
             f"A pattern was added: ripples with a period of {self.added.period:.1f} px hold "
-            f"{self.added.share:.1%} of the power in the background of the result. Train longer, or take a "
-            "smaller kernel, and compare."
+            f"{self.added.share:.1%} of the power in the background of the result. Bring back less "
+            "detail, train longer, or take a smaller kernel, and compare."
         )
 
     def _about_reach(self) -> str:
