@@ -42,7 +42,7 @@ def filament(shape: tuple[int, int, int]) -> np.ndarray:
     along, across = y + 0.3 * x, x - 0.3 * y - shape[2] / 4
     wall = sum(np.exp(-0.5 * ((across - side) / 2.5) ** 2) for side in (-12, 12))
     noise = np.random.default_rng(0).standard_normal(shape)
-    return (2 * wall + 0.8 * wall * np.sin(2 * np.pi * along / 3.8) + 2 * noise).astype(np.float32)
+    return (2 * wall + 1.6 * wall * np.sin(2 * np.pi * along / 3.8) + 2 * noise).astype(np.float32)
 
 
 def spectrum(stack: np.ndarray) -> np.ndarray:
