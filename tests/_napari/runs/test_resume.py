@@ -150,7 +150,7 @@ def test_a_run_that_starts_in_the_window_is_kept_with_its_edits(
 def test_a_run_that_does_not_fit_onto_the_disk_goes_on_in_memory(
     hand: Hand, viewer: Any, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_autostructn2v._napari.session.jobs.room", lambda folder: 16 * noisy.size - 1)
+    monkeypatch.setattr("napari_autostructn2v.disk.atomic.room", lambda folder: 16 * noisy.size - 1)
     viewer.add_image(noisy, name="from memory")
     dock = open_dock(viewer, tmp_path)
     dock.data.preset.value = "fast"

@@ -162,7 +162,7 @@ def test_the_review_is_of_all(tmp_path: Path) -> None:
     assert session.review.analysis.kernel.sum() == 1
     session.choice.configure(find_kernel=True)
 
-    session.regenerate("2.5d")
+    session.analyse_again("2.5d")
     assert session.review.analysis.kernel.shape[0] == 3 and session.review.agreement is not None
     assert session.run is not None and session.run.mode == "2.5d"
     session.choice.field = (0, 40), (0, 40)
