@@ -20,9 +20,13 @@ from napari_autostructn2v.judge import score
 def dock(viewer: Any, noisy: np.ndarray) -> CompareWidget:
     place = {"scale": (2.0, 1.5, 1.5), "units": ("nm",) * 3}
     viewer.add_image(noisy, name="raw", opacity=0.8, **place)
+    viewer.add_image(noisy + 1, name="hidden", visible=False, **place)
     smooth = ndimage.gaussian_filter(noisy, (0, 2, 2))
     viewer.add_image(smooth, name="smooth", translate=(0, 0, 130), **place)
-    viewer.add_image(noisy + 1, name="hidden", visible=False, **place)
+    return open_dock(viewer)
+
+
+def open_dock(viewer: Any) -> CompareWidget:
     dock = CompareWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Compare")
     dock.second.choose(viewer.layers["smooth"])
@@ -40,24 +44,33 @@ def start(hand: Any, dock: Any, way: str | None) -> None:
     hand.click(dock.ways.ways[way])
 
 
-@pytest.mark.parametrize("way", ["row", "column", "swipe", "blink"])
 @pytest.mark.parametrize("end", ["button", "dock", "layer"])
-def test_everything_is_as_before(hand: Any, viewer: Any, dock: Any, way: str, end: str) -> None:
-    before = look(viewer)
-    start(hand, dock, way)
-    assert dock.comparison.way == way and not viewer.layers["smooth"].visible, "it lies elsewhere"
-    dock.comparison.seen[0].contrast_limits = (-1, 1)
-    if end == "button":
-        start(hand, dock, None)
-    elif end == "dock":
-        hand.close_dock(dock)
-    else:
-        viewer.layers.remove("smooth")
-        before.pop("smooth")
-    assert look(viewer) == before
-    live()
-    viewer.layers["raw"].contrast_limits = (-2, 2)
-    assert tuple(viewer.layers[-1].contrast_limits) != (-2, 2), "nothing is linked any more"
+def test_everything_is_as_before(hand: Any, viewer: Any, dock: Any, end: str) -> None:
+    for way in ("row", "column", "swipe", "blink"):
+        before = look(viewer)
+        start(hand, dock, way)
+        assert dock.comparison.way == way and not viewer.layers["smooth"].visible, "it lies elsewhere"
+        dock.comparison.seen[0].contrast_limits = (-1, 1)
+        smooth = viewer.layers["smooth"]
+        if end == "button":
+            start(hand, dock, None)
+        elif end == "dock":
+            hand.close_dock(dock)
+        else:
+            viewer.layers.remove(smooth)
+            before.pop("smooth")
+        assert look(viewer) == before, way
+        live()
+        raw, last = viewer.layers["raw"], viewer.layers[-1]
+        limits = tuple(raw.contrast_limits)
+        raw.contrast_limits = (-2, 2)
+        assert tuple(last.contrast_limits) != (-2, 2), "nothing is linked any more"
+        raw.contrast_limits = limits
+        if end == "dock":
+            dock = open_dock(viewer)
+        elif end == "layer":
+            viewer.add_layer(smooth)
+            dock.second.choose(smooth)
 
 
 @pytest.mark.parametrize("way", ["row", "column"])
