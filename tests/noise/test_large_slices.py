@@ -22,7 +22,7 @@ from napari_autostructn2v.noise.tiles import ENOUGH_TILES, choose_tiles
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.synthetic import sample
 
-SIDE = 2048
+SIDE = 1536
 
 MOST = 36 * SIDE**2 + 50 * 2**20
 """Bytes: nine slices in float32, and the tiles, which are no more in larger slices."""
