@@ -89,11 +89,14 @@ class Agreement:
         kernel = f"One kernel for all: {shape}, {plural(pixels, 'pixel')}."
         if not others:
             return (f"The noise of all {len(self.stacks)} stacks is of one kind. {kernel}",)
-        return (
-            f"The noise of {len(others)} of {len(self.stacks)} stacks differs from that of the others. "
-            f"{kernel} Those that differ may do better in a group of their own.",
-            *(stack.sentence for stack in others),
-        )
+        if len(self.stacks) == 2:
+            said = f"The noise of the two stacks differs. {kernel} Each may do better by itself."
+        else:
+            said = (
+                f"The noise of {len(others)} of {len(self.stacks)} stacks differs from that of the others. "
+                f"{kernel} Those that differ may do better in a group of their own."
+            )
+        return said, *(stack.sentence for stack in others)
 
 
 def agree(analyses: Sequence[NoiseAnalysis], names: Sequence[str]) -> Agreement:
@@ -120,7 +123,7 @@ def agree(analyses: Sequence[NoiseAnalysis], names: Sequence[str]) -> Agreement:
     ]
     usual = _usual_direction([stack.direction_deg for stack in described])
     stacks = tuple(
-        replace(stack, differs=_difference(stack, analysis, kernel, usual))
+        replace(stack, differs=_difference(stack, analysis, kernel, usual, len(analyses)))
         for stack, analysis in zip(described, analyses, strict=True)
     )
     gain = any(analysis.verdict.expect_gain for analysis in analyses)
@@ -174,7 +177,9 @@ def _angle(one: float, other: float) -> float:
     return abs((one - other + 90) % 180 - 90)
 
 
-def _difference(stack: StackNoise, analysis: NoiseAnalysis, kernel: np.ndarray, usual: float | None) -> str:
+def _difference(
+    stack: StackNoise, analysis: NoiseAnalysis, kernel: np.ndarray, usual: float | None, stacks: int
+) -> str:
     if kernel.sum() == 1:
         return ""
     if stack.kernel.sum() == 1:
@@ -182,7 +187,8 @@ def _difference(stack: StackNoise, analysis: NoiseAnalysis, kernel: np.ndarray, 
     if usual is not None and stack.direction_deg is not None:
         angle = _angle(stack.direction_deg, usual)
         if angle > OTHER_DIRECTION_DEG:
-            return f"most of the others are correlated along {usual:.0f}°"
+            others = "the other is" if stacks == 2 else "most of the others are"
+            return f"{others} correlated along {usual:.0f}°"
     covered = replace(analysis, kernel=kernel, given_up=None).verdict.covered
     if covered < HIDDEN_SHARE:
         return f"the kernel for all hides only {covered:.0%} of its correlation"

@@ -85,7 +85,7 @@ def test_two_layers_from_the_list_to_their_results(
     review = session.review
     assert review is not None and review.agreement is not None
     told = dock.review.card.together.text()
-    assert "1 of 2 stacks differs" in told and "turned: " in told and "along 0°" in told
+    assert "The noise of the two stacks differs" in told and "turned: " in told and "along 0°" in told
     assert "usual: " in dock.review.card.summary.text(), "each by its kernel, direction and strength"
     assert min(review.analysis.kernel.shape) > 1, "one kernel that suits both"
 
@@ -125,7 +125,7 @@ def test_two_layers_from_the_list_to_their_results(
     np.testing.assert_allclose(
         np.asarray(viewer.layers["turned denoised"].data), before, rtol=1e-4, atol=1e-4
     )
-    assert "1 of 2 stacks differs" in dock.review.card.together.text()
+    assert "The noise of the two stacks differs" in dock.review.card.together.text()
 
 
 def test_files_are_added_and_trained_on(
