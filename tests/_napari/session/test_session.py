@@ -17,6 +17,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+from jobs_here import run_jobs_here
 
 from napari_autostructn2v._napari.review.layer_data import from_side_by_side, side_by_side
 from napari_autostructn2v._napari.session.jobs import Cancelled, Examined, Job, drive
@@ -42,23 +43,6 @@ def session() -> Session:
     session.choice.configure(preset="fast")
     session.configure_training(steps=2)
     return session
-
-
-def run_jobs_here(session: Session, on_event: Callable[[Job, Event], Any] = lambda job, event: None) -> None:
-    """Run each job as soon as it is started, to its end."""
-
-    def run(job: Job) -> None:
-        events = drive(job)
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                session.runner.complete(job, end.value)
-                return
-            session.runner.receive(job, event)
-            on_event(job, event)
-
-    session.runner.started.connect(run)
 
 
 @pytest.fixture

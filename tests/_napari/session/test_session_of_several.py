@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jobs_here import run_jobs_here
 
 from napari_autostructn2v import synthetic
 from napari_autostructn2v._napari.session.choice import PART_OF_ONE
-from napari_autostructn2v._napari.session.jobs import Job, drive
+from napari_autostructn2v._napari.session.jobs import Job
 from napari_autostructn2v._napari.session.run_files import open_run
 from napari_autostructn2v._napari.session.session import Session
 from napari_autostructn2v._napari.session.state import Phase, Source
@@ -29,19 +30,7 @@ def session_in(store: Path, cut: Cut = lambda job, event: False) -> Session:
     session.choice.configure(preset="fast")
     session.configure_training(steps=4, features=8, batch_size=4, patch_size=32)
 
-    def run(job: Job) -> None:
-        events = drive(job)
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                session.runner.complete(job, end.value)
-                return
-            session.runner.receive(job, event)
-            if cut(job, event):
-                session.cancel()
-
-    session.runner.started.connect(run)
+    run_jobs_here(session, lambda job, event: session.cancel() if cut(job, event) else None)
     return session
 
 
