@@ -80,9 +80,11 @@ def test_manifest_names_every_format_that_napari_does_not_open() -> None:
         assert set(writer.filename_extensions) <= set(known.suffixes)
 
 
-def test_import_is_cheap() -> None:
-    heavy = ["torch", "napari", "qtpy", "PySide6", "matplotlib", "zarr"]
-    code = f"import sys, napari_autostructn2v; print(*set({heavy}) & set(sys.modules))"
+@pytest.mark.parametrize(("module", "more"), [("", []), (".cli", ["scipy", "napari_autostructn2v.io"])])
+def test_import_is_cheap(module: str, more: list[str]) -> None:
+    """Of the command line all the more: each command, and --help, begins with it."""
+    heavy = ["torch", "napari", "qtpy", "PySide6", "matplotlib", "zarr", *more]
+    code = f"import sys, napari_autostructn2v{module}; print(*set({heavy}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

@@ -19,6 +19,9 @@ NotchChoice = Literal["auto", "all", "off"]
 """``auto`` takes away long-range patterns but for those that may be a lattice of the sample; ``all`` those as
 well."""
 
+ResultType = Literal["float32", "uint16", "uint8"]
+"""What results can be saved as."""
+
 Preset = Literal["fast", "balanced", "high"]
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_autostructn2v import pipeline
-from napari_autostructn2v.config import Mode
+from napari_autostructn2v.config import Mode, ResultType
 from napari_autostructn2v.disk.lock import hold_output
 from napari_autostructn2v.disk.waiting import retry_when_full
 from napari_autostructn2v.events import Event, Notice, StackDone, StageStarted, finish
@@ -18,7 +18,7 @@ from napari_autostructn2v.figures.score import write_score
 from napari_autostructn2v.halves import denoise_halves
 from napari_autostructn2v.io import ImageFile, check_stack_place, write_stack
 from napari_autostructn2v.io.slice_file import ScratchStack
-from napari_autostructn2v.io.whole_numbers import ResultType, in_type, type_in_file
+from napari_autostructn2v.io.whole_numbers import in_type, type_in_file
 from napari_autostructn2v.judge import Score, refuse_other_shape, scoring
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.runs.folder import RunFolder

@@ -185,7 +185,7 @@ def _both_stages(members: Sequence[Member], device: str) -> Generator[Event, Any
 def _with_common_kernel(analysis: NoiseAnalysis, kernel: np.ndarray, request: RunRequest) -> NoiseAnalysis:
     if request.kernel is not None:
         return analysis.with_kernel(kernel)
-    return replace(analysis, kernel=kernel, given_up=None)
+    return analysis.with_common_kernel(kernel)
 
 
 def stage_together(

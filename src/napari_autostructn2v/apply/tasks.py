@@ -19,10 +19,10 @@ import torch
 
 from napari_autostructn2v.box import Box
 from napari_autostructn2v.computed import DerivedArray
+from napari_autostructn2v.config import ResultType
 from napari_autostructn2v.errors import FileError
 from napari_autostructn2v.io import ImageFile, file_state, read_stack
 from napari_autostructn2v.io.left_out import LeftOut
-from napari_autostructn2v.io.whole_numbers import ResultType
 from napari_autostructn2v.learning.device import choose_device, freed_memory_kept
 from napari_autostructn2v.learning.model import Model, load_model
 from napari_autostructn2v.learning.prediction import Inputs, denoise_images, network_on, network_tiles

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from napari_autostructn2v.box import SLICE_FORM, STACK_FORM, Box
-from napari_autostructn2v.config import Config, Mode, NotchChoice, Preset
+from napari_autostructn2v.config import Config, Mode, NotchChoice, Preset, ResultType
 from napari_autostructn2v.errors import FileError
-from napari_autostructn2v.io.whole_numbers import ResultType
 
 if TYPE_CHECKING:
     import numpy as np

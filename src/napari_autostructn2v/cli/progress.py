@@ -7,14 +7,13 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from enum import IntEnum
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from napari_autostructn2v.cli.event_lines import EventLines
-from napari_autostructn2v.cli.tensorboard_log import TensorBoardLog
 from napari_autostructn2v.events import (
     Event,
     Notice,
@@ -29,6 +28,9 @@ from napari_autostructn2v.events import (
     Validation,
     Waiting,
 )
+
+if TYPE_CHECKING:
+    from napari_autostructn2v.cli.tensorboard_log import TensorBoardLog
 
 Result = TypeVar("Result")
 

@@ -39,13 +39,12 @@ from napari_autostructn2v.cli.options import (
     settings_of,
 )
 from napari_autostructn2v.cli.progress import follow, say
-from napari_autostructn2v.cli.tensorboard_log import TensorBoardLog
-from napari_autostructn2v.config import Config
+from napari_autostructn2v.config import Config, ResultType
 from napari_autostructn2v.errors import ConfigError
 
 if TYPE_CHECKING:
+    from napari_autostructn2v.cli.tensorboard_log import TensorBoardLog
     from napari_autostructn2v.io import ImageFile
-    from napari_autostructn2v.io.whole_numbers import ResultType
     from napari_autostructn2v.runs.request import RunRequest
     from napari_autostructn2v.to_file import Outcome
 
@@ -178,6 +177,8 @@ def run(
 
 def _log(folder: Path | None, image: ImageFile) -> TensorBoardLog | None:
     """What writes for TensorBoard, if that is wanted."""
+    from napari_autostructn2v.cli.tensorboard_log import TensorBoardLog
+
     return None if folder is None else TensorBoardLog(folder, image.array)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_autostructn2v.errors import ConfigError
+from napari_autostructn2v.errors import MissingLibraryError
 from napari_autostructn2v.events import Event, Notice, Preview, Stage, StageStarted, Step, Validation
+from napari_autostructn2v.stack import as_stack
 
 CONTRAST = (0.5, 99.5)
 """Percentiles of the slice as it was recorded that are shown black and white, in all pictures alike."""
@@ -31,7 +32,7 @@ class TensorBoardLog:
 
     Raises
     ------
-    ConfigError
+    MissingLibraryError
         If TensorBoard is not installed.
     """
 
@@ -39,13 +40,13 @@ class TensorBoardLog:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as missing:
-            raise ConfigError(
+            raise MissingLibraryError(
                 "To write a log for TensorBoard, tensorboard must be installed: "
                 "pip install 'napari-autostructn2v[tensorboard]'"
             ) from missing
-        slices = stack if len(stack.shape) == 3 else stack[None]
+        slices = as_stack(stack)
         self.z = slices.shape[0] // 2
-        recorded = np.asarray(slices[self.z], np.float32)
+        recorded = slices.raw(self.z)
         self._black, self._white = np.nanpercentile(recorded, CONTRAST)
         self._stage: Stage = "survey"
         self._writer = SummaryWriter(str(folder))

@@ -9,13 +9,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from napari_autostructn2v.computed import ComputedArray
+from napari_autostructn2v.config import ResultType
 from napari_autostructn2v.errors import StackError
 from napari_autostructn2v.events import SliceDone
 
 WholeType = Literal["uint8", "uint16"]
-
-ResultType = Literal["float32", "uint16", "uint8"]
-"""What results can be saved as."""
 
 CLIPPED: dict[WholeType, float] = {"uint8": 0.001, "uint16": 0.0}
 """Share of the values that may be clipped. 256 grey values are too few to spend them on the last outliers;

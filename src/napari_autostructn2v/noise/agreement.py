@@ -189,7 +189,7 @@ def _difference(
         if angle > OTHER_DIRECTION_DEG:
             others = "the other is" if stacks == 2 else "most of the others are"
             return f"{others} correlated along {usual:.0f}°"
-    covered = replace(analysis, kernel=kernel, given_up=None).verdict.covered
+    covered = analysis.with_common_kernel(kernel).verdict.covered
     if covered < HIDDEN_SHARE:
         return f"the kernel for all hides only {covered:.0%} of its correlation"
     return ""

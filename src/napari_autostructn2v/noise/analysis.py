@@ -171,6 +171,16 @@ class NoiseAnalysis:
         kernel = trim_kernel(validate_kernel(kernel, self.mode))
         return replace(self, kernel=kernel, by_hand=True, given_up=None)
 
+    def with_common_kernel(self, kernel: np.ndarray) -> NoiseAnalysis:
+        """The same measurement with the kernel that several stacks have in common.
+
+        Parameters
+        ----------
+        kernel
+            bool (K, K) or (3, K, K), found by the analyses of all.
+        """
+        return replace(self, kernel=kernel, given_up=None)
+
 
 def analyze(
     stack: Any,

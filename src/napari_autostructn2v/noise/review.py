@@ -60,7 +60,7 @@ class Review:
         """The analysis with the edited peaks, before any edit of the kernel."""
         if self._agreed is None:
             return self._each_from_peaks[0]
-        return replace(self._each_from_peaks[0], kernel=self._agreed.kernel, given_up=None)
+        return self._each_from_peaks[0].with_common_kernel(self._agreed.kernel)
 
     @cached_property
     def _each_from_peaks(self) -> tuple[NoiseAnalysis, ...]:
@@ -97,7 +97,7 @@ class Review:
         """Of each stack, with all edits and the kernel for all."""
         kernel = self.analysis.kernel
         others = self._each_from_peaks[1:]
-        return self.analysis, *(replace(each, kernel=kernel, given_up=None) for each in others)
+        return self.analysis, *(each.with_common_kernel(kernel) for each in others)
 
     @property
     def notch_rule(self) -> NotchRule | None:
