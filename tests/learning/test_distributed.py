@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from napari_autostructn2v.config import Config
+from napari_autostructn2v.errors import DeviceError
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import read_stack, write_stack
 from napari_autostructn2v.kernel import POINT
+from napari_autostructn2v.learning.distributed import process_group
 from napari_autostructn2v.learning.model import load_model
 from napari_autostructn2v.learning.training import train
 from napari_autostructn2v.metrics import psnr
@@ -149,6 +151,15 @@ def test_a_card_that_fails_ends_the_training_of_all_with_words(tmp_path: Path) -
     assert outcome.returncode != 0
     assert "The graphics card of process 1 has failed (CUDA error: unspecified launch" in outcome.stderr
     assert not (tmp_path / "weights_0.npy").exists()
+
+
+def test_more_processes_than_graphics_cards_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(DeviceError, match=r"than the 1 graphics card .* --nproc-per-node 1"), process_group():
+        pass
 
 
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:

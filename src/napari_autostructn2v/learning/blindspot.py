@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,19 +31,36 @@ MIN_VISIBLE = 4
 """Fewest visible pixels whose mean is a fair guess of a hidden one."""
 
 
-def kernel_offsets(kernel: np.ndarray) -> Tensor:
-    """Offsets from the centre of the kernel's pixels, int64 of shape (n, 3): channel, y, x.
+class Offsets(NamedTuple):
+    """Where a kernel's pixels are, as seen from its centre.
 
-    The channel is absolute: 0 for a 2D kernel, 0 to 2 for slices z-1, z, z+1 of a 2.5D one.
+    Attributes
+    ----------
+    pixels
+        Channel, y, x of each, int64 (n, 3). The channel is absolute: 0 for a 2D kernel, 0 to 2 for slices
+        z-1, z, z+1 of a 2.5D one.
+    reach
+        How far they are from the centre at most, along y and x.
+    """
+
+    pixels: Tensor
+    reach: tuple[int, int]
+
+
+def kernel_offsets(kernel: np.ndarray, device: torch.device | str = "cpu") -> Offsets:
+    """Offsets of a kernel's pixels from its centre.
 
     Parameters
     ----------
     kernel
         bool (K, K), or (3, K, K) for 2.5D: what is hidden together with a pixel.
+    device
+        Where they are wanted: reading them from a GPU would have it wait in each step.
     """
     stacked = kernel if kernel.ndim == 3 else kernel[None]
-    offsets = np.argwhere(stacked) - np.array([0, stacked.shape[1] // 2, stacked.shape[2] // 2])
-    return torch.from_numpy(offsets.astype(np.int64))
+    reach = (stacked.shape[1] // 2, stacked.shape[2] // 2)
+    pixels = np.argwhere(stacked) - np.array([0, *reach])
+    return Offsets(torch.from_numpy(pixels.astype(np.int64)).to(device), reach)
 
 
 def sites_per_patch(kernel: np.ndarray, patch_size: int, masked_share: float, centre_share: float) -> int:
@@ -88,7 +106,7 @@ def choose_sites(batch: int, count: int, size: int, generator: torch.Generator) 
     return torch.randint(0, size, (batch, count, 2), generator=generator, device=generator.device)
 
 
-def hidden_pixels(shape: torch.Size, sites: Tensor, offsets: Tensor) -> Tensor:
+def hidden_pixels(shape: torch.Size, sites: Tensor, offsets: Offsets) -> Tensor:
     """Which pixels are hidden: the kernel laid on each site, cut off at the border of the patch.
 
     Parameters
@@ -98,7 +116,7 @@ def hidden_pixels(shape: torch.Size, sites: Tensor, offsets: Tensor) -> Tensor:
     sites
         (batch, count, 2): y, x.
     offsets
-        Of :func:`kernel_offsets`.
+        Of :func:`kernel_offsets`, on the device of the sites.
 
     Returns
     -------
@@ -106,14 +124,14 @@ def hidden_pixels(shape: torch.Size, sites: Tensor, offsets: Tensor) -> Tensor:
         bool of ``shape``.
     """
     batch, channels, height, width = shape
-    reach_y, reach_x = (int(reach) for reach in offsets[:, 1:].abs().amax(dim=0))
+    (channel, y, x), (reach_y, reach_x) = offsets.pixels.unbind(1), offsets.reach
     # on a margin as wide as the kernel reaches, cut off in the end, nothing falls outside
     rows, columns = height + 2 * reach_y, width + 2 * reach_x
     first = torch.arange(batch, device=sites.device)[:, None] * (channels * rows * columns)
     site = first + (sites[..., 0] + reach_y) * columns + sites[..., 1] + reach_x
-    around = (offsets[:, 0] * rows + offsets[:, 1]) * columns + offsets[:, 2]
+    around = (channel * rows + y) * columns + x
     hidden = torch.zeros(batch * channels * rows * columns, dtype=torch.bool, device=sites.device)
-    hidden[(site[..., None] + around.to(sites.device)).flatten()] = True
+    hidden.index_fill_(0, (site[..., None] + around).flatten(), True)
     inner = (slice(reach_y, reach_y + height), slice(reach_x, reach_x + width))
     return hidden.view(batch, channels, rows, columns)[(..., *inner)]
 
@@ -146,13 +164,11 @@ def _filled(images: Tensor, hidden: Tensor, both: Tensor, windows: tuple[int, ..
     filled = torch.where(hidden, total / count.clamp_min(1), images)
     if len(windows) > 1:
         few = hidden & (count < MIN_VISIBLE)
-        if images.device.type == "cpu":
-            which = few.flatten(1).any(dim=1).nonzero()[:, 0]
-            if len(which) == 0:
-                return filled
-        else:  # to ask a GPU costs more than to compute them all
-            which = torch.arange(len(images), device=images.device)
-        filled[which] = _filled(filled[which], few[which], both[:, which], windows[1:])
+        if images.device.type != "cpu":  # to ask a GPU which they are costs more than to compute all
+            return _filled(filled, few, both, windows[1:])
+        which = few.flatten(1).any(dim=1).nonzero()[:, 0]
+        if len(which) > 0:
+            filled[which] = _filled(filled[which], few[which], both[:, which], windows[1:])
     return filled
 
 

@@ -26,6 +26,8 @@ from torch import Tensor, distributed
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
+from napari_autostructn2v.errors import DeviceError, plural
+
 LIMIT = timedelta(days=1)
 """How long processes that train wait for each other: the disk of the one that leads may be full overnight."""
 
@@ -44,6 +46,11 @@ def process_group(limit: timedelta = LIMIT) -> Iterator[None]:
     limit
         How long they wait for each other while they train. For orders they wait however long it takes: the
         one that leads may predict for hours. If one of them fails, ``torchrun`` ends them all.
+
+    Raises
+    ------
+    DeviceError
+        If there are graphics cards, but fewer than processes on this machine.
     """
     global _store
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
@@ -51,7 +58,13 @@ def process_group(limit: timedelta = LIMIT) -> Iterator[None]:
         return
     backends = "gloo"
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        number, cards = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if number >= cards:
+            raise DeviceError(
+                f"More processes were started on this machine than the {plural(cards, 'graphics card')} that "
+                f"PyTorch can use here. Start one for each card: torchrun --nproc-per-node {cards}"
+            )
+        torch.cuda.set_device(number)
         backends = "cpu:gloo,cuda:nccl"  # orders are in the memory of the processor
     _store, here, size = next(rendezvous("env://"))
     distributed.init_process_group(backends, store=_store, rank=here, world_size=size, timeout=limit)

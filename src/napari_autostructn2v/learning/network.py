@@ -5,6 +5,8 @@ This file goes into exported models as it is, so it needs nothing but PyTorch.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -65,7 +67,7 @@ class UNet(nn.Module):
                 skips.append(image)
                 image = nn.functional.avg_pool2d(image, 2)
         for level, block in zip(reversed(range(self.depth)), self.up, strict=True):
-            image = interpolate(image, scale_factor=2.0, mode="bilinear", align_corners=False)
+            image = _doubled(image)
             if level > 0:
                 image = torch.cat([image, skips[level]], dim=1)
             image = block(image)
@@ -86,6 +88,38 @@ class ChannelUNet(UNet):
             As for :meth:`UNet.forward`.
         """
         return super().forward(image).unsqueeze(1)
+
+
+def _doubled(image: Tensor) -> Tensor:
+    """Twice as many rows and columns, bilinear."""
+    if image.is_cuda and image.requires_grad:
+        return _Doubled.apply(image)  # type: ignore[no-untyped-call]
+    return interpolate(image, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class _Doubled(torch.autograd.Function):
+    """The same with gradients that a graphics card sums in one order, and so to the same digits each time.
+
+    PyTorch's own come in the order in which they are ready; its ordered ones take as long as all the rest.
+    """
+
+    @staticmethod
+    def forward(context: Any, image: Tensor) -> Tensor:
+        return torch.ops.aten.upsample_bilinear2d.vec(image, None, False, [2.0, 2.0])
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        halved = gradient.float()
+        for axis in (-2, -1):
+            # a pixel was 1/4, 3/4, 3/4 and 1/4 of four new ones; those at the edge were made of it alone
+            size, half = halved.shape[axis], halved.shape[axis] // 2
+            first, last = halved.narrow(axis, 0, 1), halved.narrow(axis, size - 1, 1)
+            wider = torch.cat([first, halved, last], axis).unflatten(axis, (half + 1, 2))
+            even, odd = wider.unbind(axis)
+            near = odd.narrow(axis, 0, half) + even.narrow(axis, 1, half)
+            far = even.narrow(axis, 0, half) + odd.narrow(axis, 1, half)
+            halved = 0.75 * near + 0.25 * far
+        return halved.to(gradient.dtype, memory_format=torch.channels_last)
 
 
 def halo(depth: int) -> int:

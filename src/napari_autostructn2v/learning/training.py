@@ -38,6 +38,7 @@ from napari_autostructn2v.learning.device import (
 from napari_autostructn2v.learning.model import Model, check_start
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.prediction import predict_plane
+from napari_autostructn2v.learning.recorded import Recorded
 from napari_autostructn2v.learning.training_data import Batch, TrainingData
 from napari_autostructn2v.learning.training_job import TrainingJob
 from napari_autostructn2v.learning.training_state import Best, TrainingState, has_exploded
@@ -227,13 +228,14 @@ def _steps(
     yield from show(_started(state, device))
     if state.fit(free_memory(device)):
         yield in_micro_batches(state.micro_batches)
+    gradients = Recorded(compute_gradients)
     checkpoints = _Checkpoints(state, job.checkpoint if distributed.is_leader() else None)
     try:
         while state.step < config.steps:
             # draw: patches from anywhere, mirrored as the noise allows, with blind spots never asked before
             batch = data.draw(state.generator)
             # hide, predict, loss: the gradients, which are the mean of all processes
-            loss = yield from within_memory(compute_gradients, state, data, batch)
+            loss = yield from within_memory(gradients, state, data, batch)
             if has_exploded(loss):
                 yield gone_back(state, loss)
                 continue
@@ -253,8 +255,8 @@ def _steps(
                 if job.preview is not None:
                     yield from show(_preview(job, state, device))
             yield from checkpoints.write_if_due(show)
-    except StopTraining:
-        pass
+    except StopTraining as stop:
+        stop.__traceback__ = None  # whoever threw it holds it, and by it all that is on the card
     except GeneratorExit:
         checkpoints.write()
         raise

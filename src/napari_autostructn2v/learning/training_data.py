@@ -136,7 +136,7 @@ class TrainingData:
     count
         Blind spots in a patch.
     offsets
-        Pixels of the kernel from its centre, int64 (k, 3): slice, y, x.
+        Of the kernel's pixels from its centre.
     flips
         Of slices, rows and columns, that leave the noise as the kernel says it is, bool (f, 3).
     validation
@@ -157,7 +157,7 @@ class TrainingData:
         depth, height, width = stack.shape
         self.patch = patch or patch_side([stack], config)
         self.batch = -(-config.batch_size // distributed.world_size())
-        self.offsets = kernel_offsets(kernel)
+        self.offsets = kernel_offsets(kernel, device)
         self.count = sites_per_patch(kernel, self.patch, config.masked_share, config.centre_share)
         self.flips = torch.tensor(allowed_flips(kernel), device=device)
 
