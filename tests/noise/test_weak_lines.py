@@ -40,6 +40,8 @@ def test_a_weak_correlation_is_found_with_the_kernel_that_hides_it(
     assert analysis.kernel.shape == kernel and analysis.kernel.sum() == 3
     assert analysis.verdict.kind == "kernel" and analysis.verdict.expect_gain
     assert analysis.verdict.direction_deg == direction
+    assert analysis.verdict.conclusion == "look_first" and "weak" in analysis.verdict.caution
+    assert analysis.verdict.next_step == "quick_look"
     middle = analysis.autocorrelation.shape[0] // 2
     beside = analysis.autocorrelation[middle + step[1], middle + step[2]]
     assert beside == pytest.approx(correlation, abs=0.03)

@@ -18,6 +18,7 @@ from napari_autostructn2v.noise.verdict_input import (
     hides_mostly_detail,
     middle_correlation,
     structured,
+    weak,
 )
 from napari_autostructn2v.noise.verdict_words import (
     BLUR,
@@ -203,6 +204,8 @@ def _caution(found: VerdictInput, kind: Kind, gain: bool) -> str:
         return f"The residual of Stage 1 confirms only {found.confirmed:.0%} of its peaks."
     if has_kernel and found.round and covered(found) < DOUBTFUL_ROUND_SHARE:
         return "It may be fine detail of the image."
+    if weak(found):
+        return "It is weak: to hide it costs about as much detail."
     if found.given_up is not None and not gain:
         return f"A kernel would hide only {found.given_up:.0%} of it: it may be fine detail of the image."
     if not gain and not found.by_hand and kind == "long_range":

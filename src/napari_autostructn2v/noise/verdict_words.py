@@ -17,6 +17,7 @@ from napari_autostructn2v.noise.verdict_input import (
     kernel_on_lags,
     middle_correlation,
     structured,
+    weak,
 )
 
 BLUR = "It hides more than the detail around it: expect blur."
@@ -142,6 +143,8 @@ def about_kernel(found: VerdictInput, direction: float | None, length: int) -> l
         "So wide a kernel hides much of serial sections as well, and may cost more than it gives: take a "
         "quick look before you approve it."
         if found.risky
+        else "That is weak: Stage 2 takes it away, and with it about as much detail. Compare with Stage 1."
+        if weak(found)
         else "Stage 2 is expected to help.",
     ]
     if found.far_scatter > LONG_RANGE_SCATTER:
