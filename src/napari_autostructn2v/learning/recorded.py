@@ -10,6 +10,7 @@ Nguyen, V. et al. Accelerating PyTorch with CUDA Graphs. pytorch.org/blog, 2021.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,9 @@ Compute = Callable[[TrainingState, TrainingData, Batch], Tensor]
 
 BEFORE = 3
 """How often a step is computed before it is recorded: libraries choose and load their code then."""
+
+_one_at_a_time = threading.Lock()
+"""What PyTorch is told counts for all threads: each finds it as it was, and leaves it so."""
 
 
 class Recorded:
@@ -93,12 +97,13 @@ class Recorded:
 def _same_order() -> Iterator[None]:
     """Have PyTorch take the operations that give the same digits each time, where a card has faster ones."""
     memory: Any = torch.utils.deterministic
-    wanted, filled = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True)
-    memory.fill_uninitialized_memory = False  # all of it is written to
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(wanted, warn_only=warned)
-        memory.fill_uninitialized_memory = filled
+    with _one_at_a_time:
+        wanted, filled = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
+        warned = torch.is_deterministic_algorithms_warn_only_enabled()
+        torch.use_deterministic_algorithms(True)
+        memory.fill_uninitialized_memory = False  # all of it is written to
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(wanted, warn_only=warned)
+            memory.fill_uninitialized_memory = filled
