@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hands import live
 from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 from scipy import ndimage
 
@@ -143,6 +145,33 @@ def test_blinks(hand: Any, dock: Any) -> None:
     seen = set()
     hand.wait(lambda: seen.add(tuple(c.opacity for c in dock.comparison.seen)) or len(seen) == 2, 3)
     assert seen == {(1, 0), (0, 1)}
+
+
+@pytest.mark.parametrize("focus", ["canvas", "dock"])
+def test_keys_move_the_divider_and_step_through_the_layers(
+    hand: Any, viewer: Any, dock: Any, focus: str
+) -> None:
+    def press(key: Qt.Key) -> None:
+        if focus == "dock":
+            QTest.keyClick(dock, key)
+        else:
+            hand.key(key)
+
+    start(hand, dock, "swipe")
+    before = dock.comparison._swipe.column
+    press(Qt.Key.Key_Period)
+    press(Qt.Key.Key_Period)
+    press(Qt.Key.Key_Comma)
+    assert dock.comparison._swipe.column == before + 2
+    start(hand, dock, "blink")
+    press(Qt.Key.Key_Period)
+    seen = dock.comparison.in_sight
+    QTest.qWait(700)  # longer than a blink
+    assert dock.comparison.in_sight == seen, "whoever steps is not hurried on"
+    press(Qt.Key.Key_Comma)
+    assert dock.comparison.in_sight != seen
+    dock.compare(None)
+    assert not {",", "."} & {str(key) for key in viewer.keymap}
 
 
 def test_line_profile_follows(hand: Any, viewer: Any, dock: Any) -> None:

@@ -33,6 +33,9 @@ PANES: dict[Way, Panes] = {"row": "row", "column": "column"}
 
 LINKED = ("contrast_limits", "gamma")
 
+KEYS = {",": -1, ".": 1}
+"""Keys that move the divider to the left and to the right, or show the layer before and after."""
+
 GIVEN_BACK = ("contrast_limits", "gamma", "opacity")
 """What a comparison may change of a layer."""
 
@@ -139,7 +142,17 @@ class Comparison:
         if way == "blink":
             self._show_one()
             self.blink_at(self.blinks_per_second)
+        for key, by in KEYS.items():
+            self._viewer.bind_key(key, lambda viewer, by=by: self.step(by), overwrite=True)
         self.changed.emit()
+
+    def step(self, by: int) -> None:
+        """Move the divider a little, or show the next layer in place of blinking: back if ``by`` is -1."""
+        if self._swipe is not None:
+            self._swipe.step(by)
+        elif self.way == "blink":
+            self._blink.stop()
+            self._next(by)
 
     def leave(self) -> None:
         """Compare nothing: the layers are seen as before."""
@@ -156,6 +169,8 @@ class Comparison:
         self.way = None  # first: what follows removes layers, which would lead back here
         self._connections.release()
         self._blink.stop()
+        for key in KEYS:
+            self._viewer.bind_key(key, None)
         layers = self._viewer.layers
         layers.unlink_layers([layer for layer in self.seen if layer in layers], LINKED)
         for layer, look in self._looks.items():
@@ -253,8 +268,8 @@ class Comparison:
         if self.way == "blink":
             self._blink.start(round(1000 / per_second))
 
-    def _next(self) -> None:
-        self.in_sight = (self.in_sight + 1) % len(self.seen)
+    def _next(self, by: int = 1) -> None:
+        self.in_sight = (self.in_sight + by) % len(self.seen)
         self._show_one()
         self.changed.emit()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtGui import QHideEvent
+from qtpy.QtGui import QHideEvent, QKeyEvent
 from qtpy.QtWidgets import (
     QDockWidget,
     QFileDialog,
@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_autostructn2v._napari.canvas.slices import field_seen, full_shape, grey_values, slice_at
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
-from napari_autostructn2v._napari.docks.compare.comparison import Comparison, Way, check_comparable
+from napari_autostructn2v._napari.docks.compare.comparison import KEYS, Comparison, Way, check_comparable
 from napari_autostructn2v._napari.docks.compare.judge_panel import JudgePanel
 from napari_autostructn2v._napari.docks.compare.panels import AtWork, RemovedPanel, WayPanel
 from napari_autostructn2v._napari.docks.compare.profile_panel import ProfilePanel
@@ -124,6 +124,13 @@ class CompareWidget(DockColumn):
         for section in self.sections:
             self.column.addWidget(section)
         self.column.addStretch()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """The keys of the canvas: a click on a way to look leaves the keyboard here."""
+        if event.text() in KEYS and self.comparison.way is not None:
+            self.comparison.step(KEYS[event.text()])
+        else:
+            super().keyPressEvent(event)
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
         """A dock that is closed ends its comparison; one behind another tab goes on."""

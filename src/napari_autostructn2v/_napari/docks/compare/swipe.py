@@ -23,6 +23,9 @@ GRAB = 10.0
 WIDTH = 1 / 250
 """Of the divider, as a share of the image's longer side."""
 
+STEP = 1 / 40
+"""Of the divider by a key, as a share of the image's width."""
+
 
 class Swipe:
     """Shows a layer's present slice to the right of a divider, over another in the same place.
@@ -98,6 +101,10 @@ class Swipe:
         """Let the upper layer be seen from this column on."""
         self.column = int(np.clip(column, 0, self._columns))
         self._cut()
+
+    def step(self, by: int) -> None:
+        """Move the divider to the right, so many of the steps in which a person feels their way."""
+        self.move_to(self.column + by * max(1, round(STEP * self._columns)))
 
     def _cut(self) -> None:
         self.top.data[:, self.column :] = self._slice[:, self.column :]
