@@ -21,7 +21,7 @@ from napari_autostructn2v.learning.device import choose_device, has_fast_bfloat1
 from napari_autostructn2v.learning.model import Model
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.prediction import BATCH_VALUES, predict
-from napari_autostructn2v.learning.recorded import Recorded
+from napari_autostructn2v.learning.recorded_step import RecordedStep
 from napari_autostructn2v.learning.training import compute_gradients, train
 from napari_autostructn2v.learning.training_data import TrainingData
 from napari_autostructn2v.learning.training_state import TrainingState
@@ -94,7 +94,7 @@ class StepsOf:
 
     def __init__(self, network: type[UNet], stack: np.ndarray, config: TrainingConfig, chunk: int) -> None:
         device, config = choose_device(), endless(config, chunk)
-        self._chunk, self._gradients = chunk, Recorded(compute_gradients)
+        self._chunk, self._gradients = chunk, RecordedStep(compute_gradients)
         self._data = TrainingData(as_stack(stack), POINT, config, device, seed=0)
         self._generator = torch.Generator(device).manual_seed(0)
         made = network(1, config.features, config.depth).to(device).channels_last()

@@ -39,7 +39,7 @@ def test_recorded_steps_are_those_of_the_function(scan, kernel, monkeypatch):
         return [event.loss for event in train(scan.noisy, kernel, CONFIG) if isinstance(event, Step)]
 
     recorded = losses()
-    monkeypatch.setattr(training, "Recorded", lambda compute: compute)
+    monkeypatch.setattr(training, "RecordedStep", lambda compute: compute)
     plain = losses()
     assert recorded[0] == pytest.approx(plain[0], rel=1e-3)  # of bfloat16, summed in another order
     assert np.mean(recorded[-20:]) == pytest.approx(np.mean(plain[-20:]), rel=0.05)

@@ -38,7 +38,7 @@ from napari_autostructn2v.learning.device import (
 from napari_autostructn2v.learning.model import Model, check_start
 from napari_autostructn2v.learning.network import UNet
 from napari_autostructn2v.learning.prediction import predict_plane
-from napari_autostructn2v.learning.recorded import Recorded
+from napari_autostructn2v.learning.recorded_step import RecordedStep
 from napari_autostructn2v.learning.training_data import Batch, TrainingData
 from napari_autostructn2v.learning.training_job import TrainingJob
 from napari_autostructn2v.learning.training_state import Best, TrainingState, has_exploded
@@ -228,7 +228,7 @@ def _steps(
     yield from show(_started(state, device))
     if state.fit(free_memory(device)):
         yield in_micro_batches(state.micro_batches)
-    gradients = Recorded(compute_gradients)
+    gradients = RecordedStep(compute_gradients)
     checkpoints = _Checkpoints(state, job.checkpoint if distributed.is_leader() else None)
     try:
         while state.step < config.steps:

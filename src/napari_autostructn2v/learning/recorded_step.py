@@ -31,7 +31,7 @@ _one_at_a_time = threading.Lock()
 """What PyTorch is told counts for all threads: each finds it as it was, and leaves it so."""
 
 
-class Recorded:
+class RecordedStep:
     """Computes gradients as the function that it is given, and on a graphics card several times as fast.
 
     Either way the same seed gives the same network: sums are made in the same order each time.
