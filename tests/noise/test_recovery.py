@@ -137,13 +137,13 @@ def test_each_filter_of_a_large_slice_is_computed_once(monkeypatch):
     monkeypatch.setattr("napari_autostructn2v.noise.recovery.SIDE", 64)
     found = Recovery(np.pad(np.ones((1, 1)), 3), (1.0,) * 4)
     residual = np.random.default_rng(0).normal(size=(200, 330)).astype(np.float32)
-    expected = found.detail(residual)
+    expected = found.detail(residual, residual)
     transforms, transform = [], fft.rfft2
     monkeypatch.setattr(
         "napari_autostructn2v.noise.recovery.fft.rfft2",
         lambda *args: transforms.append(1) or transform(*args),
     )
-    np.testing.assert_array_equal(found.detail(residual), expected)
+    np.testing.assert_array_equal(found.detail(residual, residual), expected)
     assert len(transforms) == len(list(found.tiles(residual.shape))), "those of the residual alone"
 
 

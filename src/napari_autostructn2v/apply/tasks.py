@@ -246,11 +246,12 @@ def denoise_unit(
             made[i] = values[relative_to(box.field, seen)]
             if recovery is not None and (found is None or not found.whole_slice):
                 # slice z is the middle one; the other as it is read from where results are kept
-                residual = image[len(image) // 2] - given.plane_of(z, values)
+                denoised = given.plane_of(z, values)
+                residual = image[len(image) // 2] - denoised
                 for tile in details:
                     here = tile.within(seen)
-                    detail = recovery.detail_around(residual[here.source])[here.inner]
-                    values = scale.outer_difference(detail)
+                    detail = recovery.detail_around(residual[here.source], denoised[here.source])
+                    values = scale.outer_difference(detail[here.inner])
                     if found is not None:
                         values[found.blank[tile.target]] = 0
                     shared = intersection(tile.target, box.field)

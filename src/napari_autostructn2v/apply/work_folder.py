@@ -329,8 +329,15 @@ def _recovery(path: Path, changed: int) -> Recovery | None:
     with np.load(path, allow_pickle=False) as file:
         if "gain" not in file:
             return None
-        calm, found = (tuple(map(float, file[name])) for name in ("calm", "found"))
-        return Recovery(file["gain"], calm, file.get("repeats"), *found)
+        found_calm, found_share = map(float, file["found"])
+        return Recovery(
+            file["gain"],
+            tuple(map(float, file["calm"])),
+            file.get("repeats"),
+            found_calm,
+            found_share,
+            file.get("overdrawn"),
+        )
 
 
 def _marks(path: Path) -> Path:
@@ -389,4 +396,5 @@ def _notch_from(arrays: dict[str, np.ndarray]) -> Notch | None:
 def _recovery_arrays(recovery: Recovery) -> dict[str, np.ndarray]:
     found = np.array([recovery.found_calm, recovery.found_share])
     arrays = {"gain": recovery.gain, "calm": np.array(recovery.calm), "found": found}
-    return arrays if recovery.repeats is None else {**arrays, "repeats": recovery.repeats}
+    more = {"repeats": recovery.repeats, "overdrawn": recovery.overdrawn}
+    return arrays | {name: response for name, response in more.items() if response is not None}

@@ -136,6 +136,6 @@ def _details(
     def detail(z: int) -> np.ndarray:
         if recovery is None:
             return np.zeros(stack.shape[1:], dtype=given.scale.dtype)
-        return given.difference(z, recovery.detail(residuals.plane(z)))
+        return given.difference(z, recovery.detail(residuals.plane(z), made.plane(z)))
 
     yield from zip(slices, in_background(detail, slices, threads=THREADS), strict=True)

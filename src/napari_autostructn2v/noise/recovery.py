@@ -4,7 +4,8 @@ What a network takes out, original minus denoised, is noise and the part of the 
 from the surroundings of a pixel. In flat background the residual is noise alone; where it holds more than
 that, at a frequency or at a place, the rest is detail. Two steps, both of them Wiener gains that need no
 truth: first in the spectrum of the whole stack, then, of what that leaves, locally: at the frequencies of
-what repeats in the sample, as the wall of a microtubule does, and in four bands.
+what repeats in the sample, as the wall of a microtubule does, and in four bands. And what the network draws
+too strongly is taken back (:mod:`~napari_autostructn2v.noise.overdrawn`).
 
 References
 ----------
@@ -14,7 +15,7 @@ Wiener, N. Extrapolation, Interpolation and Smoothing of Stationary Time Series.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
@@ -25,6 +26,7 @@ from scipy import fft, ndimage
 from torch.nn.functional import avg_pool2d, interpolate
 
 from napari_autostructn2v.config import AnalysisConfig
+from napari_autostructn2v.noise.overdrawn import overdrawn
 from napari_autostructn2v.noise.rings import frequency_radius
 from napari_autostructn2v.noise.spectrum import full_from_rfft2_centred, power, tile_spectra
 from napari_autostructn2v.noise.tiles import (
@@ -36,7 +38,7 @@ from napari_autostructn2v.noise.tiles import (
     tile_side,
 )
 from napari_autostructn2v.residual import residual_of
-from napari_autostructn2v.stack import Stack
+from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.threads import THREADS, in_background
 from napari_autostructn2v.tiling import Tile, tiles
 
@@ -97,6 +99,8 @@ class Recovery:
         Energy of what the first step finds that is still noise.
     found_share
         The share of detail in what it finds, over the whole stack.
+    overdrawn
+        Impulse response, likewise, of what is too strong in the result; None if hardly anything is.
     """
 
     gain: np.ndarray
@@ -104,21 +108,25 @@ class Recovery:
     repeats: np.ndarray | None = None
     found_calm: float = 0.0
     found_share: float = 1.0
+    overdrawn: np.ndarray | None = None
     _responses: dict[tuple[tuple[int, ...], str], np.ndarray] = field(
         default_factory=dict, init=False, repr=False
     )
 
-    def detail(self, residual: np.ndarray) -> np.ndarray:
-        """The detail in the residual of a slice (Y, X), float32.
+    def detail(self, residual: np.ndarray, denoised: np.ndarray) -> np.ndarray:
+        """The detail in the residual of a slice (Y, X), less what is overdrawn in it, float32.
 
         Parameters
         ----------
         residual
             Original minus denoised, float (Y, X), as the engine has them.
+        denoised
+            The slice as the network has made it, likewise.
         """
         found = np.empty(residual.shape, np.float32)
         for tile in self.tiles(residual.shape):
-            found[tile.target] = self.detail_around(residual[tile.source])[tile.inner]
+            around = self.detail_around(residual[tile.source], denoised[tile.source])
+            found[tile.target] = around[tile.inner]
         return found
 
     def tiles(self, shape: tuple[int, ...]) -> Iterator[Tile]:
@@ -134,13 +142,13 @@ class Recovery:
         margin = -(-reach // POOL) * POOL + POOL
         return tiles(shape, (SIDE, SIDE), margin)
 
-    def detail_around(self, residual: np.ndarray) -> np.ndarray:
-        """The detail in what one of the tiles reads, float32: right in the tile alone.
+    def detail_around(self, residual: np.ndarray, denoised: np.ndarray) -> np.ndarray:
+        """The detail in what one of the tiles reads, less what is overdrawn: right in the tile alone.
 
         Parameters
         ----------
-        residual
-            ``source`` of a tile of :meth:`tiles`, cut out of the residual of the slice, float (Y, X).
+        residual, denoised
+            ``source`` of a tile of :meth:`tiles`, cut out of the slices, float (Y, X).
         """
         found, bands = self.split(residual)
         if self.found_calm > 0:
@@ -149,6 +157,9 @@ class Recovery:
             found *= _finer(np.minimum(share, 1), found.shape)
         for (band, energy), calm in zip(bands, self.calm, strict=True):
             found += band * _finer(_detail_share(energy, calm), band.shape)
+        if self.overdrawn is not None:
+            spectrum, shape, back = self._transformed(denoised)
+            found -= back(spectrum * self._response(shape, "overdrawn"))
         return found
 
     def split(self, residual: np.ndarray) -> tuple[np.ndarray, Iterator[tuple[np.ndarray, np.ndarray]]]:
@@ -163,15 +174,7 @@ class Recovery:
         residual
             A slice, or what a tile of :meth:`tiles` reads of it.
         """
-        margin = max(len(self.gain) // 2, round(4 * BANDS[-1]))
-        shape = tuple(fft.next_fast_len(size + 2 * margin, real=True) for size in residual.shape)
-        inner = tuple(slice(margin, margin + size) for size in residual.shape)
-        beyond = [(margin, whole - size - margin) for whole, size in zip(shape, residual.shape, strict=True)]
-        spectrum = fft.rfft2(np.pad(residual.astype(np.float32, copy=False), beyond, mode="reflect"))
-
-        def filtered(part: np.ndarray) -> np.ndarray:
-            return np.asarray(fft.irfft2(part, shape, overwrite_x=True)[inner])
-
+        spectrum, shape, filtered = self._transformed(residual)
         found = spectrum * self._response(shape, "gain")
         repeating = None if self.repeats is None else spectrum * self._response(shape, "repeats")
         rest = spectrum - found if repeating is None else spectrum - found - repeating
@@ -190,7 +193,22 @@ class Recovery:
 
         return filtered(found), bands()
 
-    def _response(self, shape: tuple[int, ...], which: Literal["gain", "repeats"]) -> np.ndarray:
+    def _transformed(
+        self, image: np.ndarray
+    ) -> tuple[np.ndarray, tuple[int, ...], Callable[[np.ndarray], np.ndarray]]:
+        """The spectrum of an image with a margin, the shape of both together, and the way back."""
+        margin = max(len(self.gain) // 2, round(4 * BANDS[-1]))
+        shape = tuple(fft.next_fast_len(size + 2 * margin, real=True) for size in image.shape)
+        inner = tuple(slice(margin, margin + size) for size in image.shape)
+        beyond = [(margin, whole - size - margin) for whole, size in zip(shape, image.shape, strict=True)]
+        spectrum = fft.rfft2(np.pad(image.astype(np.float32, copy=False), beyond, mode="reflect"))
+
+        def back(part: np.ndarray) -> np.ndarray:
+            return np.asarray(fft.irfft2(part, shape, overwrite_x=True)[inner])
+
+        return spectrum, shape, back
+
+    def _response(self, shape: tuple[int, ...], which: Literal["gain", "repeats", "overdrawn"]) -> np.ndarray:
         """The share of each frequency that is taken, as ``rfft2`` lays them out."""
         response = self._responses.get((shape, which))
         if response is None:  # two threads may both compute it: that is cheaper than waiting in turn
@@ -230,35 +248,49 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     slices = sorted({z for z, _, _ in background.corners})
     residuals = residual_of(stack, denoised)
 
-    def measured(z: int) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Power of all tiles, of the flat ones, and whether nothing else was looked at.
+    made = as_stack(denoised, like=stack)
+
+    def measured(z: int) -> tuple[np.ndarray, bool]:
+        """Sums over tiles, (4, T, T // 2 + 1), and whether all that was looked at is flat.
+
+        Of the residual's power in all tiles and in the flat ones, of the cross-spectrum of residual and
+        result, and of the result's power.
 
         Parameters
         ----------
         z
             Index of the slice.
         """
-        residual = residuals.plane(z)
+        residual, result = residuals.plane(z), made.plane(z)
         here = np.array([(z, *corner) in flat_tiles for corner in corners])
-        whole, noise = np.zeros((2, side, side // 2 + 1))
+        sums = np.zeros((4, side, side // 2 + 1))
         for some in batches(corners):
-            powers = power(tile_spectra(residual, corners[some], side))
-            whole += powers.sum(axis=0)
-            noise += powers[here[some]].sum(axis=0)
+            left, drawn = (tile_spectra(image, corners[some], side) for image in (residual, result))
+            powers = power(left)
+            sums[0] += powers.sum(axis=0)
+            sums[1] += powers[here[some]].sum(axis=0)
+            sums[2] += (left * drawn.conj()).real.sum(axis=0)
+            sums[3] += power(drawn).sum(axis=0)
         _, rest = _places(background, z, corners, residual.shape)
-        return whole, noise, not rest.any()
+        return sums, not rest.any()
 
-    whole, noise = np.zeros((2, side, side // 2 + 1))
-    all_flat = True
-    for of_all, of_flat, nothing_else in in_background(measured, slices, threads=THREADS):
-        whole += of_all / (len(corners) * len(slices))
-        noise += of_flat / count
+    sums, all_flat = np.zeros((4, side, side // 2 + 1)), True
+    for of_slice, nothing_else in in_background(measured, slices, threads=THREADS):
+        sums += of_slice
         all_flat &= nothing_else
+    whole, noise, along, drawn = map(full_from_rfft2_centred, sums)
+    whole /= len(corners) * len(slices)
+    noise /= count
     if all_flat or not noise.any():
         return None
-    whole, noise = map(full_from_rfft2_centred, (whole, noise))
     gain, repeats = _gains(whole, noise, len(corners) * len(slices), count)
-    first_step = Recovery(_impulse(gain), (), _impulse(repeats) if repeats.any() else None)
+    excess = overdrawn(along, drawn)
+    first_step = Recovery(
+        _impulse(gain),
+        (),
+        _impulse(repeats) if repeats.any() else None,
+        overdrawn=None if excess is None else _impulse(excess),
+    )
     (of_found, *energies), flat = _energies(first_step, residuals, background)
     # where all that was looked at is flat, nothing says that noise is stronger elsewhere
     elsewhere = np.median(energies[0][~flat]) if not flat.all() else 0.0
