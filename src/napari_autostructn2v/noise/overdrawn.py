@@ -23,24 +23,33 @@ LEAST = 0.02
 LOWEST_RING = 2
 """In bins from zero frequency: nearer lies the brightness, in which a tile does not tell one from another."""
 
+SURE_SE = 3.0
+"""Standard errors of the slope that are given to chance: where a result is faint, noise decides it."""
 
-def overdrawn(along: np.ndarray, drawn: np.ndarray) -> np.ndarray | None:
+
+def overdrawn(along: np.ndarray, drawn: np.ndarray, left: np.ndarray, tiles: int) -> np.ndarray | None:
     """The share of a result at each frequency that is too much, (T, T), centred; None if hardly any is.
 
     Parameters
     ----------
     along
-        Real part of the cross-spectrum of residual and result, (T, T), centred.
-    drawn
-        Power of the result, likewise.
+        Real part of the cross-spectrum of residual and result, (T, T), centred, summed over tiles.
+    drawn, left
+        Power of the result and of the residual, likewise.
+    tiles
+        How many these are.
     """
     side = len(drawn)
     radius = frequency_radius(side) * side
     ring = np.rint(radius).astype(int)
     rings = np.arange(ring.max() + 1)
-    power = np.maximum(ndimage.sum(drawn, ring, rings), np.finfo(np.float64).tiny)
-    # the slope is one plus this; where it is below one, the result goes beyond the original
-    share = np.clip(-ndimage.sum(along, ring, rings) / power, 0, 1)
+    together, power, rest = (ndimage.sum(each, ring, rings) for each in (along, drawn, left))
+    power = np.maximum(power, np.finfo(np.float64).tiny)
+    # each bin comes twice, as its mirror image, and of a tile half lies in those beside it
+    samples = tiles * np.bincount(ring.ravel()) / 4
+    error = np.sqrt(rest / power / samples / 2)
+    # the slope is one plus their ratio; where it is below one, the result goes beyond the original
+    share = np.clip(-together / power - SURE_SE * error, 0, 1)
     share[:LOWEST_RING] = 0
     if share.max() < LEAST:
         return None

@@ -253,8 +253,7 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
     def measured(z: int) -> tuple[np.ndarray, bool]:
         """Sums over tiles, (4, T, T // 2 + 1), and whether all that was looked at is flat.
 
-        Of the residual's power in all tiles and in the flat ones, of the cross-spectrum of residual and
-        result, and of the result's power.
+        The residual's power in all tiles and in flat ones, its cross-spectrum with the result, whose power.
 
         Parameters
         ----------
@@ -279,12 +278,13 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
         sums += of_slice
         all_flat &= nothing_else
     whole, noise, along, drawn = map(full_from_rfft2_centred, sums)
-    whole /= len(corners) * len(slices)
+    tiles_seen = len(corners) * len(slices)
+    excess = overdrawn(along, drawn, whole, tiles_seen)
+    whole /= tiles_seen
     noise /= count
     if all_flat or not noise.any():
         return None
-    gain, repeats = _gains(whole, noise, len(corners) * len(slices), count)
-    excess = overdrawn(along, drawn)
+    gain, repeats = _gains(whole, noise, tiles_seen, count)
     first_step = Recovery(
         _impulse(gain),
         (),
