@@ -23,6 +23,9 @@ LEAST = 0.02
 LOWEST_RING = 2
 """In bins from zero frequency: nearer lies the brightness, in which a tile does not tell one from another."""
 
+ROUNDING = 1e-12
+"""Of powers in float32."""
+
 SURE_SE = 3.0
 """Standard errors of the slope that are given to chance: where a result is faint, noise decides it."""
 
@@ -44,7 +47,8 @@ def overdrawn(along: np.ndarray, drawn: np.ndarray, left: np.ndarray, tiles: int
     ring = np.rint(radius).astype(int)
     rings = np.arange(ring.max() + 1)
     together, power, rest = (ndimage.sum(each, ring, rings) for each in (along, drawn, left))
-    power = np.maximum(power, np.finfo(np.float64).tiny)
+    # what is fainter than rounding is nothing
+    power = np.maximum(power, ROUNDING * rest + np.finfo(np.float64).tiny)
     # each bin comes twice, as its mirror image, and of a tile half lies in those beside it
     samples = tiles * np.bincount(ring.ravel()) / 4
     error = np.sqrt(rest / power / samples / 2)
