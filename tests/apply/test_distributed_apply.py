@@ -157,7 +157,7 @@ def test_a_slice_too_large_for_one_is_denoised_in_parts(
     (whole,) = divide(shape, whole_slices=False)
     monkeypatch.setattr(tasks, "MAX_UNIT_VOXELS", 600**2)
     gain = np.random.default_rng(1).normal(size=(63, 63)) / 63
-    rest = Recovery(gain, (1e-3, 1e-3, 1e-3, 1e-3))
+    rest = Recovery(gain, (1e-3, 1e-3, 1e-3, 1e-3), overdrawn=gain)
     right = denoise_unit(task, whole, None, rest)
     boxes = divide(shape, whole_slices=False)
     assert len(boxes) == 10 and len(divide(shape, whole_slices=True)) == 1
