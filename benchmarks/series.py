@@ -68,9 +68,8 @@ def measured(
     keep(ON_OTHERS, trained(others, config))
 
 
-def quarters(path: Path) -> list[np.ndarray]:
-    """The four quarters of all slices of a stack in a file."""
-    stack = np.asarray(read_stack(path).array).astype(np.float32)
+def quarters(stack: np.ndarray) -> list[np.ndarray]:
+    """The four quarters of all slices of a stack."""
     return [part for half in np.array_split(stack, 2, axis=1) for part in np.array_split(half, 2, axis=2)]
 
 
@@ -94,10 +93,10 @@ def main() -> None:
         )  # fmt: skip
         asked.out.write_text(json.dumps(found, indent=1))
     if asked.scans is not None:
-        first, second = (quarters(path) for path in asked.scans)
-        whole = np.asarray(read_stack(asked.scans[0]).array).astype(np.float32)
+        scans = [np.asarray(read_stack(path).array).astype(np.float32) for path in asked.scans]
+        first, second = map(quarters, scans)
         measured(
-            "real scans", first, analyze(whole).kernel,
+            "real scans", first, analyze(scans[0]).kernel,
             lambda denoised: score(denoised, first[3], second[3]).gain_db, config, found,
         )  # fmt: skip
         asked.out.write_text(json.dumps(found, indent=1))

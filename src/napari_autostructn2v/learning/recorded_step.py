@@ -58,16 +58,16 @@ class RecordedStep:
         device = batch.patches.device
         if device.type != "cuda":
             return self._compute(state, data, batch)
+        if self._graph is not None and state.micro_batches == 1:
+            for held, given in zip(self._batch, batch, strict=True):
+                held.copy_(given)
+            self._graph.replay()
+            return self._loss
         with _same_order():
             # in parts only where memory is short; several processes exchange what they have computed
             if self._refused or state.micro_batches > 1 or distributed.world_size() > 1:
                 return self._compute(state, data, batch)
-            if self._graph is None:
-                return self._record(state, data, batch)
-        for held, given in zip(self._batch, batch, strict=True):
-            held.copy_(given)
-        self._graph.replay()
-        return self._loss
+            return self._record(state, data, batch)
 
     def _record(self, state: TrainingState, data: TrainingData, batch: Batch) -> Tensor:
         """Record what is computed of a batch; the loss of this one."""

@@ -11,7 +11,6 @@ from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.noise.notch import NotchRule
 from napari_autostructn2v.noise.recovery import find_recovery
-from napari_autostructn2v.residual import residual_of
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.threads import THREADS, in_background
 
@@ -131,11 +130,12 @@ def _details(
         return
     if notch is not None:
         stack = notch.apply(stack)
-    recovery, residuals = find_recovery(stack, made), residual_of(stack, made)
+    recovery = find_recovery(stack, made)
 
     def detail(z: int) -> np.ndarray:
         if recovery is None:
             return np.zeros(stack.shape[1:], dtype=given.scale.dtype)
-        return given.difference(z, recovery.detail(residuals.plane(z), made.plane(z)))
+        predicted = made.plane(z)
+        return given.difference(z, recovery.detail(stack.plane(z) - predicted, predicted))
 
     yield from zip(slices, in_background(detail, slices, threads=THREADS), strict=True)

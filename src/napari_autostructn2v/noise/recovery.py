@@ -260,7 +260,8 @@ def find_recovery(stack: Stack, denoised: Stack) -> Recovery | None:
         z
             Index of the slice.
         """
-        residual, result = residuals.plane(z), made.plane(z)
+        result = made.plane(z)
+        residual = stack.plane(z) - result
         here = np.array([(z, *corner) in flat_tiles for corner in corners])
         sums = np.zeros((4, side, side // 2 + 1))
         for some in batches(corners):

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 WAYS: dict[Way | None, tuple[str, str]] = {
     "row": ("Side by side", "Each layer in a pane with its name, moved and zoomed together"),
     "column": ("Below", "The layers one under the other: better for wide images"),
-    "swipe": ("Swipe", "The first layer left, the second right of a divider: drag it, or press , and ."),
-    "blink": ("Blink", "The layers in turn in the same place; , and . show one after the other by hand"),
+    "swipe": (
+        "Swipe",
+        "The first layer left, the second right of a divider: drag it, or press comma or full stop",
+    ),
+    "blink": ("Blink", "The layers in turn in the same place; comma and full stop step by hand"),
     None: ("As before", "End the comparison: every layer is seen as it was before"),
 }
 
@@ -99,8 +102,8 @@ class WayPanel(QWidget):
         if comparison.way is None:
             return "Choose a way to look. Swipe and Blink show most."
         if comparison.way == "swipe":
-            return f"Left: {names[0]}. Right: {names[1]}. Keys , and . move the divider."
-        return f"Now: {names[comparison.in_sight]}. Keys , and . go by hand."
+            return f"Left: {names[0]}. Right: {names[1]}. Comma and full stop move the divider."
+        return f"Now: {names[comparison.in_sight]}. Comma and full stop step by hand."
 
 
 class AtWork(QWidget):
