@@ -43,7 +43,7 @@ from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.detail import with_detail
 from napari_autostructn2v.noise.notch import NotchRule, find_notch
 from napari_autostructn2v.noise.patterns import notched
-from napari_autostructn2v.noise.recovery import find_recovery
+from napari_autostructn2v.noise.recovery_measurement import find_recovery
 from napari_autostructn2v.pipeline import run
 from napari_autostructn2v.runs.request import RunRequest
 from napari_autostructn2v.scale import Normalisation

@@ -16,7 +16,7 @@ from napari_autostructn2v.metrics import assess_quality
 from napari_autostructn2v.noise import tiles
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.noise.patterns import notched, pattern_of
-from napari_autostructn2v.noise.recovery import find_recovery
+from napari_autostructn2v.noise.recovery_measurement import find_recovery
 from napari_autostructn2v.noise.spectrum import background_spectrum, find_peaks
 from napari_autostructn2v.noise.tiles import ENOUGH_TILES, choose_tiles
 from napari_autostructn2v.stack import Stack, as_stack

@@ -13,9 +13,9 @@ from napari_autostructn2v.kernel import POINT
 from napari_autostructn2v.learning.prediction import predict
 from napari_autostructn2v.learning.training import train
 from napari_autostructn2v.metrics import psnr
-from napari_autostructn2v.noise import recovery
+from napari_autostructn2v.noise import recovery_measurement
 from napari_autostructn2v.noise.detail import recover
-from napari_autostructn2v.noise.recovery import find_recovery
+from napari_autostructn2v.noise.recovery_measurement import find_recovery
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import sample
 
@@ -78,7 +78,7 @@ def test_no_outlines_are_left_in_what_was_removed(em_data, monkeypatch):
     model = finish(train(raw, POINT, Config.from_preset("fast").stage1))
     predicted = finish(predict(raw, model))
     corrected = predicted + finish(recover(raw, predicted))
-    monkeypatch.setattr(recovery, "overdrawn", lambda *sums: None)
+    monkeypatch.setattr(recovery_measurement, "overdrawn", lambda *sums: None)
     before = predicted + finish(recover(raw, predicted))
     assert outlines(raw, before) > 0.08
     assert abs(outlines(raw, corrected)) < 0.07

@@ -23,7 +23,7 @@ from napari_autostructn2v.errors import ClusterError
 from napari_autostructn2v.events import Event, Notice, SliceDone, finish
 from napari_autostructn2v.noise.notch import find_notch
 from napari_autostructn2v.noise.patterns import notched
-from napari_autostructn2v.noise.recovery import find_recovery, recovery_slices
+from napari_autostructn2v.noise.recovery_measurement import find_recovery, recovery_slices
 from napari_autostructn2v.stack import as_stack
 
 Item = TypeVar("Item")

@@ -10,7 +10,7 @@ import numpy as np
 from napari_autostructn2v.computed import ComputedArray
 from napari_autostructn2v.events import SliceDone
 from napari_autostructn2v.noise.notch import NotchRule
-from napari_autostructn2v.noise.recovery import find_recovery
+from napari_autostructn2v.noise.recovery_measurement import find_recovery
 from napari_autostructn2v.stack import Stack, as_stack
 from napari_autostructn2v.threads import THREADS, in_background
 
