@@ -51,9 +51,7 @@ def reader(corpus: Path) -> None:
     from napari_autostructn2v.errors import AutoStructN2VError
 
     warnings.simplefilter("ignore")
-    sys.dont_write_bytecode = (
-        True  # of what is imported under watch: no reader's file
-    )
+    sys.dont_write_bytecode = True  # of what is imported under watch: no reader's file
     importlib.import_module("ncempy.io.dm")  # which looks for what matplotlib keeps elsewhere
     goods = pickle.loads(corpus.read_bytes())  # written by ourselves a moment ago
     watch = _Watch()
