@@ -54,6 +54,14 @@ def noisy() -> np.ndarray:
 
 
 @pytest.fixture(autouse=True)
+def _as_many_threads_as_before() -> Iterator[None]:
+    """Give PyTorch its threads back after a test of ``--threads``: one more makes another last digit."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@pytest.fixture(autouse=True)
 def _no_widget_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail the test that leaves windows behind: they would be in the way of those after it."""
     if not WINDOWS & set(request.fixturenames):
