@@ -29,20 +29,15 @@ from napari_autostructn2v.noise.rings import frequency_radius, ring_median
 from napari_autostructn2v.noise.spectrum import full_from_rfft2_centred, power, tile_spectra
 from napari_autostructn2v.noise.tiles import tile_corners, tile_side
 from napari_autostructn2v.stack import as_stack
+from napari_autostructn2v.synthetic import degraded, filament
 
 LOWEST, HIGHEST = 0.12, 0.45
 """Cycles per pixel between which spots are looked for: coarser is what any network keeps."""
 
 MIN_LOG_EXCESS, SPOTS = 1.0, 6
 
-
-def filament(shape: tuple[int, int, int]) -> np.ndarray:
-    """A tube at a slant whose wall repeats every 3.8 pixels, in white noise of its height."""
-    _, y, x = np.meshgrid(*map(np.arange, shape), indexing="ij")
-    along, across = y + 0.3 * x, x - 0.3 * y - shape[2] / 4
-    wall = sum(np.exp(-0.5 * ((across - side) / 2.5) ** 2) for side in (-12, 12))
-    noise = np.random.default_rng(0).standard_normal(shape)
-    return (2 * wall + 1.6 * wall * np.sin(2 * np.pi * along / 3.8) + 2 * noise).astype(np.float32)
+WHITE = 4.2
+"""Standard deviation of the noise beside the filament, in those of its image: hardly to be seen."""
 
 
 def spectrum(stack: np.ndarray) -> np.ndarray:
@@ -87,7 +82,8 @@ def main() -> None:
     if options.stack is not None:
         raw = np.asarray(read_stack(options.stack).array)
     else:
-        raw = filament((2, 96, 96) if options.quick else (24, 192, 192))
+        rng, shape = np.random.default_rng(0), (2, 96, 96) if options.quick else (24, 192, 192)
+        raw = degraded(filament(shape, rng), "white", structured=0, white=WHITE, rng=rng).noisy
     ours = denoise(raw, mode=options.mode, config=config.model_copy(update={"recovery": 0.0}))
     detail = finish(recover(raw, ours.denoised, ours.model.notch))
     results = {

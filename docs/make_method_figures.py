@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from napari_autostructn2v import denoise
+from napari_autostructn2v.config import Config
 from napari_autostructn2v.kernel import embed_kernel
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.noise.analysis import analyze
 from napari_autostructn2v.stack import as_stack
-from napari_autostructn2v.synthetic import Sample, sample
+from napari_autostructn2v.synthetic import Sample, degraded, filament, sample
 
 IMAGES = Path(__file__).parent / "images"
 SHAPE = (16, 192, 192)
@@ -64,6 +65,23 @@ def draw_stages() -> None:
     figure.savefig(IMAGES / "method-stages.png", dpi=80)
 
 
+def draw_repeats() -> None:
+    """What recovery brings back of a wall that repeats, and that there are no ripples beside it."""
+    rng = np.random.default_rng(0)
+    made = degraded(filament((24, 192, 192), rng), "white", structured=0, white=4.2, rng=rng)
+    settings = Config.from_preset("fast")
+    result = denoise(made.noisy, config=settings).denoised
+    network = denoise(made.noisy, config=settings.model_copy(update={"recovery": 0.0})).denoised
+    figure = Figure(figsize=(10, 2.9), layout="constrained")
+    stacks = {"noisy": made.noisy, "network": network, "with detail": result, "truth": made.clean}
+    for axes, (name, stack) in zip(figure.subplots(1, 4), stacks.items(), strict=True):
+        limits = np.percentile(stack if name == "noisy" else made.clean, (0.5, 99.5))
+        axes.imshow(stack[12, 40:160, 20:140], cmap="gray", vmin=limits[0], vmax=limits[1])
+        axes.set_title(name, fontsize=10)
+        axes.set(xticks=[], yticks=[])
+    figure.savefig(IMAGES / "method-repeats.png", dpi=80)
+
+
 def draw_row(row: np.ndarray, made: Sample, stage1: np.ndarray, stage2: np.ndarray) -> None:
     """Noisy, both stages and the truth on one grey scale."""
     low, high = np.percentile(made.clean, (0.5, 99.5))
@@ -78,3 +96,4 @@ def draw_row(row: np.ndarray, made: Sample, stage1: np.ndarray, stage2: np.ndarr
 if __name__ == "__main__":
     draw_families()
     draw_stages()
+    draw_repeats()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask.base
 from qtpy.QtCore import QObject, Signal
 
 from napari_autostructn2v._napari.session.job_runner import JobRunner
@@ -60,6 +61,9 @@ class _Worker(QObject):
         # 19, with which a training starves on a machine that others use as well.
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        # Dask first loads the library of its clusters where that is installed, for a third of a second. The
+        # window would stand still for it when it first shows a result.
+        dask.base.get_scheduler()  # type: ignore[no-untyped-call]
         try:
             outcome = finish(drive(self._job), self._said.emit)
         except Exception as error:

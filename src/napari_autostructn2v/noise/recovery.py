@@ -47,11 +47,11 @@ POOL = 4
 NEAR = 3.0
 """Sigma in pixels over which it is averaged that a result shows something: as narrow as a membrane."""
 
-FAINT = 0.2
+FAINT = 0.25
 """Energy, as a share of the strongest within a tile around, below which less is there that could repeat."""
 
-ROUNDS = 8
-"""So often what repeats is looked for where it may be. After 8 a microtubule's wall has nine tenths of it."""
+ROUNDS = 6
+"""So often what repeats is looked for where it may be. After 6 a microtubule's wall has nine tenths of it."""
 
 SIDE = 2048
 """Side in pixels of what is looked at at once: a power of two. The memory it takes is that of any slice."""

@@ -13,7 +13,7 @@ from napari_autostructn2v.config import Mode
 from napari_autostructn2v.errors import ConfigError
 from napari_autostructn2v.kernel import trim_kernel
 from napari_autostructn2v.synthetic.families import NOISE_FAMILIES
-from napari_autostructn2v.synthetic.image import atoms, crystal, layers, tomogram
+from napari_autostructn2v.synthetic.image import atoms, crystal, filament, layers, tomogram
 from napari_autostructn2v.synthetic.noise import Noise
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "atoms",
     "crystal",
     "degraded",
+    "filament",
     "layers",
     "sample",
     "tomogram",
