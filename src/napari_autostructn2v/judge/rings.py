@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, signal
+from scipy import fft
 
 from napari_autostructn2v.threads import THREADS
 
@@ -105,9 +105,11 @@ class RingSums:
         if shape[-1] % 2 == 0:
             weight[-1] = 1
         self._weight = weight
+        from scipy.signal.windows import tukey  # most of a second, and there may be no second recording
+
         self._taper = np.ones((), np.float32)  # in single precision, for slices may be large
         for n in shape:
-            self._taper = self._taper[..., None] * signal.windows.tukey(n, TAPER).astype(np.float32)
+            self._taper = self._taper[..., None] * tukey(n, TAPER).astype(np.float32)
         self._sums = np.zeros((5, self._count + 2))
 
     def add(self, denoised: np.ndarray, raw: np.ndarray, second: np.ndarray) -> None:
