@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from napari_autostructn2v import score
-from napari_autostructn2v.config import TrainingConfig
+from napari_autostructn2v.config import Config, TrainingConfig
 from napari_autostructn2v.events import finish
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.learning.model import Model
@@ -52,6 +52,7 @@ def measured(
         return
     others, fourth = stacks[:3], stacks[3]
     quarter = config.model_copy(update={"steps": max(1, config.steps // 4)})
+    going_on = Config(stage1=config, stage2=config).going_on_from(config).stage2
 
     def trained(stack: Any, of: TrainingConfig, start: Model | None = None) -> Model:
         return finish(train(stack, kernel, of, start=start))
@@ -64,7 +65,7 @@ def measured(
     keep("on itself, a quarter of the steps", trained(fourth, quarter))
     another = trained(others[0], config)
     keep("on one other", another)
-    keep(GONE_ON, trained(fourth, quarter, another))
+    keep(GONE_ON, trained(fourth, going_on, another))
     keep(ON_OTHERS, trained(others, config))
 
 

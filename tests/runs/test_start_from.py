@@ -66,6 +66,7 @@ def test_a_run_takes_a_quarter_of_the_steps_and_the_kernel_anew(
     assert run(stack, tmp_path / "out.mrc", "--start-from", model).exit_code == 0
     made = load_model(next((tmp_path / "out_run").rglob("stage?/model.zip")))
     assert made.config.steps == 4 and made.config.features == 8
+    assert made.config.learning_rate == TrainingConfig().learning_rate / 4
     request = RunFolder(tmp_path / "out_run").read_request()
     assert request.start is not None
     assert request.start.weights_digest() == load_model(model).weights_digest()
