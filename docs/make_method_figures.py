@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 
 from napari_autostructn2v import denoise
 from napari_autostructn2v.config import Config
+from napari_autostructn2v.events import finish
 from napari_autostructn2v.kernel import embed_kernel
 from napari_autostructn2v.metrics import psnr
 from napari_autostructn2v.noise.analysis import analyze
+from napari_autostructn2v.noise.detail import recover
 from napari_autostructn2v.stack import as_stack
 from napari_autostructn2v.synthetic import Sample, degraded, filament, sample
 
@@ -60,32 +62,29 @@ def draw_stages() -> None:
     for axes, family in zip(rows, ("scan_lines", "reconstruction", "hum"), strict=True):
         made = sample(family, shape=SHAPE)
         result = denoise(made.noisy)
-        draw_row(axes, made, result.stage1, result.denoised)
+        draw_row(axes, made, {"Stage 1": result.stage1, "Stage 2": result.denoised})
         axes[0].set_ylabel(FAMILIES[family])
     figure.savefig(IMAGES / "method-stages.png", dpi=80)
 
 
 def draw_repeats() -> None:
-    """What recovery brings back of a wall that repeats, and that there are no ripples beside it."""
+    """What recovery brings back of a wall that repeats."""
     rng = np.random.default_rng(0)
     made = degraded(filament((24, 192, 192), rng), "white", structured=0, white=4.2, rng=rng)
-    settings = Config.from_preset("fast")
-    result = denoise(made.noisy, config=settings).denoised
-    network = denoise(made.noisy, config=settings.model_copy(update={"recovery": 0.0})).denoised
+    settings = Config.from_preset("fast").model_copy(update={"recovery": 0.0})
+    result = denoise(made.noisy, config=settings)
+    detail = finish(recover(made.noisy, result.denoised, result.model.notch))
     figure = Figure(figsize=(10, 2.9), layout="constrained")
-    stacks = {"noisy": made.noisy, "network": network, "with detail": result, "truth": made.clean}
-    for axes, (name, stack) in zip(figure.subplots(1, 4), stacks.items(), strict=True):
-        limits = np.percentile(stack if name == "noisy" else made.clean, (0.5, 99.5))
-        axes.imshow(stack[12, 40:160, 20:140], cmap="gray", vmin=limits[0], vmax=limits[1])
-        axes.set_title(name, fontsize=10)
-        axes.set(xticks=[], yticks=[])
+    draw_row(
+        figure.subplots(1, 4), made, {"network": result.denoised, "with detail": result.denoised + detail}
+    )
     figure.savefig(IMAGES / "method-repeats.png", dpi=80)
 
 
-def draw_row(row: np.ndarray, made: Sample, stage1: np.ndarray, stage2: np.ndarray) -> None:
-    """Noisy, both stages and the truth on one grey scale."""
+def draw_row(row: np.ndarray, made: Sample, results: dict[str, np.ndarray]) -> None:
+    """Noisy, two results and the truth on one grey scale."""
     low, high = np.percentile(made.clean, (0.5, 99.5))
-    stacks = {"noisy": made.noisy, "Stage 1": stage1, "Stage 2": stage2, "truth": made.clean}
+    stacks = {"noisy": made.noisy, **results, "truth": made.clean}
     for axes, (name, stack) in zip(row, stacks.items(), strict=True):
         score = "" if name == "truth" else f", {psnr(stack, made.clean):.1f} dB"
         axes.imshow(stack[8, 40:160, 40:160], cmap="gray", vmin=low, vmax=high)

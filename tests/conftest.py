@@ -24,8 +24,7 @@ os.environ["XDG_DATA_HOME"] = str(Path(_settings.name) / "data")  # where runs a
 os.environ["QT_API"] = "pyside6"
 # as many as there are cores, at most two: those of workers side by side would be in each other's way
 _side_by_side = "PYTEST_XDIST_WORKER" in os.environ
-_threads = 1 if _side_by_side else min(2, os.cpu_count() or 1)
-os.environ["OMP_NUM_THREADS"] = str(_threads)
+os.environ["OMP_NUM_THREADS"] = "1" if _side_by_side else str(min(2, os.cpu_count() or 1))
 
 EM_DATA = Path(__file__).parents[2] / "shared" / "data"
 NO_EM_DATA = f"the real stacks are no part of the repository and not in {EM_DATA}"
@@ -52,14 +51,6 @@ def noisy() -> np.ndarray:
     from napari_autostructn2v import synthetic
 
     return synthetic.sample("scan_lines", shape=(4, 80, 80), seed=1).noisy
-
-
-@pytest.fixture(autouse=True)
-def _as_many_threads_as_before() -> Iterator[None]:
-    """Give PyTorch its threads back after a test of ``--threads``: one more makes another last digit."""
-    yield
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(_threads)
 
 
 @pytest.fixture(autouse=True)

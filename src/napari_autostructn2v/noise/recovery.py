@@ -128,30 +128,36 @@ class Recovery:
             ``source`` of a tile of :meth:`tiles`, cut out of the slices, float (Y, X).
         """
         found, bands = self.split(residual)
+        if self.repeats is not None or self.overdrawn is not None:
+            drawn, shape, back = self._transformed(denoised)
         if self.found_calm > 0:
             # its gain is right where there is as much detail as on average; where there is less, less is
             share = _detail_share(energy_around(found), self.found_calm) / np.float32(self.found_share)
             found *= _finer(np.minimum(share, 1), found.shape)
         for band, (filtered, energy) in enumerate(bands):
             share = _finer(_detail_share(energy, self.calm[band]), filtered.shape)
-            found += filtered * share if band < len(BANDS) else self._repeating(residual, denoised, share)
+            if band < len(BANDS):
+                found += filtered * share
+            else:
+                structure = back(drawn * _band_response(BANDS[0], BANDS[-1], shape))
+                found += self._repeating(residual, structure, share)
         if self.overdrawn is not None:
-            spectrum, shape, back = self._transformed(denoised)
-            found -= back(spectrum * self._response(shape, "overdrawn"))
+            found -= back(drawn * self._response(shape, "overdrawn"))
         return found
 
-    def _repeating(self, residual: np.ndarray, denoised: np.ndarray, share: np.ndarray) -> np.ndarray:
+    def _repeating(self, residual: np.ndarray, structure: np.ndarray, share: np.ndarray) -> np.ndarray:
         """What repeats, where it does: where there is detail of these frequencies, and a result to hold it.
 
         Parameters
         ----------
-        residual, denoised
+        residual
             As for :meth:`detail_around`.
+        structure
+            What the result shows beside noise and brightness, likewise.
         share
             The share of detail in what has these frequencies, as far as they tell the place: within a tile.
         """
-        spectrum, shape, back = self._transformed(denoised)
-        shown = energy_around(back(spectrum * _band_response(BANDS[0], BANDS[-1], shape)), NEAR)
+        shown = energy_around(structure, NEAR)
         strongest = ndimage.maximum_filter(shown, len(self.gain) // POOL)
         least = np.maximum(np.float32(FAINT) * strongest, np.finfo(np.float32).tiny)
         where = share * _finer(np.minimum(shown / least, 1), share.shape)
