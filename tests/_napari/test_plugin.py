@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from napari_autostructn2v._napari import worker
 from napari_autostructn2v._napari.canvas.voxel_sizes import voxel_size
 from napari_autostructn2v._napari.docks.apply.dock import ApplyModelWidget
 from napari_autostructn2v._napari.docks.compare.dock import CompareWidget
@@ -30,6 +32,14 @@ def test_docks_open_once(viewer: Any, title: str, kind: type) -> None:
     assert isinstance(widget, kind)
     _, again = viewer.window.add_plugin_dock_widget(PLUGIN, title)
     assert again is widget
+
+
+def test_what_the_first_job_needs_is_loaded_before_there_is_one(
+    viewer: Any, hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_loaded", False)
+    viewer.window.add_plugin_dock_widget(PLUGIN, "Structured denoising")
+    hand.wait(lambda: worker._loaded and "torch.optim" in sys.modules)
 
 
 def test_docks_know_the_viewer_and_not_its_proxy(viewer: Any) -> None:

@@ -120,6 +120,7 @@ class Workspace:
         worker.serve(self.session.runner)
         worker.serve(self.batch.runner)
         worker.serve(self.appraisal.runner)
+        worker.load_ahead()
         self.quick_look.appeared.connect(lambda: self.fly_to_noise(LAGS, KERNEL))
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_slider)
