@@ -133,6 +133,7 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.notch.native, 5, 1)
         grid.addWidget(self.find_kernel.native, 6, 0, 1, 2)
         background = QHBoxLayout()
+        background.setSpacing(2)  # beside a scroll bar, too, "flat parts" is to be read
         background.addWidget(QLabel("Background"))
         background.addWidget(self.background, 1)
         background.addWidget(self.outline)
