@@ -1,4 +1,4 @@
-"""Layers that go or change, mashed buttons, slow disks, fifty trainings."""
+"""Layers that go or change, mashed buttons, slow disks, fifty trainings, fifty brushes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hands import Gate, Hand, open_dock, threads_at_work, through_stage1
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton
 
+from napari_autostructn2v._napari.canvas.layer_names import KERNEL, PEAKS
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session.state import Phase
 
@@ -269,3 +270,34 @@ def test_training_and_cancelling_leaves_nothing_behind(hand: Hand, viewer: Any, 
 def test_fifty_trainings_leave_nothing_behind(hand: Hand, viewer: Any, noisy: np.ndarray) -> None:
     viewer.add_image(noisy, name="tiny")
     flat(soak(hand, open_dock(viewer, 2), cycles=50, warm_up=5), mib=100)
+
+
+def brush_and_new_image(hand: Hand, noisy: np.ndarray, rounds: int) -> None:
+    """Paint, remove all layers with the brush in hand, move it where it was, go on with another image."""
+    viewer = hand.viewer
+    dock = open_dock(viewer, 2)
+    for number in range(rounds):
+        viewer.add_image(noisy, name=f"image {number}")
+        hand.click(dock.stage1.run)
+        hand.wait(lambda: dock.session.phase is Phase.REVIEW or dock.session.messages.error)
+        assert not dock.session.messages.error
+        marks, kernel = (dock.workspace.review.labels(key) for key in (PEAKS, KERNEL))
+        for button, layer in ((dock.review.to_spectrum, marks), (dock.review.to_kernel, kernel)):
+            hand.click(button)
+            hand.wait(hand.noise_rests)
+            hand.stroke(layer, (1, 2), (1, 4))
+        assert dock.session.review.kernel_grid[1, 2:5].all()
+        viewer.layers.select_all()
+        viewer.layers.remove_selected()
+        assert not viewer.layers and kernel in dock.workspace.noise.model.layers
+        hand.stroke(kernel, (2, 2), (2, 4))
+
+
+def test_a_brush_outlives_the_image(hand: Hand, noisy: np.ndarray) -> None:
+    """napari crashes as it draws the circle of a brush whose layer is gone."""
+    brush_and_new_image(hand, noisy, rounds=2)
+
+
+@pytest.mark.long
+def test_a_brush_outlives_fifty_images(hand: Hand, noisy: np.ndarray) -> None:
+    brush_and_new_image(hand, noisy, rounds=50)
