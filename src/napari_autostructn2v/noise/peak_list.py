@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,10 +40,10 @@ class Peak:
         In nanometres, perpendicular to its wave fronts; None if the voxel size is not known.
     strength_db
         Power over the median of its ring, in decibels; negative for a gap.
-    bins
-        How many frequencies it has, both halves.
-    mask
-        Which, bool (T, T), point-symmetric.
+    at
+        Its frequencies, both halves, as indices into the spectrum along Y and X: integers (bins,) each.
+    side
+        T, where the spectrum is (T, T).
     """
 
     frequency: tuple[float, float]
@@ -50,8 +51,24 @@ class Peak:
     period_px: float
     period_nm: float | None
     strength_db: float
-    bins: int
-    mask: np.ndarray
+    at: tuple[np.ndarray, np.ndarray]
+    side: int
+
+    @property
+    def bins(self) -> int:
+        """How many frequencies it has, both halves."""
+        return len(self.at[0])
+
+    def holds(self, y: int, x: int) -> bool:
+        """Whether a bin of the spectrum is one of them."""
+        return bool(((self.at[0] == y) & (self.at[1] == x)).any())
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Which these are, bool (T, T), point-symmetric."""
+        mask = np.zeros((self.side, self.side), dtype=bool)
+        mask[self.at] = True
+        return mask
 
 
 def list_peaks(analysis: NoiseAnalysis, peaks: np.ndarray, voxel_size: VoxelSize | None) -> list[Peak]:
@@ -77,10 +94,9 @@ def list_peaks(analysis: NoiseAnalysis, peaks: np.ndarray, voxel_size: VoxelSize
     groups = _taken_apart(groups, np.abs(excess), half)
     height = np.where(half, np.abs(excess), -1.0)
     found = []
-    for group in np.unique(groups[peaks]):
-        mask = groups == group
-        strongest = np.unravel_index(np.where(mask, height, -1.0).argmax(), mask.shape)
-        fy, fx = (float(index - middle) / side for index in strongest)
+    for at in _bins_of_each(groups):
+        strongest = tuple(int(index[height[at].argmax()]) for index in at)
+        fy, fx = ((index - middle) / side for index in strongest)
         found.append(
             Peak(
                 frequency=(fy, fx),
@@ -89,11 +105,21 @@ def list_peaks(analysis: NoiseAnalysis, peaks: np.ndarray, voxel_size: VoxelSize
                 period_px=float(1 / np.hypot(fy, fx)),
                 period_nm=_nanometres(fy, fx, voxel_size),
                 strength_db=float(excess[strongest]),
-                bins=int(mask.sum()),
-                mask=mask,
+                at=at,
+                side=side,
             )
         )
     return sorted(found, key=lambda peak: abs(peak.strength_db), reverse=True)
+
+
+def _bins_of_each(groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices along Y and X of the bins of each group, (T, T); 0 is none. Of very many, too, in one pass."""
+    y, x = np.nonzero(groups)
+    numbers = groups[y, x]
+    order = np.argsort(numbers, kind="stable")
+    starts = np.flatnonzero(np.diff(numbers[order])) + 1
+    for part in np.split(order, starts) if len(order) else ():
+        yield y[part], x[part]
 
 
 def _taken_apart(groups: np.ndarray, height: np.ndarray, half: np.ndarray) -> np.ndarray:
@@ -104,22 +130,30 @@ def _taken_apart(groups: np.ndarray, height: np.ndarray, half: np.ndarray) -> np
     """
     divided, middle = groups.copy(), np.array(centre(groups.shape))
     smooth = ndimage.gaussian_filter(height, 1.0)
-    for group in np.flatnonzero(np.bincount(groups[groups > 0]) > LARGE_GROUP_BINS):
-        mask = groups == group
-        bins, seeds = np.argwhere(mask) - middle, np.argwhere(mask & half) - middle
-        seeds = seeds[np.argsort(-smooth[tuple((seeds + middle).T)], kind="stable")]
-        distances = []
-        while len(seeds):
-            # to the nearer of a seed and its mirror image: the parts are as symmetric as the group
-            distances.append(_distance(bins, seeds[0]))
-            seeds = seeds[_distance(seeds, seeds[0]) > SEED_DISTANCE_BINS]
-        divided[mask] = divided.max() + 1 + np.argmin(distances, axis=0)
+    for y, x in _bins_of_each(groups):
+        if len(y) <= LARGE_GROUP_BINS:
+            continue
+        y, x = y[half[y, x]], x[half[y, x]]
+        bins = np.column_stack([y, x]) - middle
+        left, parts = bins[np.argsort(-smooth[y, x], kind="stable")], 0
+        nearest, part = np.full(len(bins), np.inf), np.zeros(len(bins), dtype=int)
+        while len(left):
+            # to the nearer of a seed and its mirror image, and the other half likewise: parts are symmetric
+            distance = _squared_distance(bins, left[0])
+            nearer = distance < nearest
+            nearest[nearer], part[nearer] = distance[nearer], parts
+            left, parts = left[_squared_distance(left, left[0]) > SEED_DISTANCE_BINS**2], parts + 1
+        part += divided.max() + 1
+        for same in (bins, -bins):
+            divided[tuple((same + middle).T)] = part
     return divided
 
 
-def _distance(bins: np.ndarray, seed: np.ndarray) -> np.ndarray:
+def _squared_distance(bins: np.ndarray, seed: np.ndarray) -> np.ndarray:
     """Of each bin to a seed or its mirror image, whichever is nearer, (n,)."""
-    return np.asarray(np.minimum(np.hypot(*(bins - seed).T), np.hypot(*(bins + seed).T)))
+    (y, x), (seed_y, seed_x) = bins.T, seed
+    there = (y - seed_y) ** 2 + (x - seed_x) ** 2
+    return np.asarray(np.minimum(there, (y + seed_y) ** 2 + (x + seed_x) ** 2))
 
 
 def _nanometres(fy: float, fx: float, voxel_size: VoxelSize | None) -> float | None:

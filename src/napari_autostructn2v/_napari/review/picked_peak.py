@@ -69,7 +69,7 @@ class PickedPeak:
         row, layer = self.row, self._layer
         if row is None or layer is None:
             return
-        layer.data_setitem(np.nonzero(self.peaks[row].mask), 0)
+        layer.data_setitem(self.peaks[row].at, 0)
         if self.row is None and self.peaks:
             self.pick(min(row, len(self.peaks) - 1))
 
@@ -79,7 +79,7 @@ class PickedPeak:
         layer = self._layer
         if self.picked is None or layer is None:
             return
-        side, (fy, fx) = len(self.picked.mask), self.picked.frequency
+        side, (fy, fx) = self.picked.side, self.picked.frequency
         groups, _ = ndimage.label(self.picked.mask, structure=np.ones((3, 3)))
         y, x = np.nonzero(groups == groups[round(fy * side) + side // 2, round(fx * side) + side // 2])
         low, high = (y.min() - AROUND, x.min() - AROUND), (y.max() + AROUND, x.max() + AROUND)
@@ -120,9 +120,10 @@ class PickedPeak:
 
     def _again(self, before: Peak) -> Peak | None:
         """The peak at the same frequency after an edit."""
-        if not self.peaks or self.peaks[0].mask.shape != before.mask.shape:
+        if not self.peaks or self.peaks[0].side != before.side:
             return None
-        shared = [int((peak.mask & before.mask).sum()) for peak in self.peaks]
+        mask = before.mask
+        shared = [int(mask[peak.at].sum()) for peak in self.peaks]
         return self.peaks[int(np.argmax(shared))] if max(shared) else None
 
     def _draw(self) -> None:
@@ -167,7 +168,7 @@ class PickedPeak:
             yield
         if np.abs(np.array(event.pos) - start).max() > STILL:
             return
-        row = next((row for row, peak in enumerate(self.peaks) if peak.mask[index]), None)
+        row = next((row for row, peak in enumerate(self.peaks) if peak.holds(*index)), None)
         self.pick(row)
         if row is not None:  # so that the Delete key is for it
             viewer.layers.selection.active = self._layer

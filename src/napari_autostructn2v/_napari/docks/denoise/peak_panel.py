@@ -57,7 +57,7 @@ WIDEST = ("dB", "from")
 
 def origin(peak: Peak, review: Review) -> str:
     """Where a peak comes from."""
-    found = review.automatic.peaks[peak.mask]
+    found = review.automatic.peaks[peak.at]
     return ORIGINS[Mark.FOUND if found.all() else Mark.NONE if found.any() else Mark.ADDED]
 
 
