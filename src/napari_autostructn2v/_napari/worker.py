@@ -7,11 +7,13 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import dask.base
 from qtpy.QtCore import QObject, QTimer, Signal
+from superqt.utils import ensure_main_thread
 
 from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import Job, drive
@@ -52,7 +54,12 @@ def load_ahead() -> None:
 
     The first job begins sooner by as much.
     """
-    QTimer.singleShot(DRAWN_MS, lambda: threading.Thread(target=_load, name="autostructn2v loads").start())
+
+    def load() -> None:
+        with suppress(Exception):  # the job that needs it says what is wrong
+            _load()
+
+    QTimer.singleShot(DRAWN_MS, lambda: threading.Thread(target=load, name="autostructn2v loads").start())
 
 
 def _load() -> None:
@@ -67,10 +74,18 @@ def _load() -> None:
         # That of Dask's clusters where it is installed: the window would stand still for it when it first
         # shows a result.
         dask.base.get_scheduler()  # type: ignore[no-untyped-call]
-        # So many objects are new that Python would soon go through all of them, for a third of a second, at a
-        # time when the person waits for a result to be shown.
-        gc.collect()
+        _collect()
         _loaded = True
+
+
+@ensure_main_thread  # what Python finds to be waste may be Qt's, and goes where it was made
+def _collect() -> None:
+    """Have Python go through all objects.
+
+    So many are new that it would soon do so anyway, for a third of a second, at a time when the person waits
+    for a result to be shown.
+    """
+    gc.collect()
 
 
 class _Worker(QObject):
@@ -94,8 +109,8 @@ class _Worker(QObject):
         # 19, with which a training starves on a machine that others use as well.
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        _load()
         try:
+            _load()
             outcome = finish(drive(self._job), self._said.emit)
         except Exception as error:
             self._crashed.emit(error)
