@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
@@ -13,7 +12,6 @@ from typing import Any
 
 import dask.base
 from qtpy.QtCore import QObject, QTimer, Signal
-from superqt.utils import ensure_main_thread
 
 from napari_autostructn2v._napari.session.job_runner import JobRunner
 from napari_autostructn2v._napari.session.jobs import Job, drive
@@ -74,18 +72,7 @@ def _load() -> None:
         # That of Dask's clusters where it is installed: the window would stand still for it when it first
         # shows a result.
         dask.base.get_scheduler()  # type: ignore[no-untyped-call]
-        _collect()
         _loaded = True
-
-
-@ensure_main_thread  # what Python finds to be waste may be Qt's, and goes where it was made
-def _collect() -> None:
-    """Have Python go through all objects.
-
-    So many are new that it would soon do so anyway, for a third of a second, at a time when the person waits
-    for a result to be shown.
-    """
-    gc.collect()
 
 
 class _Worker(QObject):
