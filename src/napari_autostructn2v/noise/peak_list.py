@@ -60,7 +60,13 @@ class Peak:
         return len(self.at[0])
 
     def holds(self, y: int, x: int) -> bool:
-        """Whether a bin of the spectrum is one of them."""
+        """Whether a bin of the spectrum is one of them.
+
+        Parameters
+        ----------
+        y, x
+            Its indices into the spectrum.
+        """
         return bool(((self.at[0] == y) & (self.at[1] == x)).any())
 
     @property
