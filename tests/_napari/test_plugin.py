@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,11 @@ def test_docks_open_once(viewer: Any, title: str, kind: type) -> None:
 def test_what_the_first_job_needs_is_loaded_before_there_is_one(
     viewer: Any, hand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_loaded", False)
+    load, loaded = worker._load, threading.Event()
+    monkeypatch.setattr(worker, "_load", lambda: (load(), loaded.set()))
     viewer.window.add_plugin_dock_widget(PLUGIN, "Structured denoising")
-    hand.wait(lambda: worker._loaded and "torch.optim" in sys.modules)
+    hand.wait(loaded.is_set)
+    assert {"torch.optim", "torch._dynamo"} <= set(sys.modules)
 
 
 def test_docks_know_the_viewer_and_not_its_proxy(viewer: Any) -> None:

@@ -28,7 +28,6 @@ DRAWN_MS = 200
 """Time after which a window that opens has been drawn."""
 
 _loading = threading.Lock()
-_loaded = False
 
 
 def serve(runner: JobRunner) -> None:
@@ -61,18 +60,14 @@ def load_ahead() -> None:
 
 
 def _load() -> None:
-    """Have libraries load what they load when they are first used."""
-    global _loaded
+    """Have libraries load what they load when they are first used; after that it costs nothing."""
     with _loading:  # two threads in a library's imports may find modules half made
-        if _loaded:
-            return
         import torch
 
         torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])  # comes with PyTorch's compiler
         # That of Dask's clusters where it is installed: the window would stand still for it when it first
         # shows a result.
         dask.base.get_scheduler()  # type: ignore[no-untyped-call]
-        _loaded = True
 
 
 class _Worker(QObject):

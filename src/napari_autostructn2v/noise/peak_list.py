@@ -141,14 +141,14 @@ def _taken_apart(groups: np.ndarray, height: np.ndarray, half: np.ndarray) -> np
             continue
         y, x = y[half[y, x]], x[half[y, x]]
         bins = np.column_stack([y, x]) - middle
-        left, parts = bins[np.argsort(-smooth[y, x], kind="stable")], 0
+        left, parts = np.argsort(-smooth[y, x], kind="stable"), 0
         nearest, part = np.full(len(bins), np.inf), np.zeros(len(bins), dtype=int)
         while len(left):
             # to the nearer of a seed and its mirror image, and the other half likewise: parts are symmetric
-            distance = _squared_distance(bins, left[0])
+            distance = _squared_distance(bins, bins[left[0]])
             nearer = distance < nearest
             nearest[nearer], part[nearer] = distance[nearer], parts
-            left, parts = left[_squared_distance(left, left[0]) > SEED_DISTANCE_BINS**2], parts + 1
+            left, parts = left[distance[left] > SEED_DISTANCE_BINS**2], parts + 1
         part += divided.max() + 1
         for same in (bins, -bins):
             divided[tuple((same + middle).T)] = part

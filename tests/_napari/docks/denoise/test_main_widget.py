@@ -19,6 +19,7 @@ from napari_autostructn2v._napari.docks.denoise.decision_bar import MAIN
 from napari_autostructn2v._napari.docks.denoise.dock import StructuredDenoisingWidget
 from napari_autostructn2v._napari.session.progress import Activity, Progress
 from napari_autostructn2v._napari.session.state import Phase
+from napari_autostructn2v._napari.widgets.elided import ElidedCombo
 from napari_autostructn2v.io import read_stack
 from napari_autostructn2v.learning.training_data import TrainingData
 
@@ -413,6 +414,8 @@ def test_fits_a_small_screen(make_napari_viewer: Any, noisy: np.ndarray, theme: 
     beside_the_bar = dock.findChild(QScrollArea).viewport().width()
     for section in dock.sections.values():
         assert section.minimumSizeHint().width() <= beside_the_bar, section.button.text()
+    for combo in dock.findChildren(ElidedCombo):
+        assert combo.shown_text() == combo.currentText(), "only names that a person gives may be too long"
 
 
 def test_every_result_of_stage_2_can_be_had_back(hand: Any, viewer: Any, in_review: Any) -> None:
